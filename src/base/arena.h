@@ -21,6 +21,10 @@ struct arena {
     void *owner;         /* the host's */
 };
 
+/* For makers of arenas: an empty arena over these two. The functions below count and judge sizes. */
+void arena_init(struct arena *arena, void *(*alloc)(struct arena *arena, size_t size),
+                void (*free)(struct arena *arena, void *memory, size_t size), void *owner);
+
 /* Zeroed memory or NULL. SIZE must be under ARENA_SIZE_MAX; no guest number comes here unjudged. */
 #define ARENA_SIZE_MAX ((size_t)64 << 20)
 MUST_CHECK void *arena_alloc(struct arena *arena, size_t size);

@@ -91,6 +91,22 @@ struct field {
 #define FIELD_END \
     {.type = FIELD_TYPE_END}
 
+/* The row of a member by name, or NULL. */
+const struct field *fields_find(const struct field *fields, const char *name);
+/* Rows before FIELD_END. */
+size_t fields_count(const struct field *fields);
+/* Members by their rows; BASE is the struct. Each asserts the row's type. */
+u64 field_uint(const struct field *field, const void *base);
+i64 field_int(const struct field *field, const void *base);
+/* False, and nothing written, when VALUE does not fit the member: it may come from an image. */
+MUST_CHECK bool field_set_uint(const struct field *field, void *base, u64 value);
+MUST_CHECK bool field_set_int(const struct field *field, void *base, i64 value);
+/* How many elements a REFS, STRUCTS or ARRAY member has. */
+u64 field_count(const struct field *field, const void *base);
+/* The pointer in a STRING, REF, WEAK, REFS or STRUCTS member. */
+void *field_pointer(const struct field *field, const void *base);
+void field_set_pointer(const struct field *field, void *base, void *pointer);
+
 /*
  * Beside each table: lets `make lint` compare it with the compiler's list of members. Expands to
  * nothing but a declaration in ordinary builds.

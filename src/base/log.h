@@ -14,7 +14,11 @@ struct log {
     void (*write)(struct log *log, enum log_level level, const char *room, const char *line);
     u64 (*now_ns)(struct log *log); /* virtual in simulation; for stamps; may be NULL */
     void *owner;
+    u64 last_hash;  /* of the last line: repeats are counted, not written */
+    u64 last_count; /* how often it came in a row */
 };
+
+/* One line of at most 1 KiB: a longer one is cut and ends in "...". LOG may be NULL. */
 
 void log_line(struct log *log, enum log_level level, const char *room, const char *format, ...)
     PRINTF(4, 5);
@@ -23,3 +27,7 @@ void log_line(struct log *log, enum log_level level, const char *room, const cha
 /* Arguments are not evaluated when debug is off. */
 #define log_debug(log, room, ...) \
     ((log) && (log)->level >= LOG_DEBUG ? log_line((log), LOG_DEBUG, (room), __VA_ARGS__) : (void)0)
+
+/* The escaping by itself: printable ASCII stays, a backslash is doubled, the rest becomes \n, \xNN.
+ * OUT has SIZE bytes (8 or more) and is terminated; what does not fit is cut and ends in "...". */
+void log_escape(char *out, size_t size, const char *text, size_t text_size);
