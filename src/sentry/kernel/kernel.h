@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The root of everything: one struct kernel is one sandbox's operating system. Nothing in the sentry
+ * is global, so a thousand kernels fit in one process.
+ */
+#pragma once
+#include "base/log.h"
+#include "base/map.h"
+#include "base/marks.h"
+#include "base/object.h"
+#include "sentry/memory/memory.h"
+#include "sentry/sched/sched.h"
+
+struct task;
+struct pid_ns;
+struct user_ns;
+struct uts_ns;
+struct ipc_ns;
+struct vfs;        /* fs/vfs.h: mounts, file systems, anonymous inodes */
+struct net_stack;  /* net/ */
+struct futex_table;
+struct vdso;       /* exec/ */
+struct strace;     /* observe/ */
+
+struct kernel_config {
+    u64 memory_max;   /* bytes of application memory */
+    u64 seed;         /* for names and ids that must not depend on the host */
+    bool has_aslr;
+    bool has_vdso;
+    const char *hostname;
+    const char *release; /* uname -r */
+};
+
+struct kernel {
+    struct arena *arena;       /* lent */
+    struct host *host;         /* lent */
+    struct platform *platform; /* lent */
+    struct sched *sched;       /* owned */
+    struct memory *memory;     /* owned */
+    struct log *log;           /* lent */
+    struct marks marks;
+    struct kernel_config config;
+    struct pid_ns *root_pid_ns;   /* counted */
+    struct user_ns *root_user_ns; /* counted */
+    struct uts_ns *root_uts_ns;   /* counted */
+    struct ipc_ns *root_ipc_ns;   /* counted */
+    struct vfs *vfs;           /* owned; set by fs */
+    struct net_stack *net;     /* owned; set by net */
+    struct futex_table *futexes;
+    struct vdso *vdso;
+    struct strace *strace;     /* NULL: off */
+    struct list tasks;         /* struct task.kernel_link: all, in order of creation, kernel tasks too */
+    u32 task_count;
+    u64 boot_monotonic_ns;     /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */
+    i64 monotonic_offset_ns;   /* added to the host's after a restore so that the program's clock goes on */
+    u32 pause_count;           /* nested pauses; > 0: no application code runs */
+    bool is_stopping;
+    struct wait_queue task_ended;  /* woken at each exit of a thread group */
+    struct list reap_list;     /* struct reap_item: work for the reaper fiber */
+    struct wait_queue reap_queue;
+    struct task *reaper;       /* kernel task */
+    u64 call_count;            /* system calls served */
+    const struct syscall_table *syscalls; /* set by syscalls/; how task_main dispatches */
+    void (*task_event)(struct task *task, const char *what, i64 value); /* observers (sim trace); may be NULL */
+    void *observer;
+};
+
+MUST_CHECK int kernel_create(struct arena *arena, struct host *host, struct platform *platform,
+                             struct machine_memory *memfile, u32 cpu_count, struct log *log,
+                             const struct kernel_config *config, struct kernel **out);
+/* All tasks have ended. Frees everything; the arena's live report then shows nothing. */
+void kernel_destroy(struct kernel *kernel);
+
+/* The program's clocks: monotonic goes on over restores. */
+u64 kernel_monotonic_ns(struct kernel *kernel);
+u64 kernel_realtime_ns(struct kernel *kernel);
+/* SIZE bytes from the host's entropy. Never fails: falls back to a seeded stream and logs once. */
+void kernel_entropy(struct kernel *kernel, void *out, size_t size);
+
+/* Work that must sleep but was found where sleeping is not allowed (put, timers). */
+struct reap_item {
+    struct list link;
+    SLEEPS void (*run)(struct reap_item *item, struct task *reaper);
+};
+void kernel_defer(struct kernel *kernel, struct reap_item *item);
+
+/* Pause: after it returns no task runs application code or is inside a system call. Nests. */
+SLEEPS void kernel_pause(struct kernel *kernel, struct task *by);
+/* -EINVAL when there is nothing to resume. */
+MUST_CHECK int kernel_resume(struct kernel *kernel);
