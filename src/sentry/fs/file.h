@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open file descriptions and descriptor tables. Everything that has a descriptor is a struct file:
+ * regular files, directories, pipes, sockets, ttys, eventfds, epolls, …
+ */
+#pragma once
+#include "base/object.h"
+#include "sentry/fs/path.h"
+#include "sentry/memory/uio.h"
+
+struct file;
+
+/* Poll bits are Linux's POLL* values. */
+#define POLL_IN 0x001u
+#define POLL_PRI 0x002u
+#define POLL_OUT 0x004u
+#define POLL_ERR 0x008u
+#define POLL_HUP 0x010u
+#define POLL_NVAL 0x020u
+#define POLL_RDNORM 0x040u
+#define POLL_WRNORM 0x100u
+#define POLL_RDHUP 0x2000u
+
+/* Collects queues while files are asked for readiness; see poll.h. NULL: only ask. */
+struct poll_table {
+    /* 0 or -ENOMEM; QUEUE lives as long as FILE. */
+    int (*add)(struct poll_table *table, struct file *file, struct wait_queue *queue);
+    void *owner;
+};
+
+struct file_ops {
+    /* Sequential and positional I/O. OFFSET is the position (pread) — file_read has loaded file->offset for seekable
+     * files and stores it back. Count, 0, or -errno (-EAGAIN if FILE is non-blocking). */
+    SLEEPS i64 (*read)(struct task *task, struct file *file, struct uio *uio, u64 offset);
+    SLEEPS i64 (*write)(struct task *task, struct file *file, struct uio *uio, u64 offset);
+    /* New position or -errno. NULL with is_seekable: generic by size; not seekable: -ESPIPE. */
+    SLEEPS i64 (*seek)(struct task *task, struct file *file, i64 offset, i32 whence);
+    /* Calls EMIT for entries from file->offset on; EMIT returns false when full. 0 or -errno. Sets file->offset to the cookie. */
+    SLEEPS int (*readdir)(struct task *task, struct file *file, struct dir_emit *emit);
+    SLEEPS i64 (*ioctl)(struct task *task, struct file *file, u32 request, u64 arg);
+    /* Readiness now, and registration. Never sleeps. NULL: always readable and writable. */
+    u32 (*poll)(struct file *file, struct poll_table *table);
+    /* What to map: the mapping and, possibly, another object that keeps it alive. NULL: inode->mapping of regular files, else -ENODEV. */
+    SLEEPS int (*mmap)(struct task *task, struct file *file, struct mapping **mapping, u64 *offset);
+    SLEEPS int (*fsync)(struct task *task, struct file *file);
+    /* A descriptor was closed (each close): locks, FIN. May be NULL. */
+    SLEEPS int (*flush)(struct task *task, struct file *file);
+    /* Last reference gone; must not sleep (defer to the reaper). */
+    void (*release)(struct file *file);
+    /* Was it set by F_SETFL? FLAGS is the new value. May be NULL. */
+    int (*set_flags)(struct file *file, u32 flags);
+    int (*allocate)(struct task *task, struct file *file, i32 mode, u64 offset, u64 size);
+    /* /proc/PID/fdinfo lines after pos/flags/mnt_id. May be NULL. */
+    int (*show_info)(struct file *file, struct buf *out);
+    bool is_seekable;
+};
+
+struct dir_emit {
+    /* False: full, stop; the entry was not taken. NEXT is the offset of the entry after it. */
+    SLEEPS bool (*emit)(struct dir_emit *emit, const char *name, size_t name_size, u64 ino, u8 type, u64 next);
+    void *owner;
+};
+
+struct file {
+    struct object object;  /* kind file_kind */
+    const struct file_ops *ops;
+    const struct kind *ops_kind_unused;
+    struct path path;      /* owned */
+    struct inode *inode;   /* counted (== path.dentry->inode, or an anonymous one) */
+    u32 flags;             /* O_* as F_GETFL shows, access mode in it */
+    u64 offset;
+    struct sleep_lock offset_lock; /* shared descriptions read and write in turn */
+    struct object *private_object; /* counted: pipe, socket, eventfd … */
+    u64 private_words[2];
+    i32 owner;             /* F_SETOWN */
+    i32 owner_type;
+    i32 owner_signal;
+    struct object *owner_cred;
+    struct list epoll_links; /* epoll items that watch this file (fs/epoll.c) */
+    bool is_path;            /* O_PATH */
+    bool wrote;              /* counted in inode->write_count */
+};
+extern const struct kind file_kind;
+
+/* Ops by name, so that a loaded file finds them: every file_ops that can be saved stands in this table (fs/file_ops.c). */
+struct file_ops_name {
+    const char *name;
+    const struct file_ops *ops;
+};
+
+/* A description on an anonymous inode ("anon_inode:[eventfd]", "pipe:[123]"). Takes PRIVATE. NAME shown by readlink. */
+MUST_CHECK int file_create_anon(struct kernel *kernel, const char *name, const struct file_ops *ops,
+                                struct object *private_object, u32 flags, u32 mode, struct file **out);
+static inline bool file_may_read(const struct file *file)
+{
+    return (file->flags & 3u) != 1u && !file->is_path;
+}
+static inline bool file_may_write(const struct file *file)
+{
+    return (file->flags & 3u) != 0u && !file->is_path;
+}
+/* read(2)/write(2)/pread(2)/pwrite(2) on a description, with all their rules (limits, O_APPEND, EFBIG, SIGXFSZ). USE_OFFSET: at
+ * file->offset, else at *OFFSET. */
+MUST_CHECK SLEEPS i64 file_read(struct task *task, struct file *file, struct uio *uio, const u64 *offset);
+MUST_CHECK SLEEPS i64 file_write(struct task *task, struct file *file, struct uio *uio, const u64 *offset);
+/* Into the sentry's own memory (exec, loader). All of SIZE or less at the end of file. */
+MUST_CHECK SLEEPS i64 file_pread_kernel(struct task *task, struct file *file, void *out, u64 size, u64 offset);
+MUST_CHECK SLEEPS i64 file_write_kernel(struct task *task, struct file *file, const void *bytes, u64 size);
+u32 file_poll(struct file *file, struct poll_table *table);
+
+/* ---- descriptor tables ---------------------------------------------------------------------------------------- */
+
+struct fd_table {
+    struct object object;
+    struct kernel *kernel;
+    struct file **files;   /* counted, NULL: free */
+    u64 *cloexec;          /* bitmaps */
+    u64 *reserved;
+    u32 capacity;
+    u32 count;             /* open ones */
+    u32 first_free;        /* no free one below */
+    u32 share_count;       /* tasks that use it: POSIX locks, exec's unshare */
+};
+extern const struct kind fd_table_kind;
+
+#define FD_CLOEXEC_FLAG 1u
+MUST_CHECK int fd_table_create(struct kernel *kernel, struct fd_table **out);
+MUST_CHECK int fd_table_fork(const struct fd_table *from, struct fd_table **out);
+/* The file at FD with a reference, or NULL. */
+MUST_CHECK struct file *fd_get(struct task *task, i32 fd);
+/* Several numbers reserved first, installed or released later: both or neither. */
+#define FD_SLOTS_MAX 256
+struct fd_slots {
+    struct fd_table *table;
+    u32 count;
+    i32 fds[FD_SLOTS_MAX];
+};
+/* COUNT lowest free numbers >= FROM: 0, -EMFILE (RLIMIT_NOFILE), -ENOMEM. */
+MUST_CHECK int fd_slots_reserve(struct task *task, u32 count, i32 from, struct fd_slots *slots);
+/* Takes FILE into slot INDEX; cannot fail. CLOEXEC from O_CLOEXEC in FLAGS. */
+void fd_slots_install(struct fd_slots *slots, u32 index, struct file *file, u32 flags);
+void fd_slots_release(struct fd_slots *slots); /* what was not installed */
+#define AUTO_FD_SLOTS CLEANUP(fd_slots_release)
+/* The usual single one: takes FILE in any case. The number or -errno. */
+MUST_CHECK i32 fd_install(struct task *task, struct file *file, u32 flags);
+/* Install at exactly FD, closing what was there (dup2, loader's stdio). Takes FILE. */
+MUST_CHECK SLEEPS int fd_install_at(struct task *task, i32 fd, struct file *file, u32 flags);
+MUST_CHECK SLEEPS int fd_close(struct task *task, i32 fd);
+SLEEPS void fd_close_on_exec(struct task *task);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inodes, super blocks and the operations a file system implements. Names are checked (no '/', not
+ * empty, at most 255 bytes, not "." or "..") and permissions judged by vfs before an operation is
+ * called; an operation decides, acts, and reports -errno.
+ */
+#pragma once
+#include "abi/stat.h"
+#include "base/object.h"
+#include "sentry/kernel/task.h"
+#include "sentry/memory/mapping.h"
+#include "sentry/sched/sched.h"
+
+#define NAME_SIZE_MAX 255u
+#define PATH_SIZE_MAX 4096u
+
+struct dentry;
+struct file;
+struct inode;
+struct super;
+struct poll_table;
+
+/* What setattr is asked to change. Times are nanoseconds since the epoch. */
+#define ATTR_MODE 1u
+#define ATTR_UID 2u
+#define ATTR_GID 4u
+#define ATTR_SIZE 8u
+#define ATTR_ATIME 16u
+#define ATTR_MTIME 32u
+#define ATTR_CTIME 64u
+struct attr {
+    u32 mask;
+    u32 mode;
+    u32 uid, gid;
+    u64 size;
+    i64 atime_ns, mtime_ns, ctime_ns;
+};
+
+struct inode_ops {
+    /* Directory. LOOKUP: 0 with a reference in *OUT, or -ENOENT. */
+    SLEEPS int (*lookup)(struct task *task, struct inode *dir, const char *name, struct inode **out);
+    SLEEPS int (*create)(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out);
+    SLEEPS int (*mkdir)(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out);
+    SLEEPS int (*mknod)(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev, struct inode **out);
+    SLEEPS int (*symlink)(struct task *task, struct inode *dir, const char *name, const char *target, struct inode **out);
+    SLEEPS int (*link)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
+    SLEEPS int (*unlink)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
+    SLEEPS int (*rmdir)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
+    /* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE. TARGET: what is at the new name or NULL. */
+    SLEEPS int (*rename)(struct task *task, struct inode *from_dir, const char *from, struct inode *inode,
+                         struct inode *to_dir, const char *to, struct inode *target, u32 flags);
+    /* Symlink: the target without terminator in OUT; its length. */
+    SLEEPS i64 (*readlink)(struct task *task, struct inode *inode, char *out, size_t size);
+    /* Magic links of /proc: the target itself; 0 with references in *OUT (struct path). NULL for ordinary ones. */
+    SLEEPS int (*follow)(struct task *task, struct inode *inode, struct path *out);
+    /* Refresh the inode's members from behind (host files). NULL: they are always right. */
+    SLEEPS int (*getattr)(struct task *task, struct inode *inode);
+    /* Change members; vfs has judged permission and computed set-id clearing. NULL: -EPERM. */
+    SLEEPS int (*setattr)(struct task *task, struct inode *inode, const struct attr *attr);
+    /* Make FILE (flags, inode, path are set) usable: set file->ops, file->private_object. NULL: generic regular/dir. */
+    SLEEPS int (*open)(struct task *task, struct inode *inode, struct file *file);
+    SLEEPS i64 (*getxattr)(struct task *task, struct inode *inode, const char *name, void *out, size_t size);
+    SLEEPS int (*setxattr)(struct task *task, struct inode *inode, const char *name, const void *value, size_t size, int flags);
+    SLEEPS i64 (*listxattr)(struct task *task, struct inode *inode, char *out, size_t size);
+    SLEEPS int (*removexattr)(struct task *task, struct inode *inode, const char *name);
+    /* Is a cached dentry still right? (shared host directories, /proc/PID). NULL: yes. */
+    SLEEPS bool (*revalidate)(struct task *task, struct inode *dir, struct dentry *dentry);
+    SLEEPS int (*allocate)(struct task *task, struct inode *inode, i32 mode, u64 offset, u64 size); /* fallocate */
+};
+
+struct inode {
+    struct object object; /* first; file systems embed struct inode first in their own */
+    const struct inode_ops *ops;  /* found again from the kind after a load */
+    struct super *super;          /* counted */
+    u64 ino;
+    u32 mode;                     /* type and permission bits */
+    u32 uid, gid;
+    u32 link_count;
+    u32 rdev;                     /* makedev(major, minor) of device nodes, Linux's 32-bit encoding */
+    u64 size;                     /* == mapping.size for regular files with a mapping */
+    u64 blocks;                   /* of 512 bytes */
+    u32 block_size;
+    i64 atime_ns, mtime_ns, ctime_ns, btime_ns;
+    struct mapping mapping;       /* regular files and memfds; zero for others */
+    struct sleep_lock lock;       /* directory changes, truncation, appends */
+    struct lock_list *locks;      /* POSIX, OFD and flock locks (fs/locks.c) or NULL */
+    struct inotify_list *watches; /* fs/inotify.c or NULL */
+    struct object *socket;        /* counted: bound unix socket (net/), or NULL */
+    struct object *fifo;          /* counted: the pipe of a named fifo while open, or NULL */
+    u32 write_count;              /* open for writing (ETXTBSY, seals) */
+    u32 exec_count;
+    u32 seals;                    /* memfd: F_SEAL_* */
+    bool has_seals;
+    bool is_unlinked_root_of_memfd;
+};
+
+struct super_ops {
+    SLEEPS int (*statfs)(struct task *task, struct super *super, struct linux_statfs *out);
+    SLEEPS int (*sync)(struct task *task, struct super *super);
+    SLEEPS int (*remount)(struct task *task, struct super *super, u32 flags, const char *options);
+    void (*destroy)(struct super *super);
+};
+
+struct super {
+    struct object object;
+    const struct super_ops *ops;
+    struct kernel *kernel;
+    const char *type_name;    /* "tmpfs": static text of the fs_type */
+    u32 magic;
+    u32 flags;                /* SB_RDONLY … as MS_* */
+    u32 dev;                  /* st_dev, unique in the sandbox */
+    u64 ino_next;
+    char *options;            /* as shown in /proc/mounts; arena string or NULL */
+    struct dentry *root;      /* counted */
+    struct object *private_object; /* counted: the file system's own */
+};
+
+/* A file system type; all in one table (fs/types.c). */
+struct fs_type {
+    const char *name;
+    bool may_users_mount;
+    /* SOURCE and OPTIONS as mount(2) got them; a new super with a root dentry. */
+    SLEEPS int (*mount)(struct task *task, const char *source, u32 flags, const char *options, struct super **out);
+};
+const struct fs_type *fs_type_find(const char *name);
+
+/* For file systems: set up the base of a fresh inode (object_create'd with the fs's kind). */
+void inode_init(struct inode *inode, struct super *super, const struct inode_ops *ops, u32 mode, u32 uid, u32 gid);
+/* For kinds' destroy: releases the base. */
+void inode_fini(struct inode *inode);
+u64 inode_next_number(struct super *super);
+/* Touch times with the kernel's clock: bits ATTR_ATIME, ATTR_MTIME, ATTR_CTIME. */
+void inode_touch(struct inode *inode, u32 which);
+extern const struct field inode_base_fields[]; /* for FIELD_STRUCT(struct x, inode, inode_base_fields) */
+/* Permission bits (1 x, 2 w, 4 r) for TASK's fsuid/fsgid and capabilities: 0 or -EACCES. */
+MUST_CHECK int inode_permission(struct task *task, const struct inode *inode, u32 want);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dentries, mounts, mount namespaces, path walks. A dentry is a name in a directory with the inode
+ * behind it (or none: a negative entry). A path is a dentry seen through a mount.
+ */
+#pragma once
+#include "base/object.h"
+#include "sentry/fs/inode.h"
+
+struct dentry {
+    struct object object;
+    struct dentry *parent;     /* counted; NULL for a root */
+    struct inode *inode;       /* counted; NULL: negative */
+    char *name;                /* arena string */
+    struct list children;      /* struct dentry.sibling: cached entries, weak */
+    struct list sibling;
+    struct tree child_tree;    /* by hash of name, weak */
+    struct tree_node child_node;
+    u32 mount_count;           /* mounts on it, in any namespace */
+    bool is_unlinked;
+    bool is_pinned;            /* a reference is held by the file system itself (tmpfs) */
+};
+
+struct mount {
+    struct object object;
+    struct super *super;       /* counted */
+    struct dentry *root;       /* counted: what this mount shows as its root */
+    struct mount *parent;      /* weak: NULL for a namespace's root */
+    struct dentry *point;      /* counted: where in the parent */
+    struct list children;      /* struct mount.sibling, owned */
+    struct list sibling;
+    struct mount_ns *ns;       /* weak */
+    u32 flags;                 /* MS_RDONLY NOSUID NODEV NOEXEC NOATIME … */
+    u32 id, parent_id;
+    u32 peer_group;            /* shared propagation: 0 none */
+    u32 master_group;          /* slave of; 0 none */
+    bool is_unbindable;
+    char *source;              /* for /proc/mounts */
+};
+
+struct mount_ns {
+    struct object object;
+    struct mount *root;        /* counted */
+    u32 mount_count;
+    struct kernel *kernel;
+};
+
+struct path {
+    struct mount *mount;   /* counted where the path is owned */
+    struct dentry *dentry; /* counted where the path is owned */
+};
+void path_get(const struct path *path);
+void path_put(struct path *path); /* and clear; empty is fine */
+#define AUTO_PATH CLEANUP(path_put)
+
+/* Root, cwd and umask: CLONE_FS shares it. */
+struct fs_context {
+    struct object object;
+    struct path root, cwd;
+    u32 umask;
+};
+extern const struct kind fs_context_kind;
+MUST_CHECK int fs_context_create(struct kernel *kernel, const struct path *root, const struct path *cwd, struct fs_context **out);
+MUST_CHECK int fs_context_fork(const struct fs_context *from, struct fs_context **out);
+
+/* ---- walking ---------------------------------------------------------------------------------------------- */
+
+#define WALK_FOLLOW 1u        /* follow a symlink in the last place */
+#define WALK_DIRECTORY 2u     /* the result must be a directory: -ENOTDIR */
+#define WALK_EMPTY 4u         /* an empty path means the start itself (AT_EMPTY_PATH) */
+#define WALK_NO_XDEV 8u       /* openat2's RESOLVE_* */
+#define WALK_NO_SYMLINKS 16u
+#define WALK_NO_MAGICLINKS 32u
+#define WALK_BENEATH 64u
+#define WALK_IN_ROOT 128u
+
+/* START: NULL for the task's cwd. PATH absolute starts at the task's root. 0 and an owned *OUT. */
+MUST_CHECK SLEEPS int path_walk(struct task *task, const struct path *start, const char *path, u32 flags, struct path *out);
+/* All but the last component: the parent directory in *OUT, the last name in NAME (NAME_SIZE_MAX + 1 bytes; "." or ".."
+ * or empty for "/" are left to the caller, *TRAILING_SLASH says if slashes followed). */
+MUST_CHECK SLEEPS int path_walk_parent(struct task *task, const struct path *start, const char *path, u32 flags,
+                                       struct path *out, char *name, bool *trailing_slash);
+/* Look NAME up in DIR (cached or by the file system): 0 with a dentry reference, possibly negative. */
+MUST_CHECK SLEEPS int dentry_lookup(struct task *task, struct dentry *dir, const char *name, struct dentry **out);
+/* The path as text seen from ROOT ("(unreachable)" in front if it is not below; " (deleted)" after if unlinked). */
+MUST_CHECK int path_text(const struct path *path, const struct path *root, struct buf *out);
+MUST_CHECK int dentry_create_root(struct super *super, struct inode *inode, struct dentry **out);
+
+/* ---- operations by path (all judge permissions; used by syscalls/ and loader/) ------------------------------ */
+struct file;
+/* open(2): FLAGS are O_*, MODE before umask. A struct file, not yet in a table. */
+MUST_CHECK SLEEPS int vfs_open(struct task *task, const struct path *start, const char *path, u32 flags, u32 mode, u32 walk_flags, struct file **out);
+/* Open what PATH names already. */
+MUST_CHECK SLEEPS int vfs_open_path(struct task *task, const struct path *path, u32 flags, struct file **out);
+MUST_CHECK SLEEPS int vfs_mkdir(struct task *task, const struct path *start, const char *path, u32 mode);
+MUST_CHECK SLEEPS int vfs_mknod(struct task *task, const struct path *start, const char *path, u32 mode, u32 rdev);
+MUST_CHECK SLEEPS int vfs_symlink(struct task *task, const char *target, const struct path *start, const char *path);
+MUST_CHECK SLEEPS int vfs_link(struct task *task, const struct path *old, const struct path *start, const char *path);
+/* FLAGS: AT_REMOVEDIR */
+MUST_CHECK SLEEPS int vfs_unlink(struct task *task, const struct path *start, const char *path, u32 flags);
+MUST_CHECK SLEEPS int vfs_rename(struct task *task, const struct path *old_start, const char *old_path,
+                                 const struct path *new_start, const char *new_path, u32 flags);
+MUST_CHECK SLEEPS int vfs_setattr(struct task *task, const struct path *path, const struct attr *attr);
+/* A mount's read-only flag too: -EROFS. WANT as inode_permission. */
+MUST_CHECK SLEEPS int vfs_permission(struct task *task, const struct path *path, u32 want);
+/* Make all missing directories of an absolute path (loader). */
+MUST_CHECK SLEEPS int vfs_mkdir_all(struct task *task, const char *path, u32 mode);
+
+/* ---- mounts -------------------------------------------------------------------------------------------------- */
+/* Mount SUPER at POINT (owned path of a directory or, for bind of a file, a file). */
+MUST_CHECK int mount_attach(struct task *task, struct super *super, struct dentry *root, const struct path *point,
+                            u32 flags, const char *source, struct mount **out);
+MUST_CHECK int mount_ns_create(struct kernel *kernel, struct super *root_super, u32 flags, struct mount_ns **out);
+MUST_CHECK int mount_ns_fork(struct task *task, struct mount_ns *from, struct mount_ns **out);
+/* mount(2), umount2(2), pivot_root(2) by text. */
+MUST_CHECK SLEEPS int vfs_mount(struct task *task, const char *source, const char *target, const char *type, u64 flags, const char *options);
+MUST_CHECK SLEEPS int vfs_umount(struct task *task, const char *target, u32 flags);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file systems' root object, and what other rooms ask of fs as a whole. */
+#pragma once
+#include "sentry/fs/file.h"
+#include "sentry/fs/inode.h"
+#include "sentry/fs/path.h"
+
+struct vfs {
+    struct object object;
+    struct kernel *kernel;
+    struct super *pipefs, *sockfs, *anonfs, *shmfs; /* counted: inodes without a path */
+    u32 dev_next, mount_id_next, group_next;
+    struct list supers;
+    struct object *ptys;   /* fs/tty: master numbers */
+};
+MUST_CHECK int vfs_create(struct kernel *kernel);   /* sets kernel->vfs */
+void vfs_destroy(struct kernel *kernel);
+
+/* tmpfs made by the sentry itself (roots, overlay uppers, /dev). OPTIONS as mount(8)'s -o or NULL. */
+MUST_CHECK SLEEPS int tmpfs_create(struct task *task, const char *options, struct super **out);
+/* overlay of UPPER (NULL: read-only) over LOWERS, topmost first. */
+MUST_CHECK SLEEPS int overlay_create(struct task *task, const struct path *upper, const struct path *lowers, u32 lower_count, struct super **out);
+/* The host's files behind a gofer connection; takes STREAM. IS_SHARED: others change them too: revalidate. */
+MUST_CHECK SLEEPS int gofer_fs_create(struct task *task, struct host_stream *stream, bool is_readonly, bool is_shared, struct super **out);
+/* Device files, proc, sysfs, devpts, mqueue: through fs_type_find(name)->mount. */
+
+/* stdio of the sandbox: a description over the host's descriptor (regular file with its own shared offset, pipe, socket, tty,
+ * null). Takes STREAM or FILE: exactly one is not NULL. IS_TTY: terminal ioctls work and it may become a controlling terminal. */
+struct host_std {
+    struct host_stream *stream;
+    struct host_file *file;
+    u32 mode;      /* st_mode of the host's file */
+    u32 flags;     /* O_ACCMODE, O_APPEND of the host's description */
+    bool is_tty;
+    const char *name; /* "host:[1]" */
+};
+MUST_CHECK SLEEPS int host_std_open(struct task *task, const struct host_std *std, struct file **out);
+
+/* A pty pair for a container's terminal when the host gives none: master for the sentry's relay, slave for the program. */
+MUST_CHECK SLEEPS int pty_create(struct task *task, struct file **master, struct file **slave);
