@@ -134,7 +134,7 @@ struct oci_spec {
     WIRE_LIST(struct oci_mount) mounts;
     struct oci_hooks *hooks;
     WIRE_MAP(char *) annotations;
-    struct oci_linux *linux; /* never NULL after parsing */
+    struct oci_linux *on_linux; /* never NULL after parsing ("linux" is a macro of gcc) */
     struct json_text solaris, windows, vm, zos;
     struct pool *pool;
 };

@@ -45,6 +45,7 @@ struct wire_type {
 struct wire_field {
     const char *name; /* on the wire */
     u32 offset;
+    u32 size; /* of the C member; asserted to be the type's */
     bool omit_empty;
     const struct wire_type *type;
 };
@@ -77,11 +78,11 @@ struct wire_list {
 extern const struct wire_type wire_int32, wire_int64, wire_int, wire_uint32, wire_uint64, wire_uint, wire_uint8,
     wire_uint16, wire_bool, wire_double, wire_string, wire_bytes, wire_raw, wire_duration;
 
-/* Rows. WIRE_FIELD(struct x, member, "Name", &wire_int32); WIRE_OMIT: `omitempty`. The C size must agree. */
+/* Rows. WIRE_FIELD(struct x, member, "Name", &wire_int32); WIRE_OMIT: `omitempty`. A C size that disagrees is asserted on use. */
 #define WIRE_FIELD(s, m, wire_name, t) \
-    {.name = (wire_name), .offset = offsetof(s, m), .type = (t)}
+    {.name = (wire_name), .offset = offsetof(s, m), .size = sizeof(((s *)0)->m), .type = (t)}
 #define WIRE_OMIT(s, m, wire_name, t) \
-    {.name = (wire_name), .offset = offsetof(s, m), .type = (t), .omit_empty = true}
+    {.name = (wire_name), .offset = offsetof(s, m), .size = sizeof(((s *)0)->m), .type = (t), .omit_empty = true}
 #define WIRE_END \
     {.name = NULL}
 
