@@ -248,6 +248,8 @@ u32 host_reap(struct host *host);
 /* Wait, kernel lock not held, until something can be reaped, DEADLINE comes or host_wait_end is called. */
 void host_wait(struct host *host, u64 deadline_ns);
 void host_wait_end(struct host *host);
+/* Sim: when the earliest submitted operation that is not due yet will be (delays); NO_DEADLINE if none. */
+u64 host_next_completion_ns(struct host *host);
 /* Sim: is anything submitted that has not been reaped? (quiet-point checks) */
 u32 host_pending_count(struct host *host);
 

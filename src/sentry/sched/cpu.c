@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel lock and the loop of one cpu.
+ *
+ * The lock is released in two places: around cpu_run in fiber_run_user, and in cpu_idle. In simulation
+ * there is no lock: all cpus are stepped by sched_run_until_quiet on one thread (sim.c), and a fiber
+ * that goes to user code gives its cpu back until it is that cpu's turn.
+ *
+ * Waking another host thread is dear (tens of microseconds), so a fiber that becomes ready while its
+ * waker is about to block is left for the waker's own cpu; only when the waker goes on to run
+ * application code for long does an idle cpu hear of it.
+ */
+#include "sentry/sched/internal.h"
+
+#include "platform/machine.h"
+
+#define SLICE_NS (10 * NS_PER_MS)
+/* A ready fiber waits at most this long for the cpu of a short-running one before another cpu is woken. */
+#define HANDOVER_NS (500 * NS_PER_US)
+#define LOCK_SPINS 200u
+
+/* ---- the kernel lock ------------------------------------------------------------------------------- */
+
+void sched_lock(struct sched *sched)
+{
+    if (sched->is_simulated)
+        return;
+    struct kernel_lock *lock = &sched->lock;
+    u32 ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_SEQ_CST);
+    for (u32 spins = 0;; spins++) {
+        u32 owner = __atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE);
+        if (owner == ticket)
+            return;
+        if (spins < LOCK_SPINS) {
+            __builtin_ia32_pause();
+            continue;
+        }
+        __atomic_fetch_add(&lock->sleepers, 1, __ATOMIC_SEQ_CST);
+        machine_wait(&lock->owner, owner, NO_DEADLINE);
+        __atomic_fetch_sub(&lock->sleepers, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+void sched_unlock(struct sched *sched)
+{
+    if (sched->is_simulated)
+        return;
+    struct kernel_lock *lock = &sched->lock;
+    __atomic_fetch_add(&lock->owner, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&lock->sleepers, __ATOMIC_SEQ_CST))
+        machine_wake(&lock->owner, UINT32_MAX);
+}
+
+/* ---- interrupts --------------------------------------------------------------------------------------- */
+
+static void cpu_end_idle(struct sched_cpu *cpu)
+{
+    enum idle_state idle = cpu->idle;
+    cpu->idle = IDLE_NO; /* one wake-up is enough */
+    if (idle == IDLE_POLLS) {
+        host_wait_end(cpu->sched->host);
+    } else if (idle == IDLE_WAITS) {
+        __atomic_store_n(&cpu->wake_word, 1, __ATOMIC_RELEASE);
+        machine_wake(&cpu->wake_word, 1);
+    }
+}
+
+static struct sched_cpu *find_idle(struct sched *sched)
+{
+    struct sched_cpu *polls = NULL;
+    for (u32 i = 0; i < sched->cpu_count; i++) {
+        if (sched->cpus[i].idle == IDLE_WAITS)
+            return &sched->cpus[i];
+        if (sched->cpus[i].idle == IDLE_POLLS)
+            polls = &sched->cpus[i];
+    }
+    return polls;
+}
+
+/* The poller's thread, lock not held: only flags and kicks. A wrong guess costs an early return. */
+static void sched_interrupted(struct host_interrupt *self)
+{
+    struct sched *sched = self->owner;
+    __atomic_store_n(&sched->interrupt_pending, 1, __ATOMIC_SEQ_CST);
+    for (u32 i = 0; i < sched->cpu_count; i++) {
+        struct sched_cpu *cpu = &sched->cpus[i];
+        if (__atomic_load_n(&cpu->is_in_user, __ATOMIC_SEQ_CST)) {
+            cpu_kick(cpu->platform_cpu);
+            return;
+        }
+    }
+    host_wait_end(sched->host);
+}
+
+void sched_wake_idle(struct sched *sched)
+{
+    if (sched->is_simulated)
+        return;
+    /* The cpu that holds the lock will look at the queue itself before it idles; see fiber_run_user. */
+    bool somebody_looks = false;
+    for (u32 i = 0; i < sched->cpu_count; i++)
+        somebody_looks |= sched->cpus[i].current && !sched->cpus[i].is_in_user;
+    if (somebody_looks && sched->ready_count <= 1)
+        return;
+    struct sched_cpu *idle = find_idle(sched);
+    if (idle)
+        cpu_end_idle(idle);
+}
+
+void sched_poll(struct sched *sched)
+{
+    __atomic_store_n(&sched->interrupt_pending, 0, __ATOMIC_SEQ_CST);
+    host_reap(sched->host);
+    sched_fire_timers(sched, sched_now_ns(sched));
+}
+
+/* ---- user code ------------------------------------------------------------------------------------------ */
+
+static void tell_poller(struct sched *sched, u64 deadline_ns)
+{
+    if (deadline_ns == sched->poller_deadline_ns)
+        return;
+    sched->poller_deadline_ns = deadline_ns;
+    host_poller_set_deadline(sched->host, deadline_ns);
+}
+
+/* Before going to user code: who else wants to run, and when must this run end at the latest? */
+static void before_user(struct sched *sched, struct fiber *fiber, u64 now_ns)
+{
+    u64 deadline = sched_next_deadline(sched);
+    if (sched->ready_count > 0) {
+        u64 handover = now_ns + HANDOVER_NS;
+        if (!find_idle(sched))
+            handover = fiber->slice_end_ns > now_ns ? fiber->slice_end_ns : now_ns + HANDOVER_NS;
+        deadline = MIN(deadline, handover);
+    }
+    /* A deadline a little too early only costs a kick; do not tell each small change. */
+    if (deadline < sched->poller_deadline_ns || sched->poller_deadline_ns <= now_ns)
+        tell_poller(sched, deadline);
+}
+
+static void run_user_for_real(struct sched *sched, struct fiber *fiber, struct event *event)
+{
+    struct sched_cpu *cpu = &sched->cpus[fiber->cpu_index];
+    u64 now_ns = sched_now_ns(sched);
+    if (__atomic_load_n(&sched->interrupt_pending, __ATOMIC_ACQUIRE) ||
+        sched_next_deadline(sched) <= now_ns)
+        sched_poll(sched);
+    if (fiber->is_interrupted) { /* perhaps by what was just reaped */
+        *event = (struct event){.type = EVENT_KICK};
+        return;
+    }
+    before_user(sched, fiber, now_ns);
+    fiber->state = FIBER_USER;
+    cpu_enter(cpu->platform_cpu, fiber->user_space, fiber->user_context);
+    __atomic_store_n(&cpu->is_in_user, true, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&sched->interrupt_pending, __ATOMIC_SEQ_CST))
+        cpu_kick(cpu->platform_cpu);
+    sched_unlock(sched);
+    cpu_run(cpu->platform_cpu, event);
+    sched_lock(sched);
+    __atomic_store_n(&cpu->is_in_user, false, __ATOMIC_SEQ_CST);
+    cpu_leave(cpu->platform_cpu);
+    fiber->state = FIBER_RUNNING;
+    if (event->type == EVENT_KICK) {
+        sched_poll(sched);
+        if (sched->ready_count > 0) {
+            struct sched_cpu *idle = find_idle(sched);
+            if (idle)
+                cpu_end_idle(idle);
+        }
+    }
+}
+
+SLEEPS void fiber_run_user(struct fiber *fiber, struct space *space, struct context *context,
+                           struct event *event)
+{
+    struct sched *sched = fiber->sched;
+    fiber->user_space = space;
+    fiber->user_context = context;
+    if (!sched->is_simulated) {
+        run_user_for_real(sched, fiber, event);
+        return;
+    }
+    fiber->state = FIBER_USER;
+    sched_switch_away(fiber); /* sim.c runs cpu_run when it is this cpu's turn */
+    *event = fiber->user_event;
+}
+
+bool fiber_should_yield(const struct fiber *fiber)
+{
+    const struct sched *sched = fiber->sched;
+    if (sched->ready_count == 0)
+        return false;
+    return sched->is_simulated || host_monotonic_ns(sched->host) >= fiber->slice_end_ns;
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------- */
+
+static bool somebody_polls(const struct sched *sched)
+{
+    for (u32 i = 0; i < sched->cpu_count; i++)
+        if (sched->cpus[i].idle == IDLE_POLLS)
+            return true;
+    return false;
+}
+
+static void cpu_idle(struct sched_cpu *cpu)
+{
+    struct sched *sched = cpu->sched;
+    u64 deadline = sched_next_deadline(sched);
+    if (somebody_polls(sched)) {
+        cpu->idle = IDLE_WAITS;
+        __atomic_store_n(&cpu->wake_word, 0, __ATOMIC_RELEASE);
+        sched_unlock(sched);
+        machine_wait(&cpu->wake_word, 0, NO_DEADLINE);
+    } else {
+        cpu->idle = IDLE_POLLS;
+        sched_unlock(sched);
+        if (!__atomic_load_n(&sched->interrupt_pending, __ATOMIC_SEQ_CST))
+            host_wait(sched->host, deadline);
+    }
+    sched_lock(sched);
+    cpu->idle = IDLE_NO;
+    sched_poll(sched);
+}
+
+static struct fiber *take_ready(struct sched *sched)
+{
+    struct fiber *fiber = list_first_or_null(&sched->ready, struct fiber, link);
+    if (!fiber)
+        return NULL;
+    list_remove(&fiber->link);
+    sched->ready_count--;
+    return fiber;
+}
+
+static void cpu_loop(void *arg)
+{
+    struct sched_cpu *cpu = arg;
+    struct sched *sched = cpu->sched;
+    if (cpu->platform_cpu && cpu_attach(cpu->platform_cpu) != 0)
+        return;
+    sched_lock(sched);
+    while (!sched->is_stopping) {
+        if (__atomic_load_n(&sched->interrupt_pending, __ATOMIC_ACQUIRE))
+            sched_poll(sched);
+        struct fiber *fiber = take_ready(sched);
+        if (!fiber) {
+            sched_fire_timers(sched, sched_now_ns(sched));
+            fiber = take_ready(sched);
+        }
+        if (!fiber) {
+            cpu_idle(cpu);
+            continue;
+        }
+        fiber->slice_end_ns = sched_now_ns(sched) + SLICE_NS;
+        sched_switch_to(cpu, fiber);
+    }
+    for (u32 i = 0; i < sched->cpu_count; i++)
+        cpu_end_idle(&sched->cpus[i]);
+    sched_unlock(sched);
+    if (cpu->platform_cpu)
+        cpu_detach(cpu->platform_cpu);
+}
+
+void sched_run(struct sched *sched)
+{
+    ASSERT(!sched->is_simulated);
+    sched->interrupt = (struct host_interrupt){.interrupt = sched_interrupted, .owner = sched};
+    int err = host_poller_start(sched->host, &sched->interrupt);
+    ASSERT(err == 0);
+    for (u32 i = 1; i < sched->cpu_count; i++) {
+        struct sched_cpu *cpu = &sched->cpus[i];
+        if (machine_thread_start(cpu_loop, cpu, &cpu->thread) != 0)
+            cpu->thread = NULL; /* fewer cpus then; nothing depends on one of them */
+    }
+    cpu_loop(&sched->cpus[0]);
+    for (u32 i = 1; i < sched->cpu_count; i++)
+        if (sched->cpus[i].thread)
+            machine_thread_join(sched->cpus[i].thread);
+    host_poller_stop(sched->host);
+}
+
+void sched_stop(struct sched *sched)
+{
+    sched->is_stopping = true;
+    for (u32 i = 0; i < sched->cpu_count; i++) {
+        struct sched_cpu *cpu = &sched->cpus[i];
+        if (cpu->is_in_user)
+            cpu_kick(cpu->platform_cpu);
+        cpu_end_idle(cpu);
+    }
+}
+
+SLEEPS void sched_kick_all(struct sched *sched, struct fiber *fiber)
+{
+    for (u32 i = 0; i < sched->cpu_count; i++)
+        if (sched->cpus[i].is_in_user)
+            cpu_kick(sched->cpus[i].platform_cpu);
+    fiber_relax(fiber);
+}
