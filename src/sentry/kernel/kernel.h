@@ -20,7 +20,7 @@ struct vfs;        /* fs/vfs.h: mounts, file systems, anonymous inodes */
 struct net_stack;  /* net/ */
 struct futex_table;
 struct vdso;       /* exec/ */
-struct strace;     /* observe/ */
+struct call_observer; /* syscalls/syscalls.h; observe/ and the simulator implement it */
 
 struct kernel_config {
     u64 memory_max;   /* bytes of application memory */
@@ -48,7 +48,7 @@ struct kernel {
     struct net_stack *net;     /* owned; set by net */
     struct futex_table *futexes;
     struct vdso *vdso;
-    struct strace *strace;     /* NULL: off */
+    struct call_observer *call_observers; /* chain; NULL: nobody looks */
     struct list tasks;         /* struct task.kernel_link: all, in order of creation, kernel tasks too */
     u32 task_count;
     u64 boot_monotonic_ns;     /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sentry/observe/strace.h"
 #include "sentry/syscalls/args.h"
 
 #define COUNT_ARGS_(a, b, c, d, e, f, g, n, ...) n
@@ -57,11 +56,13 @@ SLEEPS static void dispatch(struct task *task)
     task->in_syscall = true;
     task->kernel->call_count++;
     progress_begin(task);
-    if (task->kernel->strace)
-        strace_enter(task, nr, row, &args);
-    i64 result = row ? ((SLEEPS i64(*)(struct task *, const struct sysargs *))row->handler)(task, &args) : -ENOSYS;
-    if (task->kernel->strace)
-        strace_exit(task, nr, row, &args, result);
+    for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
+        if (o->enter)
+            o->enter(o, task, nr, row, &args);
+    i64 result = row ? row->handler(task, &args) : -ENOSYS;
+    for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
+        if (o->exit)
+            o->exit(o, task, nr, row, &args, result);
     if (result != -ERESTARTSYS)
         memset(&task->progress, 0, sizeof task->progress);
     /* execve and sigreturn leave registers of their own: they clear in_syscall themselves. */

@@ -48,6 +48,15 @@ struct syscall_row {
     u8 args[6]; /* enum arg_kind, see args.h */
 };
 
+/* Whoever looks at calls (strace, trace points, the simulator's trace): a chain from kernel->call_observers. */
+struct call_observer {
+    struct call_observer *next;
+    SLEEPS void (*enter)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
+                         const struct sysargs *args);
+    SLEEPS void (*exit)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
+                        const struct sysargs *args, i64 result);
+};
+
 #define SYSCALL_COUNT 470u
 /* Lent, NULL for a number that is not served. */
 const struct syscall_row *syscall_find(u64 nr);
