@@ -26,6 +26,7 @@ struct poll_table {
     /* 0 or -ENOMEM; QUEUE lives as long as FILE. */
     int (*add)(struct poll_table *table, struct file *file, struct wait_queue *queue);
     void *owner;
+    struct task *task; /* who asks (signalfd shows the asker's signals); NULL: unknown */
 };
 
 struct file_ops {
