@@ -107,5 +107,7 @@ MUST_CHECK int wire_decode(const struct wire_type *type, struct json_text text, 
                            struct error *err);
 /* Write VALUE; errors stick in the writer. */
 void wire_encode(struct json_writer *writer, const struct wire_type *type, const void *value);
+/* Bytes of one entry of a map of this type: the name's pointer and the value, padded to 8. */
+size_t wire_map_entry_size(const struct wire_type *type);
 /* One compact text; from the pool; NULL without memory. */
 MUST_CHECK char *wire_encode_text(const struct wire_type *type, const void *value, struct pool *pool);

@@ -27,15 +27,15 @@ enum json_status {
 /* A plain value: copy it freely. All members are the scanner's own. */
 struct json_scanner {
     u8 state;
-    u8 return_state; /* after a literal's last letter */
-    u8 literal_left; /* letters of true, false, null still to come */
-    u8 hex_left;
-    const char *literal;
+    u8 hex_left;         /* digits of \uXXXX still to come */
+    bool is_name;        /* the string under way is a member's name */
+    u8 literal_at;
+    const char *literal; /* "true", "false" or "null", of which literal_at letters have come */
     u32 depth;
     u64 objects; /* bit i: level i is an object, else an array */
     size_t size; /* bytes taken since the value began, leading space not counted */
     size_t size_max;
-    u64 offset;  /* bytes taken since init, for messages */
+    u64 offset; /* bytes taken since init, for messages */
 };
 
 /* SIZE_MAX of 0 means JSON_SIZE_MAX. */
@@ -95,6 +95,9 @@ MUST_CHECK char *json_string(struct json_text text, struct pool *pool, size_t *s
 bool json_string_is(struct json_text text, const char *plain);
 /* Do two string values, the second plain, match as Go matches member names (letter case folded)? */
 bool json_name_is(struct json_text name, const char *plain);
+
+/* One rune of UTF-8 from SIZE > 0 bytes; how many bytes it took. A broken byte gives U+FFFD and 1, as in Go. */
+size_t json_utf8_decode(const u8 *at, size_t size, u32 *rune);
 
 /* ---- writer ------------------------------------------------------------------------------------- */
 
