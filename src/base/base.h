@@ -72,6 +72,9 @@ struct range {
  * thread-safety analysis refuses a caller that is not marked itself. The "lock" is a fiction: the
  * right to sleep, which a fiber's body holds and interrupt-like code (wakers, timers, put) lacks.
  */
+/* A member of an ops table that may sleep: clang cannot check a pointer, so each is called through one
+ * wrapper function that is marked SLEEPS. */
+#define SLEEPS_OP
 #if defined(__clang__)
 struct __attribute__((capability("may_sleep"))) sleep_right {
     int unused;

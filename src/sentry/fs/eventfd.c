@@ -2,11 +2,12 @@
 /* eventfd(2): a 64-bit counter with a descriptor. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
+
 
 #include "base/fields.h"
 #include "sentry/fs/poll.h"
 
+#define EVENTFD_SEMAPHORE 1u
 #define EVENTFD_COUNT_MAX (UINT64_MAX - 1)
 
 struct eventfd {
@@ -33,7 +34,7 @@ static struct eventfd *eventfd_of(const struct file *file)
     return container_of(file->private_object, struct eventfd, object);
 }
 
-SLEEPS static i64 eventfd_read(struct task *task, struct file *file, struct uio *uio, u64 offset)
+SLEEPS static i64 counter_read(struct task *task, struct file *file, struct uio *uio, u64 offset)
 {
     struct eventfd *eventfd = eventfd_of(file);
     if (uio->remaining < sizeof(u64))
@@ -52,7 +53,7 @@ SLEEPS static i64 eventfd_read(struct task *task, struct file *file, struct uio 
     return moved < 0 ? moved : (i64)sizeof value;
 }
 
-SLEEPS static i64 eventfd_write(struct task *task, struct file *file, struct uio *uio, u64 offset)
+SLEEPS static i64 counter_write(struct task *task, struct file *file, struct uio *uio, u64 offset)
 {
     struct eventfd *eventfd = eventfd_of(file);
     u64 value;
@@ -93,8 +94,8 @@ static int eventfd_show_info(struct file *file, struct buf *out)
 }
 
 const struct file_ops eventfd_ops = {
-    .read = eventfd_read,
-    .write = eventfd_write,
+    .read = counter_read,
+    .write = counter_write,
     .poll = eventfd_poll,
     .show_info = eventfd_show_info,
 };
@@ -105,7 +106,7 @@ int eventfd_create(struct kernel *kernel, u32 initial, u32 flags, struct file **
     if (!eventfd)
         return -ENOMEM;
     eventfd->count = initial;
-    eventfd->is_semaphore = (flags & EFD_SEMAPHORE) != 0;
+    eventfd->is_semaphore = (flags & EVENTFD_SEMAPHORE) != 0;
     return file_create_anon(kernel, "anon_inode:[eventfd]", &eventfd_ops, &eventfd->object,
                             O_RDWR | (flags & O_NONBLOCK), 0600, out);
 }

@@ -8,6 +8,7 @@
 #include "sentry/fs/path.h"
 #include "sentry/memory/uio.h"
 
+struct dir_emit;
 struct file;
 
 /* Poll bits are Linux's POLL* values. */
@@ -32,20 +33,20 @@ struct poll_table {
 struct file_ops {
     /* Sequential and positional I/O. OFFSET is the position (pread) — file_read has loaded file->offset for seekable
      * files and stores it back. Count, 0, or -errno (-EAGAIN if FILE is non-blocking). */
-    SLEEPS i64 (*read)(struct task *task, struct file *file, struct uio *uio, u64 offset);
-    SLEEPS i64 (*write)(struct task *task, struct file *file, struct uio *uio, u64 offset);
+    SLEEPS_OP i64 (*read)(struct task *task, struct file *file, struct uio *uio, u64 offset);
+    SLEEPS_OP i64 (*write)(struct task *task, struct file *file, struct uio *uio, u64 offset);
     /* New position or -errno. NULL with is_seekable: generic by size; not seekable: -ESPIPE. */
-    SLEEPS i64 (*seek)(struct task *task, struct file *file, i64 offset, i32 whence);
+    SLEEPS_OP i64 (*seek)(struct task *task, struct file *file, i64 offset, i32 whence);
     /* Calls EMIT for entries from file->offset on; EMIT returns false when full. 0 or -errno. Sets file->offset to the cookie. */
-    SLEEPS int (*readdir)(struct task *task, struct file *file, struct dir_emit *emit);
-    SLEEPS i64 (*ioctl)(struct task *task, struct file *file, u32 request, u64 arg);
+    SLEEPS_OP int (*readdir)(struct task *task, struct file *file, struct dir_emit *emit);
+    SLEEPS_OP i64 (*ioctl)(struct task *task, struct file *file, u32 request, u64 arg);
     /* Readiness now, and registration. Never sleeps. NULL: always readable and writable. */
     u32 (*poll)(struct file *file, struct poll_table *table);
     /* What to map: the mapping and, possibly, another object that keeps it alive. NULL: inode->mapping of regular files, else -ENODEV. */
-    SLEEPS int (*mmap)(struct task *task, struct file *file, struct mapping **mapping, u64 *offset);
-    SLEEPS int (*fsync)(struct task *task, struct file *file);
+    SLEEPS_OP int (*mmap)(struct task *task, struct file *file, struct mapping **mapping, u64 *offset);
+    SLEEPS_OP int (*fsync)(struct task *task, struct file *file);
     /* A descriptor was closed (each close): locks, FIN. May be NULL. */
-    SLEEPS int (*flush)(struct task *task, struct file *file);
+    SLEEPS_OP int (*flush)(struct task *task, struct file *file);
     /* Last reference gone; must not sleep (defer to the reaper). */
     void (*release)(struct file *file);
     /* Was it set by F_SETFL? FLAGS is the new value. May be NULL. */
@@ -58,7 +59,7 @@ struct file_ops {
 
 struct dir_emit {
     /* False: full, stop; the entry was not taken. NEXT is the offset of the entry after it. */
-    SLEEPS bool (*emit)(struct dir_emit *emit, const char *name, size_t name_size, u64 ino, u8 type, u64 next);
+    SLEEPS_OP bool (*emit)(struct dir_emit *emit, const char *name, size_t name_size, u64 ino, u8 type, u64 next);
     void *owner;
 };
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "abi/stat.h"
+#include "base/fields.h"
 #include "base/object.h"
 #include "sentry/kernel/task.h"
 #include "sentry/memory/mapping.h"
@@ -18,6 +19,7 @@ struct dentry;
 struct file;
 struct inode;
 struct super;
+struct path;
 struct poll_table;
 
 /* What setattr is asked to change. Times are nanoseconds since the epoch. */
@@ -38,34 +40,34 @@ struct attr {
 
 struct inode_ops {
     /* Directory. LOOKUP: 0 with a reference in *OUT, or -ENOENT. */
-    SLEEPS int (*lookup)(struct task *task, struct inode *dir, const char *name, struct inode **out);
-    SLEEPS int (*create)(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out);
-    SLEEPS int (*mkdir)(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out);
-    SLEEPS int (*mknod)(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev, struct inode **out);
-    SLEEPS int (*symlink)(struct task *task, struct inode *dir, const char *name, const char *target, struct inode **out);
-    SLEEPS int (*link)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
-    SLEEPS int (*unlink)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
-    SLEEPS int (*rmdir)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
+    SLEEPS_OP int (*lookup)(struct task *task, struct inode *dir, const char *name, struct inode **out);
+    SLEEPS_OP int (*create)(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out);
+    SLEEPS_OP int (*mkdir)(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out);
+    SLEEPS_OP int (*mknod)(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev, struct inode **out);
+    SLEEPS_OP int (*symlink)(struct task *task, struct inode *dir, const char *name, const char *target, struct inode **out);
+    SLEEPS_OP int (*link)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
+    SLEEPS_OP int (*unlink)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
+    SLEEPS_OP int (*rmdir)(struct task *task, struct inode *dir, const char *name, struct inode *inode);
     /* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE. TARGET: what is at the new name or NULL. */
-    SLEEPS int (*rename)(struct task *task, struct inode *from_dir, const char *from, struct inode *inode,
+    SLEEPS_OP int (*rename)(struct task *task, struct inode *from_dir, const char *from, struct inode *inode,
                          struct inode *to_dir, const char *to, struct inode *target, u32 flags);
     /* Symlink: the target without terminator in OUT; its length. */
-    SLEEPS i64 (*readlink)(struct task *task, struct inode *inode, char *out, size_t size);
+    SLEEPS_OP i64 (*readlink)(struct task *task, struct inode *inode, char *out, size_t size);
     /* Magic links of /proc: the target itself; 0 with references in *OUT (struct path). NULL for ordinary ones. */
-    SLEEPS int (*follow)(struct task *task, struct inode *inode, struct path *out);
+    SLEEPS_OP int (*follow)(struct task *task, struct inode *inode, struct path *out);
     /* Refresh the inode's members from behind (host files). NULL: they are always right. */
-    SLEEPS int (*getattr)(struct task *task, struct inode *inode);
+    SLEEPS_OP int (*getattr)(struct task *task, struct inode *inode);
     /* Change members; vfs has judged permission and computed set-id clearing. NULL: -EPERM. */
-    SLEEPS int (*setattr)(struct task *task, struct inode *inode, const struct attr *attr);
+    SLEEPS_OP int (*setattr)(struct task *task, struct inode *inode, const struct attr *attr);
     /* Make FILE (flags, inode, path are set) usable: set file->ops, file->private_object. NULL: generic regular/dir. */
-    SLEEPS int (*open)(struct task *task, struct inode *inode, struct file *file);
-    SLEEPS i64 (*getxattr)(struct task *task, struct inode *inode, const char *name, void *out, size_t size);
-    SLEEPS int (*setxattr)(struct task *task, struct inode *inode, const char *name, const void *value, size_t size, int flags);
-    SLEEPS i64 (*listxattr)(struct task *task, struct inode *inode, char *out, size_t size);
-    SLEEPS int (*removexattr)(struct task *task, struct inode *inode, const char *name);
+    SLEEPS_OP int (*open)(struct task *task, struct inode *inode, struct file *file);
+    SLEEPS_OP i64 (*getxattr)(struct task *task, struct inode *inode, const char *name, void *out, size_t size);
+    SLEEPS_OP int (*setxattr)(struct task *task, struct inode *inode, const char *name, const void *value, size_t size, int flags);
+    SLEEPS_OP i64 (*listxattr)(struct task *task, struct inode *inode, char *out, size_t size);
+    SLEEPS_OP int (*removexattr)(struct task *task, struct inode *inode, const char *name);
     /* Is a cached dentry still right? (shared host directories, /proc/PID). NULL: yes. */
-    SLEEPS bool (*revalidate)(struct task *task, struct inode *dir, struct dentry *dentry);
-    SLEEPS int (*allocate)(struct task *task, struct inode *inode, i32 mode, u64 offset, u64 size); /* fallocate */
+    SLEEPS_OP bool (*revalidate)(struct task *task, struct inode *dir, struct dentry *dentry);
+    SLEEPS_OP int (*allocate)(struct task *task, struct inode *inode, i32 mode, u64 offset, u64 size); /* fallocate */
 };
 
 struct inode {
@@ -95,9 +97,9 @@ struct inode {
 };
 
 struct super_ops {
-    SLEEPS int (*statfs)(struct task *task, struct super *super, struct linux_statfs *out);
-    SLEEPS int (*sync)(struct task *task, struct super *super);
-    SLEEPS int (*remount)(struct task *task, struct super *super, u32 flags, const char *options);
+    SLEEPS_OP int (*statfs)(struct task *task, struct super *super, struct linux_statfs *out);
+    SLEEPS_OP int (*sync)(struct task *task, struct super *super);
+    SLEEPS_OP int (*remount)(struct task *task, struct super *super, u32 flags, const char *options);
     void (*destroy)(struct super *super);
 };
 
@@ -120,7 +122,7 @@ struct fs_type {
     const char *name;
     bool may_users_mount;
     /* SOURCE and OPTIONS as mount(2) got them; a new super with a root dentry. */
-    SLEEPS int (*mount)(struct task *task, const char *source, u32 flags, const char *options, struct super **out);
+    SLEEPS_OP int (*mount)(struct task *task, const char *source, u32 flags, const char *options, struct super **out);
 };
 const struct fs_type *fs_type_find(const char *name);
 

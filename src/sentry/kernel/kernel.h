@@ -80,7 +80,7 @@ void kernel_entropy(struct kernel *kernel, void *out, size_t size);
 /* Work that must sleep but was found where sleeping is not allowed (put, timers). */
 struct reap_item {
     struct list link;
-    SLEEPS void (*run)(struct reap_item *item, struct task *reaper);
+    SLEEPS_OP void (*run)(struct reap_item *item, struct task *reaper);
 };
 void kernel_defer(struct kernel *kernel, struct reap_item *item);
 

@@ -209,11 +209,14 @@ u64 task_deadline(struct task *task, u64 timeout_ns);
  * Handlers that move bytes start from task->progress.bytes.
  */
 i64 task_interrupted(struct task *task, u64 bytes);
+/* For calls that signal(7) says are never restarted after a handler: -EINTR if a signal is about to be delivered, else
+ * (pause, checkpoint, stop) -ERESTARTSYS, and the call is made again from its progress. */
+i64 task_never_restarts(struct task *task);
 bool task_has_capability(const struct task *task, u32 capability);
 /* True when a signal is ready to be delivered or the task must unwind for another reason. */
 bool task_is_interrupted(const struct task *task);
 
 /* The loop of an application task; kernel/ runs it as the fiber's entry. syscalls/ gives the dispatcher. */
 struct syscall_table {
-    SLEEPS void (*dispatch)(struct task *task); /* orig_rax and registers say what; result into rax */
+    SLEEPS_OP void (*dispatch)(struct task *task); /* orig_rax and registers say what; result into rax */
 };

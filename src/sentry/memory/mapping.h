@@ -16,9 +16,9 @@ struct uio;
 
 struct mapping_ops {
     /* Read pages [index, index+count) into the frames' bytes (zero behind the end of file). 0 or -errno. NULL: zero pages. */
-    SLEEPS int (*fill)(struct mapping *mapping, struct fiber *fiber, u64 index, u64 count, u8 *const *pages);
+    SLEEPS_OP int (*fill)(struct mapping *mapping, struct fiber *fiber, u64 index, u64 count, u8 *const *pages);
     /* Write SIZE bytes of a dirty page back. 0 or -errno. NULL: nothing behind, pages stay dirty. */
-    SLEEPS int (*write_back)(struct mapping *mapping, struct fiber *fiber, u64 index, const u8 *page, u64 size);
+    SLEEPS_OP int (*write_back)(struct mapping *mapping, struct fiber *fiber, u64 index, const u8 *page, u64 size);
 };
 
 /* Embedded in an inode (fs) or alone in shared anonymous memory. */
@@ -34,6 +34,7 @@ struct mapping {
     u32 writable_shared_count;     /* for seals */
     u64 pages_max;                 /* 0: no limit (tmpfs size= is charged through `charge`) */
     int (*charge)(struct mapping *mapping, i64 pages); /* tmpfs quota; may refuse a growth with -ENOSPC; NULL */
+    u64 id;                        /* unique among objects and mappings of the arena: futex keys, SysV */
 };
 
 void mapping_init(struct mapping *mapping, struct memory *memory, enum frame_use use,
@@ -62,3 +63,22 @@ MUST_CHECK SLEEPS int mapping_sync(struct mapping *mapping, struct fiber *fiber)
 void mapping_drop_clean(struct mapping *mapping);
 /* Next offset >= OFFSET with data (or hole), for SEEK_DATA and SEEK_HOLE of memory files; -ENXIO. */
 i64 mapping_seek(const struct mapping *mapping, u64 offset, bool data);
+
+/* ---- saving and loading (called by the owner's kind: inode, shared memory) -------------------------- */
+
+/* For FIELD_STRUCT(struct x, mapping, mapping_fields): size, use, limits; pages go by the two below. */
+struct field;
+extern const struct field mapping_fields[];
+/* In load_more, before mapping_load: what the fields cannot say; the loaded size, use and id stay. */
+void mapping_loaded(struct mapping *mapping, struct memory *memory, const struct mapping_ops *ops, void *owner);
+/* In save_more and load_more: all pages with their frames (files with something behind: dirty ones only). */
+struct state_writer;
+struct state_reader;
+MUST_CHECK int mapping_save(const struct mapping *mapping, struct state_writer *writer);
+MUST_CHECK int mapping_load(struct mapping *mapping, struct state_reader *reader);
+/* The pieces of these: VISIT each page in order until it answers non-zero, which is returned. */
+MUST_CHECK int mapping_for_each_page(const struct mapping *mapping,
+                                     int (*visit)(void *arg, u64 index, frame f, bool is_dirty), void *arg);
+/* Takes F's reference on success. 0, -EEXIST, -ENOMEM. */
+MUST_CHECK int mapping_load_page(struct mapping *mapping, u64 index, frame f, bool is_dirty);
+bool mapping_has_dirty_page(const struct mapping *mapping, u64 index);

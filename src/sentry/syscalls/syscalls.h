@@ -51,9 +51,9 @@ struct syscall_row {
 /* Whoever looks at calls (strace, trace points, the simulator's trace): a chain from kernel->call_observers. */
 struct call_observer {
     struct call_observer *next;
-    SLEEPS void (*enter)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
+    SLEEPS_OP void (*enter)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
                          const struct sysargs *args);
-    SLEEPS void (*exit)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
+    SLEEPS_OP void (*exit)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
                         const struct sysargs *args, i64 result);
 };
 
