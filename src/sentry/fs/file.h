@@ -4,11 +4,13 @@
  * regular files, directories, pipes, sockets, ttys, eventfds, epolls, …
  */
 #pragma once
+#include "base/buf.h"
 #include "base/object.h"
 #include "sentry/fs/path.h"
 #include "sentry/memory/uio.h"
 
 struct dir_emit;
+struct fd_table;
 struct file;
 
 /* Poll bits are Linux's POLL* values. */
@@ -84,22 +86,40 @@ struct file {
 };
 extern const struct kind file_kind;
 
-/* Ops by name, so that a loaded file finds them: every file_ops that can be saved stands in this table (fs/file_ops.c). */
+/*
+ * Ops by name, so that a loaded file finds them: every file_ops that can be saved stands in the table of fs/file_ops.c; upper
+ * rooms (net/) hang tables of their own into the kernel, before any load.
+ */
 struct file_ops_name {
     const char *name;
     const struct file_ops *ops;
 };
+struct file_ops_table {
+    const struct file_ops_name *rows;
+    u32 count;
+    struct file_ops_table *next; /* vfs's */
+};
+void file_ops_add(struct kernel *kernel, struct file_ops_table *table); /* lent for the kernel's life */
+const struct file_ops *file_ops_find(struct kernel *kernel, const char *name);
+const char *file_ops_name(struct kernel *kernel, const struct file_ops *ops); /* NULL: cannot be saved */
 
-/* A description on an anonymous inode ("anon_inode:[eventfd]", "pipe:[123]"). Takes PRIVATE. NAME shown by readlink. */
+/* Regular files over inode->mapping, and a description that only names a place (O_PATH). */
+extern const struct file_ops regular_file_ops, path_file_ops;
+/* A description with everything but `ops`: takes references of its own. */
+MUST_CHECK int file_create(struct kernel *kernel, const struct path *path, struct inode *inode, u32 flags, struct file **out);
+
+/* A description on an anonymous inode ("anon_inode:[eventfd]", "pipe:[123]"). Takes PRIVATE, also on failure. NAME shown by
+ * readlink; one that ends in ':' gets "[inode number]". MODE is st_mode, its type picks the super (fifo, socket, other). */
 MUST_CHECK int file_create_anon(struct kernel *kernel, const char *name, const struct file_ops *ops,
                                 struct object *private_object, u32 flags, u32 mode, struct file **out);
 static inline bool file_may_read(const struct file *file)
 {
-    return (file->flags & 3u) != 1u && !file->is_path;
+    return (file->flags & 1u) == 0 && !file->is_path; /* O_RDONLY 0 or O_RDWR 2; the odd 3 can do neither */
 }
 static inline bool file_may_write(const struct file *file)
 {
-    return (file->flags & 3u) != 0u && !file->is_path;
+    u32 access = file->flags & 3u;
+    return (access == 1u || access == 2u) && !file->is_path;
 }
 /* read(2)/write(2)/pread(2)/pwrite(2) on a description, with all their rules (limits, O_APPEND, EFBIG, SIGXFSZ). USE_OFFSET: at
  * file->offset, else at *OFFSET. */
@@ -109,6 +129,20 @@ MUST_CHECK SLEEPS i64 file_write(struct task *task, struct file *file, struct ui
 MUST_CHECK SLEEPS i64 file_pread_kernel(struct task *task, struct file *file, void *out, u64 size, u64 offset);
 MUST_CHECK SLEEPS i64 file_write_kernel(struct task *task, struct file *file, const void *bytes, u64 size);
 u32 file_poll(struct file *file, struct poll_table *table);
+MUST_CHECK SLEEPS i64 file_seek(struct task *task, struct file *file, i64 offset, i32 whence);
+MUST_CHECK SLEEPS int file_readdir(struct task *task, struct file *file, struct dir_emit *emit);
+MUST_CHECK SLEEPS i64 file_ioctl(struct task *task, struct file *file, u32 request, u64 arg);
+MUST_CHECK SLEEPS int file_fsync(struct task *task, struct file *file);
+MUST_CHECK SLEEPS int file_allocate(struct task *task, struct file *file, i32 mode, u64 offset, u64 size);
+MUST_CHECK SLEEPS int file_truncate(struct task *task, struct file *file, u64 size);
+/* What mmap(2) maps: lends the mapping, which FILE keeps alive; OFFSET may be moved. -ENODEV, -EACCES by access mode of others. */
+MUST_CHECK SLEEPS int file_mmap(struct task *task, struct file *file, struct mapping **mapping, u64 *offset);
+/* F_SETFL: only O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME change. */
+MUST_CHECK int file_set_flags(struct task *task, struct file *file, u32 flags);
+/* A descriptor that shows FILE is closed: locks of TABLE go, ops->flush. */
+SLEEPS int file_flush(struct task *task, struct file *file, struct fd_table *table);
+/* Skip SIZE bytes that an earlier try of this call has moved (task->progress.bytes). */
+void uio_skip(struct uio *uio, u64 size);
 
 /* ---- descriptor tables ---------------------------------------------------------------------------------------- */
 
@@ -116,9 +150,10 @@ struct fd_table {
     struct object object;
     struct kernel *kernel;
     struct file **files;   /* counted, NULL: free */
-    u64 *cloexec;          /* bitmaps */
+    u64 *cloexec;          /* bitmaps of word_count words */
     u64 *reserved;
-    u32 capacity;
+    u32 word_count;
+    u32 capacity;          /* 64 * word_count */
     u32 count;             /* open ones */
     u32 first_free;        /* no free one below */
     u32 share_count;       /* tasks that use it: POSIX locks, exec's unshare */

@@ -21,6 +21,8 @@ struct inode;
 struct super;
 struct path;
 struct poll_table;
+struct state_reader;
+struct state_writer;
 
 /* What setattr is asked to change. Times are nanoseconds since the epoch. */
 #define ATTR_MODE 1u
@@ -68,12 +70,20 @@ struct inode_ops {
     /* Is a cached dentry still right? (shared host directories, /proc/PID). NULL: yes. */
     SLEEPS_OP bool (*revalidate)(struct task *task, struct inode *dir, struct dentry *dentry);
     SLEEPS_OP int (*allocate)(struct task *task, struct inode *inode, i32 mode, u64 offset, u64 size); /* fallocate */
+    /* O_TMPFILE: a regular file without a name, link_count 0. NULL: -EOPNOTSUPP. */
+    SLEEPS_OP int (*tmpfile)(struct task *task, struct inode *dir, u32 mode, struct inode **out);
 };
+
+/*
+ * Locks held when an operation is called: changes of a directory hold its `lock` (rename: of both, by id),
+ * setattr of a size, write and allocate of a regular file hold the file's.
+ */
 
 struct inode {
     struct object object; /* first; file systems embed struct inode first in their own */
     const struct inode_ops *ops;  /* found again from the kind after a load */
-    struct super *super;          /* counted */
+    struct super *super;          /* lent by super_ref; NULL in a root inode that outlived its super */
+    struct super *super_ref;      /* counted; NULL in a super's root inode (the weak side: super -> root -> inode) */
     u64 ino;
     u32 mode;                     /* type and permission bits */
     u32 uid, gid;
@@ -107,6 +117,7 @@ struct super {
     struct object object;
     const struct super_ops *ops;
     struct kernel *kernel;
+    struct list link;         /* vfs->supers, weak */
     const char *type_name;    /* "tmpfs": static text of the fs_type */
     u32 magic;
     u32 flags;                /* SB_RDONLY … as MS_* */
@@ -121,15 +132,50 @@ struct super {
 struct fs_type {
     const char *name;
     bool may_users_mount;
+    const struct super_ops *super_ops; /* found again by type_name after a load; may be NULL */
     /* SOURCE and OPTIONS as mount(2) got them; a new super with a root dentry. */
     SLEEPS_OP int (*mount)(struct task *task, const char *source, u32 flags, const char *options, struct super **out);
 };
 const struct fs_type *fs_type_find(const char *name);
+/* For /proc/filesystems: NULL at the end. */
+const struct fs_type *fs_type_at(u32 index);
+
+extern const struct kind super_kind;
+/* A fresh super of the type NAME (a row of fs/types.c) with one reference, no root yet. The file system makes the root
+ * inode, and `dentry_create_root(super, root_inode, &super->root)`. MAGIC for statfs, FLAGS MS_*. */
+MUST_CHECK int super_create(struct kernel *kernel, const char *type_name, u32 magic, u32 flags, struct super **out);
 
 /* For file systems: set up the base of a fresh inode (object_create'd with the fs's kind). */
 void inode_init(struct inode *inode, struct super *super, const struct inode_ops *ops, u32 mode, u32 uid, u32 gid);
 /* For kinds' destroy: releases the base. */
 void inode_fini(struct inode *inode);
+/* Give a fresh regular inode its page cache; OPS as mapping_init. inode->size becomes the mapping's. */
+void inode_init_mapping(struct inode *inode, enum frame_use use, const struct mapping_ops *ops, u64 size);
+/* Who owns what TASK makes in DIR, and with which mode (set-group-id directories, umask is done already). */
+void inode_owner(struct task *task, const struct inode *dir, u32 *mode, u32 *uid, u32 *gid);
+/* A kind's `loaded`, or the first thing in it: ops from the kind, the base's derived members. */
+MUST_CHECK int inode_loaded(struct object *object, struct state_reader *reader);
+/* For save_more and load_more of kinds with regular files: pages of the mapping. OPS as inode_init_mapping. */
+MUST_CHECK int inode_save_pages(const struct inode *inode, struct state_writer *writer);
+MUST_CHECK int inode_load_pages(struct inode *inode, struct state_reader *reader, const struct mapping_ops *ops);
+static inline bool inode_is(const struct inode *inode, u32 type)
+{
+    return (inode->mode & LINUX_S_IFMT) == type;
+}
+static inline bool inode_is_dir(const struct inode *inode)
+{
+    return inode_is(inode, LINUX_S_IFDIR);
+}
+static inline bool inode_is_regular(const struct inode *inode)
+{
+    return inode_is(inode, LINUX_S_IFREG);
+}
+static inline bool inode_is_symlink(const struct inode *inode)
+{
+    return inode_is(inode, LINUX_S_IFLNK);
+}
+/* Applies ATTR to the members (not the size's pages) with a new ctime: for file systems whose inodes are all there is. */
+void inode_apply_attr(struct inode *inode, const struct attr *attr);
 u64 inode_next_number(struct super *super);
 /* Touch times with the kernel's clock: bits ATTR_ATIME, ATTR_MTIME, ATTR_CTIME. */
 void inode_touch(struct inode *inode, u32 which);

@@ -11,11 +11,12 @@ struct dentry {
     struct object object;
     struct dentry *parent;     /* counted; NULL for a root */
     struct inode *inode;       /* counted; NULL: negative */
-    char *name;                /* arena string */
-    struct list children;      /* struct dentry.sibling: cached entries, weak */
-    struct list sibling;
-    struct tree child_tree;    /* by hash of name, weak */
+    struct super *super;       /* counted; NULL in a root (its super keeps it alive) and where there is no super */
+    char *name;                /* arena string; "" of a root */
+    struct tree child_tree;    /* cached entries by hash of name, weak; rebuilt by the children after a load */
     struct tree_node child_node;
+    bool is_hashed;            /* in the parent's tree */
+    struct list cache_link;    /* vfs->dentry_cache, which holds a reference of its own */
     u32 mount_count;           /* mounts on it, in any namespace */
     bool is_unlinked;
     bool is_pinned;            /* a reference is held by the file system itself (tmpfs) */
@@ -37,6 +38,7 @@ struct mount {
     bool is_unbindable;
     char *source;              /* for /proc/mounts */
 };
+extern const struct kind mount_kind;
 
 struct mount_ns {
     struct object object;
@@ -44,13 +46,19 @@ struct mount_ns {
     u32 mount_count;
     struct kernel *kernel;
 };
+extern const struct kind mount_ns_kind;
 
 struct path {
     struct mount *mount;   /* counted where the path is owned */
     struct dentry *dentry; /* counted where the path is owned */
 };
+extern const struct field path_fields[]; /* for FIELD_STRUCT(struct x, path, path_fields) */
 void path_get(const struct path *path);
 void path_put(struct path *path); /* and clear; empty is fine */
+static inline bool path_is_equal(const struct path *a, const struct path *b)
+{
+    return a->mount == b->mount && a->dentry == b->dentry;
+}
 #define AUTO_PATH CLEANUP(path_put)
 
 /* Root, cwd and umask: CLONE_FS shares it. */
@@ -84,7 +92,14 @@ MUST_CHECK SLEEPS int path_walk_parent(struct task *task, const struct path *sta
 MUST_CHECK SLEEPS int dentry_lookup(struct task *task, struct dentry *dir, const char *name, struct dentry **out);
 /* The path as text seen from ROOT ("(unreachable)" in front if it is not below; " (deleted)" after if unlinked). */
 MUST_CHECK int path_text(const struct path *path, const struct path *root, struct buf *out);
+/* Borrows INODE (takes its own reference); INODE stops counting its super: see inode.super_ref. */
 MUST_CHECK int dentry_create_root(struct super *super, struct inode *inode, struct dentry **out);
+/* Forget what is cached under DIR's NAME, or below DIR as a whole (NAME NULL): the next lookup asks the file system. */
+void dentry_forget(struct dentry *dir, const char *name);
+static inline bool dentry_is_negative(const struct dentry *dentry)
+{
+    return dentry->inode == NULL;
+}
 
 /* ---- operations by path (all judge permissions; used by syscalls/ and loader/) ------------------------------ */
 struct file;
@@ -115,3 +130,21 @@ MUST_CHECK int mount_ns_fork(struct task *task, struct mount_ns *from, struct mo
 /* mount(2), umount2(2), pivot_root(2) by text. */
 MUST_CHECK SLEEPS int vfs_mount(struct task *task, const char *source, const char *target, const char *type, u64 flags, const char *options);
 MUST_CHECK SLEEPS int vfs_umount(struct task *task, const char *target, u32 flags);
+MUST_CHECK SLEEPS int vfs_pivot_root(struct task *task, const char *new_root, const char *put_old);
+/* All mounts of NS in the order of /proc/PID/mountinfo: the next after MOUNT (NULL: the root one), lent, or NULL. */
+struct mount *mount_next(const struct mount_ns *ns, const struct mount *mount);
+/* The mount TASK's paths start in: nsproxy's, or its root's for kernel tasks. */
+struct mount_ns *task_mount_ns(const struct task *task);
+
+/* ---- attributes ---------------------------------------------------------------------------------------------- */
+/* Refresh the inode from what is behind it. */
+MUST_CHECK SLEEPS int vfs_getattr(struct task *task, struct inode *inode);
+/* stat(2)'s structure from the members as they are now. */
+void inode_stat(const struct inode *inode, struct linux_stat *out);
+MUST_CHECK SLEEPS int vfs_statfs(struct task *task, const struct path *path, struct linux_statfs *out);
+MUST_CHECK SLEEPS int vfs_truncate(struct task *task, const struct path *path, u64 size);
+MUST_CHECK SLEEPS i64 vfs_readlink(struct task *task, const struct path *path, char *out, size_t size);
+MUST_CHECK SLEEPS i64 vfs_getxattr(struct task *task, const struct path *path, const char *name, void *out, size_t size);
+MUST_CHECK SLEEPS int vfs_setxattr(struct task *task, const struct path *path, const char *name, const void *value, size_t size, int flags);
+MUST_CHECK SLEEPS i64 vfs_listxattr(struct task *task, const struct path *path, char *out, size_t size);
+MUST_CHECK SLEEPS int vfs_removexattr(struct task *task, const struct path *path, const char *name);
