@@ -128,6 +128,12 @@ int host_file_fd(const struct host_file *file)
     return file->host->ops->file_fd(file);
 }
 
+int host_file_release(struct host_file *file)
+{
+    ASSERT(file->refs == 1);
+    return file->host->ops->file_release(file);
+}
+
 int host_open_path(struct host *host, const char *path, int flags, u32 mode, struct host_file **out)
 {
     if (strnlen(path, PATH_SIZE_MAX + 1) > PATH_SIZE_MAX)
@@ -418,6 +424,11 @@ u32 host_stream_poll(struct host_stream *stream)
     return stream->host->ops->stream_poll(stream);
 }
 
+int host_stream_stat(struct host_stream *stream, struct host_stat *out)
+{
+    return stream->host->ops->stream_stat(stream, out);
+}
+
 int host_stream_ioctl(struct host_stream *stream, u32 request, void *arg)
 {
     switch (request) {
@@ -495,4 +506,9 @@ void host_wait_end(struct host *host)
 u32 host_pending_count(struct host *host)
 {
     return host->ops->pending_count(host);
+}
+
+u64 host_next_event_ns(struct host *host)
+{
+    return host->ops->next_event_ns(host);
 }

@@ -96,6 +96,9 @@ void host_file_get(struct host_file *file);
 void host_file_put(struct host_file *file);
 /* The descriptor to hand to another process (SCM_RIGHTS); lent. */
 int host_file_fd(const struct host_file *file);
+/* Takes the only reference and gives the descriptor back instead of closing it: for who had to look at
+ * what a descriptor is (host_stat) before wrapping it as a stream. */
+MUST_CHECK int host_file_release(struct host_file *file);
 
 /*
  * Calls that may wait in the kernel of a real host: for the gofer and for command line tools. All
@@ -215,6 +218,8 @@ void host_stream_shutdown(struct host_stream *stream, int how);
 void host_stream_watch(struct host_stream *stream, struct host_watch *watch);
 /* What is ready now (no waiting): HOST_* bits. */
 u32 host_stream_poll(struct host_stream *stream);
+/* What the descriptor is: mode, owner, times. 0 or -errno. */
+MUST_CHECK int host_stream_stat(struct host_stream *stream, struct host_stat *out);
 /* Terminal calls of a host terminal: TCGETS, TCSETS*, TIOCGWINSZ, TIOCSWINSZ only. 0 or -errno. */
 MUST_CHECK int host_stream_ioctl(struct host_stream *stream, u32 request, void *arg);
 
@@ -252,6 +257,12 @@ void host_wait_end(struct host *host);
 u64 host_next_completion_ns(struct host *host);
 /* Sim: is anything submitted that has not been reaped? (quiet-point checks) */
 u32 host_pending_count(struct host *host);
+/*
+ * Sim: when the next thing under way can be reaped. Not after now: host_reap will deliver it. Later (a
+ * delay of the fault plan): virtual time has to move there first. NO_DEADLINE: nothing is under way, and
+ * always so on a real host, which tells by itself.
+ */
+u64 host_next_event_ns(struct host *host);
 
 /* ---- making hosts ----------------------------------------------------------------------------- */
 

@@ -41,6 +41,7 @@ struct host_ops {
     struct host_file *(*file_from_fd)(struct host *host, int fd);
     void (*file_destroy)(struct host_file *file);
     int (*file_fd)(const struct host_file *file);
+    int (*file_release)(struct host_file *file);
     int (*open_path)(struct host *host, const char *path, int flags, u32 mode, struct host_file **out);
     int (*open_at)(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out);
     int (*reopen)(struct host_file *file, int flags, struct host_file **out);
@@ -78,6 +79,7 @@ struct host_ops {
     void (*stream_shutdown)(struct host_stream *stream, int how);
     void (*stream_watch)(struct host_stream *stream, struct host_watch *watch);
     u32 (*stream_poll)(struct host_stream *stream);
+    int (*stream_stat)(struct host_stream *stream, struct host_stat *out);
     int (*stream_ioctl)(struct host_stream *stream, u32 request, void *arg);
     struct host_listener *(*listener_from_fd)(struct host *host, int fd);
     void (*listener_put)(struct host_listener *listener);
@@ -92,4 +94,5 @@ struct host_ops {
     void (*wait)(struct host *host, u64 deadline_ns);
     void (*wait_end)(struct host *host);
     u32 (*pending_count)(struct host *host);
+    u64 (*next_event_ns)(struct host *host);
 };

@@ -153,6 +153,8 @@ MUST_CHECK int linux_thread_start(pthread_t *thread, void *(*run)(void *), void 
 struct host_file *linux_file_from_fd(struct host *host, int fd);
 void linux_file_destroy(struct host_file *file);
 int linux_file_fd(const struct host_file *file);
+int linux_file_release(struct host_file *file);
+int linux_stat_fd(int fd, struct host_stat *out);
 int linux_open_path(struct host *host, const char *path, int flags, u32 mode, struct host_file **out);
 int linux_open_at(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out);
 int linux_reopen(struct host_file *file, int flags, struct host_file **out);
@@ -193,6 +195,7 @@ i64 linux_stream_write(struct host_stream *stream, const void *bytes, size_t siz
 void linux_stream_shutdown(struct host_stream *stream, int how);
 void linux_stream_watch(struct host_stream *stream, struct host_watch *watch);
 u32 linux_stream_poll(struct host_stream *stream);
+int linux_stream_stat(struct host_stream *stream, struct host_stat *out);
 int linux_stream_ioctl(struct host_stream *stream, u32 request, void *arg);
 struct host_listener *linux_listener_from_fd(struct host *host, int fd);
 void linux_listener_put(struct host_listener *listener);

@@ -51,6 +51,14 @@ int linux_file_fd(const struct host_file *file)
     return linux_fd(file);
 }
 
+int linux_file_release(struct host_file *base)
+{
+    struct linux_file *file = container_of(base, struct linux_file, file);
+    int fd = file->fd;
+    free(file);
+    return fd;
+}
+
 /* Common end of everything that opens. */
 static int file_opened(struct host *host, int fd, struct host_file **out)
 {
@@ -127,9 +135,14 @@ static int stat_of(int dir, const char *name, int flags, struct host_stat *out)
     return 0;
 }
 
+int linux_stat_fd(int fd, struct host_stat *out)
+{
+    return stat_of(fd, "", AT_EMPTY_PATH, out);
+}
+
 int linux_stat(struct host_file *file, struct host_stat *out)
 {
-    return stat_of(linux_fd(file), "", AT_EMPTY_PATH, out);
+    return linux_stat_fd(linux_fd(file), out);
 }
 
 int linux_stat_at(struct host_file *dir, const char *name, struct host_stat *out)

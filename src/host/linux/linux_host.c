@@ -53,6 +53,11 @@ static u32 linux_choose(struct host *host, const char *stream, u32 count)
     return 0;
 }
 
+static u64 linux_next_event_ns(struct host *host)
+{
+    return NO_DEADLINE;
+}
+
 /* ---- arenas: malloc under a limit ---- */
 
 struct linux_arena {
@@ -114,6 +119,7 @@ static const struct host_ops linux_ops = {
     .file_from_fd = linux_file_from_fd,
     .file_destroy = linux_file_destroy,
     .file_fd = linux_file_fd,
+    .file_release = linux_file_release,
     .open_path = linux_open_path,
     .open_at = linux_open_at,
     .reopen = linux_reopen,
@@ -148,6 +154,7 @@ static const struct host_ops linux_ops = {
     .stream_shutdown = linux_stream_shutdown,
     .stream_watch = linux_stream_watch,
     .stream_poll = linux_stream_poll,
+    .stream_stat = linux_stream_stat,
     .stream_ioctl = linux_stream_ioctl,
     .listener_from_fd = linux_listener_from_fd,
     .listener_put = linux_listener_put,
@@ -161,6 +168,7 @@ static const struct host_ops linux_ops = {
     .wait = linux_wait,
     .wait_end = linux_wait_end,
     .pending_count = linux_pending_count,
+    .next_event_ns = linux_next_event_ns,
 };
 
 /* The process must not die or stop of a write to a pipe without reader or to a terminal from the

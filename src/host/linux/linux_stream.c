@@ -262,6 +262,11 @@ void linux_stream_watch(struct host_stream *stream, struct host_watch *watch)
     linux_source_watch(&linux_stream_of(stream)->source, watch);
 }
 
+int linux_stream_stat(struct host_stream *stream, struct host_stat *out)
+{
+    return linux_stat_fd(linux_stream_fd(stream), out);
+}
+
 int linux_stream_ioctl(struct host_stream *base, u32 request, void *arg)
 {
     struct linux_stream *stream = linux_stream_of(base);
