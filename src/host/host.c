@@ -508,7 +508,7 @@ u32 host_pending_count(struct host *host)
     return host->ops->pending_count(host);
 }
 
-u64 host_next_event_ns(struct host *host)
+u64 host_next_completion_ns(struct host *host)
 {
-    return host->ops->next_event_ns(host);
+    return host->ops->next_completion_ns(host);
 }

@@ -262,7 +262,7 @@ u32 host_pending_count(struct host *host);
  * delay of the fault plan): virtual time has to move there first. NO_DEADLINE: nothing is under way, and
  * always so on a real host, which tells by itself.
  */
-u64 host_next_event_ns(struct host *host);
+u64 host_next_completion_ns(struct host *host);
 
 /* ---- making hosts ----------------------------------------------------------------------------- */
 

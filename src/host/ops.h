@@ -94,5 +94,5 @@ struct host_ops {
     void (*wait)(struct host *host, u64 deadline_ns);
     void (*wait_end)(struct host *host);
     u32 (*pending_count)(struct host *host);
-    u64 (*next_event_ns)(struct host *host);
+    u64 (*next_completion_ns)(struct host *host);
 };

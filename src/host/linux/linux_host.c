@@ -53,7 +53,7 @@ static u32 linux_choose(struct host *host, const char *stream, u32 count)
     return 0;
 }
 
-static u64 linux_next_event_ns(struct host *host)
+static u64 linux_next_completion_ns(struct host *host)
 {
     return NO_DEADLINE;
 }
@@ -168,7 +168,7 @@ static const struct host_ops linux_ops = {
     .wait = linux_wait,
     .wait_end = linux_wait_end,
     .pending_count = linux_pending_count,
-    .next_event_ns = linux_next_event_ns,
+    .next_completion_ns = linux_next_completion_ns,
 };
 
 /* The process must not die or stop of a write to a pipe without reader or to a terminal from the
