@@ -253,16 +253,11 @@ u32 host_reap(struct host *host);
 /* Wait, kernel lock not held, until something can be reaped, DEADLINE comes or host_wait_end is called. */
 void host_wait(struct host *host, u64 deadline_ns);
 void host_wait_end(struct host *host);
-/* Sim: when the earliest submitted operation that is not due yet will be (delays); NO_DEADLINE if none. */
+/* Sim: when the earliest submitted operation or stream data that is not due yet will be (delays of the fault
+ * plan; virtual time has to move there first); NO_DEADLINE if none, and always so on a real host. */
 u64 host_next_completion_ns(struct host *host);
 /* Sim: is anything submitted that has not been reaped? (quiet-point checks) */
 u32 host_pending_count(struct host *host);
-/*
- * Sim: when the next thing under way can be reaped. Not after now: host_reap will deliver it. Later (a
- * delay of the fault plan): virtual time has to move there first. NO_DEADLINE: nothing is under way, and
- * always so on a real host, which tells by itself.
- */
-u64 host_next_completion_ns(struct host *host);
 
 /* ---- making hosts ----------------------------------------------------------------------------- */
 
