@@ -12,6 +12,11 @@ struct state_writer;
 struct state_reader;
 
 struct kernel *state_reader_kernel(struct state_reader *reader);
+/* The same kernel's, for memory/, which does not know struct kernel. */
+struct memory;
+struct platform;
+struct memory *state_reader_memory(struct state_reader *reader);
+struct platform *state_reader_platform(struct state_reader *reader);
 /* Raw data of a hook, in order. 0 or -errno; a reader that runs out answers -EINVAL. */
 MUST_CHECK int state_write(struct state_writer *writer, const void *bytes, size_t size);
 MUST_CHECK int state_write_u64(struct state_writer *writer, u64 value);

@@ -5,6 +5,7 @@
  * implements. Private and shared file mappings, read and write all go through it.
  */
 #pragma once
+#include "base/fields.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/object.h"
@@ -67,7 +68,6 @@ i64 mapping_seek(const struct mapping *mapping, u64 offset, bool data);
 /* ---- saving and loading (called by the owner's kind: inode, shared memory) -------------------------- */
 
 /* For FIELD_STRUCT(struct x, mapping, mapping_fields): size, use, limits; pages go by the two below. */
-struct field;
 extern const struct field mapping_fields[];
 /* In load_more, before mapping_load: what the fields cannot say; the loaded size, use and id stay. */
 void mapping_loaded(struct mapping *mapping, struct memory *memory, const struct mapping_ops *ops, void *owner);

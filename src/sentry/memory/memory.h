@@ -8,6 +8,9 @@
 #include "base/base.h"
 #include "platform/machine.h"
 
+struct object;
+struct mapping;
+
 enum frame_use { FRAME_ANON, FRAME_CACHE, FRAME_TMPFS, FRAME_SYSTEM, FRAME_USE_COUNT };
 
 struct memory {
@@ -17,7 +20,9 @@ struct memory {
     u64 frames_max;              /* the sandbox's limit, in frames */
     u64 used[FRAME_USE_COUNT];   /* frames by use */
     u64 cache_max;               /* bound of the page cache, in frames */
-    struct page_lru *lru;        /* mapping.c's: clean cache pages in the order they may go */
+    struct page_lru *lru;        /* cache.c's: clean cache pages in the order they may go */
+    /* Set by fs: what a loaded vma's file maps (lent), so that vmas find their mapping again after a restore. */
+    struct mapping *(*mapping_of)(struct object *file);
 };
 
 MUST_CHECK int memory_create(struct arena *arena, struct machine_memory *file, u64 frames_max, struct memory **out);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Faults inside memory/: what mm_fault, populating and forced copies have in common. */
+#pragma once
+#include "sentry/memory/mm.h"
+
+struct fault {
+    struct mm *mm;
+    struct fiber *fiber;
+    u64 address;
+    u32 access;     /* one of PROT_*_BIT */
+    bool is_forced; /* the vma's rights do not matter (ptrace), its presence does */
+    u64 run;        /* how many pages to fill at most; 0: by the vma's history */
+    i32 signo, code;
+};
+
+/* 0: look again, or the access works now. Else -errno with signo and code set. */
+MUST_CHECK SLEEPS int fault_serve(struct fault *fault);
+/* Extend a stack down to ADDRESS, which lies in no vma; NULL when it is nobody's. */
+struct vma *stack_grow(struct mm *mm, u64 address);
