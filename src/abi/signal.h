@@ -45,6 +45,9 @@
 #define LINUX_SI_ASYNCIO (-4)
 #define LINUX_SI_SIGIO (-5)
 #define LINUX_SI_TKILL (-6)
+#define LINUX_ILL_ILLOPN 2
+#define LINUX_TRAP_BRKPT 1
+#define LINUX_SYS_SECCOMP 1
 #define LINUX_CLD_EXITED 1
 #define LINUX_CLD_KILLED 2
 #define LINUX_CLD_DUMPED 3
@@ -122,6 +125,61 @@ struct linux_stack {
     i32 pad;
     u64 size;
 };
+_Static_assert(sizeof(struct linux_stack) == 24, "stack_t");
 #define LINUX_SS_ONSTACK 1
 #define LINUX_SS_DISABLE 2
 #define LINUX_SS_AUTODISARM 0x80000000u
+#define LINUX_MINSIGSTKSZ 2048u
+
+/* sigevent(7), 64 bytes. */
+struct linux_sigevent {
+    u64 value;
+    i32 signo, notify, tid;
+    i32 pad[11];
+};
+_Static_assert(sizeof(struct linux_sigevent) == 64, "sigevent_t");
+#define LINUX_SIGEV_SIGNAL 0
+#define LINUX_SIGEV_NONE 1
+#define LINUX_SIGEV_THREAD 2
+#define LINUX_SIGEV_THREAD_ID 4
+
+/* What lies on a handler's stack, from the lowest address: return address, ucontext, siginfo; the
+ * extended state above it. */
+struct linux_sigcontext {
+    u64 r8, r9, r10, r11, r12, r13, r14, r15;
+    u64 rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+    u16 cs, gs, fs, ss;
+    u64 error_code, trapno, oldmask, cr2;
+    u64 fpstate; /* address of the extended state or 0 */
+    u64 reserved[8];
+};
+_Static_assert(sizeof(struct linux_sigcontext) == 256, "struct sigcontext");
+
+struct linux_ucontext {
+    u64 flags, link;
+    struct linux_stack stack;
+    struct linux_sigcontext mcontext;
+    u64 sigmask;
+};
+_Static_assert(sizeof(struct linux_ucontext) == 304, "struct ucontext");
+#define LINUX_UC_FP_XSTATE 1u
+#define LINUX_UC_SIGCONTEXT_SS 2u
+#define LINUX_UC_STRICT_RESTORE_SS 4u
+
+struct linux_sigframe {
+    u64 return_address; /* sa_restorer */
+    struct linux_ucontext uc;
+    struct linux_siginfo info;
+};
+_Static_assert(sizeof(struct linux_sigframe) == 440, "struct rt_sigframe");
+
+/* The software-reserved bytes of the legacy area, and the mark behind the last byte. */
+struct linux_fpx_sw {
+    u32 magic1, extended_size;
+    u64 xfeatures;
+    u32 xstate_size, padding[7];
+};
+_Static_assert(sizeof(struct linux_fpx_sw) == 48, "struct _fpx_sw_bytes");
+#define LINUX_FPX_SW_OFFSET 464u
+#define LINUX_FP_XSTATE_MAGIC1 0x46505853u
+#define LINUX_FP_XSTATE_MAGIC2 0x46505845u

@@ -63,3 +63,18 @@ MUST_CHECK int cred_copy(const struct cred *cred, struct cred **out);
 bool cred_has_group(const struct cred *cred, u32 gid); /* fsgid or supplementary */
 bool cred_has_cap(const struct cred *cred, u32 capability);
 MUST_CHECK int cred_set_groups(struct cred *cred, const u32 *groups, u32 count);
+/* The capability in NS: in the set and NS within the own namespace, or NS's owner from its parent. */
+bool cred_has_cap_in(const struct cred *cred, const struct user_ns *ns, u32 capability);
+/* In a new user namespace its maker has all capabilities and no securebits. Takes nothing; NS gets a reference. */
+void cred_enter_user_ns(struct cred *cred, struct user_ns *ns);
+/* Capabilities after a change of user ids (capabilities(7), "Effect of user ID changes"). */
+void cred_fix_caps_after_setuid(struct cred *cred, const struct cred *old);
+#define SECBIT_NOROOT 1u
+#define SECBIT_NOROOT_LOCKED 2u
+#define SECBIT_NO_SETUID_FIXUP 4u
+#define SECBIT_NO_SETUID_FIXUP_LOCKED 8u
+#define SECBIT_KEEP_CAPS 16u
+#define SECBIT_KEEP_CAPS_LOCKED 32u
+#define SECBIT_NO_CAP_AMBIENT_RAISE 64u
+#define SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED 128u
+#define SECBITS_ALL 255u

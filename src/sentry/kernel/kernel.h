@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/marks.h"
 #include "base/object.h"
+#include "base/rand.h"
 #include "sentry/memory/memory.h"
 #include "sentry/sched/sched.h"
 
@@ -20,6 +21,8 @@ struct vfs;        /* fs/vfs.h: mounts, file systems, anonymous inodes */
 struct net_stack;  /* net/ */
 struct futex_table;
 struct vdso;       /* exec/ */
+struct session;
+struct thread_group;
 struct call_observer; /* syscalls/syscalls.h; observe/ and the simulator implement it */
 
 struct kernel_config {
@@ -29,6 +32,18 @@ struct kernel_config {
     bool has_vdso;
     const char *hostname;
     const char *release; /* uname -r */
+};
+
+/* What upper rooms do in a task's life; each member may be NULL. Set once, at boot. */
+struct kernel_hooks {
+    /* TASK gives up its descriptors: at its exit, in its own fiber. It takes task->fds. */
+    SLEEPS_OP void (*fds_release)(struct task *task);
+    /* TASK ends: what else upper rooms keep by task (semaphore undo, record locks). */
+    SLEEPS_OP void (*task_exit)(struct task *task);
+    /* A session's leader has ended: its terminal, still in session->tty, has no session any more. */
+    void (*session_ended)(struct session *session);
+    /* A process has ended, all its threads are gone; it may not be waited for yet. */
+    void (*group_exit)(struct thread_group *group);
 };
 
 struct kernel {
@@ -54,6 +69,14 @@ struct kernel {
     u64 boot_monotonic_ns;     /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */
     i64 monotonic_offset_ns;   /* added to the host's after a restore so that the program's clock goes on */
     u32 pause_count;           /* nested pauses; > 0: no application code runs */
+    bool is_frozen;            /* an image is being written: not even a killed task leaves its place */
+    struct wait_queue parked;  /* woken when a task reaches its boundary during a pause */
+    struct wait_queue resumed; /* paused tasks sleep here */
+    const struct kernel_hooks *hooks;
+    u64 context_next_id;
+    u64 inode_next_nr;         /* of namespaces */
+    struct rand rand;          /* when the host has no entropy */
+    bool has_entropy_failed;
     bool is_stopping;
     struct wait_queue task_ended;  /* woken at each exit of a thread group */
     struct list reap_list;     /* struct reap_item: work for the reaper fiber */
@@ -68,11 +91,16 @@ struct kernel {
 MUST_CHECK int kernel_create(struct arena *arena, struct host *host, struct platform *platform,
                              struct machine_memory *memfile, u32 cpu_count, struct log *log,
                              const struct kernel_config *config, struct kernel **out);
+/* Ends the kernel's own tasks (the reaper); before sched_stop where cpus are threads. */
+void kernel_stop(struct kernel *kernel);
 /* All tasks have ended. Frees everything; the arena's live report then shows nothing. */
 void kernel_destroy(struct kernel *kernel);
 
 /* The program's clocks: monotonic goes on over restores. */
 u64 kernel_monotonic_ns(struct kernel *kernel);
+/* A time of the program's monotonic clock as a deadline for sched, and back. */
+u64 kernel_deadline_to_sched(struct kernel *kernel, u64 monotonic_ns);
+u64 kernel_deadline_from_sched(struct kernel *kernel, u64 sched_ns);
 u64 kernel_realtime_ns(struct kernel *kernel);
 /* SIZE bytes from the host's entropy. Never fails: falls back to a seeded stream and logs once. */
 void kernel_entropy(struct kernel *kernel, void *out, size_t size);
@@ -86,5 +114,10 @@ void kernel_defer(struct kernel *kernel, struct reap_item *item);
 
 /* Pause: after it returns no task runs application code or is inside a system call. Nests. */
 SLEEPS void kernel_pause(struct kernel *kernel, struct task *by);
+/* May TASK not go on now? (every boundary asks) */
+bool kernel_is_paused_for(const struct kernel *kernel, const struct task *task);
 /* -EINVAL when there is nothing to resume. */
 MUST_CHECK int kernel_resume(struct kernel *kernel);
+
+/* The invariants of a quiet point: counts, links, phases and tables agree. NULL, or what is wrong (static text). */
+const char *kernel_check(struct kernel *kernel);

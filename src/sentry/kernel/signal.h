@@ -2,6 +2,7 @@
 /* Signals: queues, masks, actions, delivery (signal(7)). Frames are built in signal_frame.c. */
 #pragma once
 #include "abi/signal.h"
+#include "base/fields.h"
 #include "base/list.h"
 #include "base/object.h"
 #include "sentry/sched/sched.h"
@@ -21,6 +22,7 @@ struct pending_signal {
 
 struct signal_queue {
     u64 set;          /* bit per pending signal */
+    u32 count;        /* elements of `list` */
     struct list list; /* struct pending_signal.link, in order of arrival */
 };
 
@@ -32,7 +34,7 @@ struct task_signals {
     struct linux_stack altstack;
     u64 wait_set;         /* sigtimedwait: wakes for these though blocked */
     struct wait_queue changed; /* signalfd readers and sigtimedwait */
-    bool forced_kill;
+    bool forced_kill; /* a fault without handler is queued: even an init dies of it */
 };
 
 struct sighand {
@@ -78,3 +80,45 @@ i32 signal_by_name(const char *name);    /* with or without SIG, any case; numbe
 SLEEPS void signal_deliver(struct task *task);
 /* rt_sigreturn(2). The result goes into rax as the frame says; a damaged frame is SIGSEGV. */
 SLEEPS i64 signal_return(struct task *task);
+
+extern const struct kind pending_signal_kind;
+extern const struct field task_signals_fields[];
+extern const struct field group_signals_fields[];
+#define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(LINUX_SIGKILL) | SIGNAL_BIT(LINUX_SIGSTOP))
+
+enum signal_default { SIGNAL_DEFAULT_TERMINATE, SIGNAL_DEFAULT_CORE, SIGNAL_DEFAULT_STOP, SIGNAL_DEFAULT_IGNORE, SIGNAL_DEFAULT_CONTINUE };
+enum signal_default signal_default_action(i32 signo);
+MUST_CHECK int sighand_create(struct kernel *kernel, struct sighand **out);
+/* ONLY_IGNORED: as after execve (handlers go, SIG_IGN stays). KEEP none: CLONE_CLEAR_SIGHAND. */
+MUST_CHECK int sighand_copy(struct kernel *kernel, const struct sighand *from, bool only_ignored, struct sighand **out);
+/* rt_sigaction(2): NEW may be NULL; OLD gets what was. Pending signals that are ignored now are dropped. */
+void signal_set_action(struct task *task, i32 signo, const struct linux_sigaction *action, struct linux_sigaction *old);
+/* sigaltstack(2)'s rules. SP: the program's stack pointer now. 0, -EPERM, -ENOMEM, -EINVAL. */
+MUST_CHECK int signal_set_altstack(struct task *task, const struct linux_stack *stack, u64 sp, u64 size_min);
+/* What sigaltstack(2) and a frame tell of it at stack pointer SP. */
+void signal_get_altstack(const struct task *task, u64 sp, struct linux_stack *out);
+/* Is a signal pending that would run a handler or end the task? Ignored ones and stops do not count. */
+bool signal_will_act(const struct task *task);
+/* Is anything deliverable at all? */
+bool signal_is_pending(const struct task *task);
+/* kill(2) of pid 1 from within its own namespace: KILL and STOP do nothing. */
+bool signal_is_absorbed(const struct task *sender, const struct thread_group *to, i32 signo);
+/* A queued signal that comes from a posix timer. INFO's overrun is filled when it is taken. */
+struct posix_timer;
+MUST_CHECK int signal_send_timer(struct task *task, struct thread_group *group, const struct linux_siginfo *info, struct object *timer);
+/* The queues are emptied: the task or process ends. */
+void signal_queue_clear(struct signal_queue *queue);
+/* Signal to each process that SENDER may see (kill(-1)): how many were reached; the last refusal in *ERR. */
+u32 signal_send_all(struct task *sender, const struct linux_siginfo *info, int *err);
+/* Somebody who may take the group's pending signals must look. */
+void signal_retarget(struct thread_group *group);
+
+/* ---- job control (stop.c) -------------------------------------------------------------------------------- */
+/* A stop signal's default action: all tasks of the group stop at their boundaries. */
+void group_stop_begin(struct thread_group *group, i32 signo);
+/* SIGCONT or SIGKILL: whoever is stopped goes on. */
+void group_stop_end(struct thread_group *group, bool tell_parent);
+/* At the boundary: sleep while the group is stopped. */
+SLEEPS void task_stop_wait(struct task *task);
+/* A task of the group stopped or ended: are all stopped now? */
+void group_stop_count(struct thread_group *group);

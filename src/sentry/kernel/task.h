@@ -16,6 +16,8 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/limits.h"
+#include "sentry/kernel/namespaces.h"
+#include "sentry/kernel/pid.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/memory/mm.h"
 #include "sentry/sched/sched.h"
@@ -47,7 +49,10 @@ struct progress {
     u64 words[4];     /* the handler's own */
     bool has_deadline;
     bool is_restart;  /* this is not the first try */
+    bool never_restarts; /* a handler that runs now makes it end with EINTR, whatever its flags */
+    bool has_mark;    /* the handler's own */
 };
+extern const struct field progress_fields[];
 
 struct sysargs {
     u64 v[6];
@@ -91,6 +96,18 @@ struct task {
         u64 affinity;
     } sched_attr;
     struct extra *extra;       /* kernel/'s own rarely used members (counted object or NULL) */
+    struct pid *pid;           /* counted: its numbers in all namespaces; NULL for kernel tasks */
+    uaddr set_child_tid;       /* to be written at the first run; 0: none */
+    struct task *vfork_child;  /* weak: whose exec or exit this task awaits */
+    bool is_exiting;           /* exit(2) was called: leaves at the next boundary */
+    bool is_parked;            /* at a boundary, sleeping there; a pause need not wait for it */
+    bool is_user;              /* in fiber_run_user: time passes on user_ns_time */
+    u64 account_ns;            /* sched time up to which its time is accounted */
+    u64 fault_address;         /* of the last fault: cr2, trapno, err of signal frames */
+    u32 fault_trapno, fault_error;
+    u32 personality;
+    u32 io_priority;
+    bool has_reset_on_fork;    /* SCHED_RESET_ON_FORK */
     void (*kernel_main)(struct task *task, void *arg); /* kernel tasks */
     void *kernel_arg;
 };
@@ -125,7 +142,18 @@ struct thread_group {
     char *container_id;         /* of the OCI container, inherited; NULL for none */
     u64 children_user_ns, children_system_ns;
     u64 dead_user_ns, dead_system_ns; /* of ended threads */
-    struct group_timers *timers;/* itimers, posix timers (kernel/timers.c) */
+    struct group_timers *timers;/* counted: itimers, posix timers (kernel/timers.h); NULL: none yet */
+    struct task *parent_task;   /* weak: the thread that made it: PDEATHSIG, __WNOTHREAD */
+    struct task *exec_task;     /* weak: a thread in execve that ends the others */
+    struct wait_queue task_gone;/* a thread has ended; exec_task sleeps here */
+    bool is_dumpable;           /* PR_SET_DUMPABLE */
+    bool has_subreaper_above;   /* an ancestor was a subreaper at its birth */
+    i32 oom_score_adj;
+    u32 stop_count;             /* threads that are stopped */
+    u64 cpu_limit_next_ns;      /* RLIMIT_CPU: the next SIGXCPU */
+    u64 children_resident_max;  /* pages, for rusage of children */
+    u64 dead_resident_max;      /* pages: the address space's at the end */
+    u64 voluntary_switches;
 };
 extern const struct kind thread_group_kind;
 
@@ -134,15 +162,19 @@ struct process_group {
     u32 pgid;                 /* in its pid_ns */
     struct session *session;  /* counted */
     struct list members;      /* struct thread_group.pgrp_link */
+    struct pid *pid;          /* counted */
 };
+extern const struct kind process_group_kind;
 struct session {
     struct object object;
     u32 sid;
     struct thread_group *leader; /* weak */
     struct list groups_unused;
+    struct pid *pid;             /* counted */
     struct object *tty;          /* counted: the controlling terminal (fs/tty.h) or NULL */
     struct process_group *foreground; /* counted, or NULL */
 };
+extern const struct kind session_kind;
 
 /* ---- lifecycle (kernel/) ------------------------------------------------------------------------------ */
 
@@ -155,7 +187,7 @@ struct task_create_args {
 };
 /* clone(2): a copy of PARENT, ready to run, not yet started; upper rooms' parts (fds, fs, ns) as given
  * by flags are copied through their kinds' fork functions (fd_table_fork etc. are called by
- * syscalls/process.c, which passes the finished parts). */
+ * syscalls/process.c, which passes the finished parts). PARTS are taken in any case and cleared. */
 struct task_parts {
     struct mm *mm;            /* each: taken */
     struct fd_table *fds;
@@ -220,3 +252,91 @@ bool task_is_interrupted(const struct task *task);
 struct syscall_table {
     SLEEPS_OP void (*dispatch)(struct task *task); /* orig_rax and registers say what; result into rax */
 };
+
+/* ---- the loop (loop.c) ------------------------------------------------------------------------------------ */
+
+/* Entry of an application task's fiber. */
+void task_main(void *arg);
+/* The task must look at its boundary: ends interruptible sleeps, kicks it out of application code. */
+void task_interrupt(struct task *task);
+/* Must the task leave at its next boundary? */
+bool task_is_dying(const struct task *task);
+/* Add the time since the last look to its counters, and see to cpu timers and limits. */
+void task_account(struct task *task);
+/* User and system time with what is running now. */
+void task_times(const struct task *task, u64 *user_ns, u64 *system_ns);
+void thread_group_times(const struct thread_group *group, u64 *user_ns, u64 *system_ns);
+
+/* ---- execve (exec.c) ------------------------------------------------------------------------------------------ */
+
+struct task_exec {
+    struct mm *mm;       /* taken: the new image, complete */
+    struct cred *cred;   /* taken: the new credentials, or NULL: unchanged */
+    const char *comm;    /* lent */
+    bool is_dumpable;
+};
+/*
+ * The point of no return of execve(2), after all that can fail has been done: ends the other threads and waits for
+ * them, takes the leader's place and number, private and default signal actions, no alternate stack, no timers, lets
+ * a vfork parent go, swaps the address space. The caller then closes CLOEXEC descriptors (they are still shared if
+ * CLONE_FILES was: it unshares them before), sets the registers and clears in_syscall. -EAGAIN: the task is
+ * being ended itself; -ENOMEM; nothing of it was done then but the other threads may be gone. Takes EXEC's parts in any case.
+ */
+MUST_CHECK SLEEPS int task_exec_commit(struct task *task, struct task_exec *exec);
+
+/* ---- exit and wait (exit.c, wait.c) ----------------------------------------------------------------------------- */
+
+/* Runs in the task's own fiber when its loop has ended; it is a zombie or gone afterwards. */
+SLEEPS void task_end(struct task *task);
+/* All threads of GROUP leave; STATUS becomes its wait status if none is set. */
+void thread_group_exit(struct thread_group *group, i32 status);
+/* A zombie's parent has seen it: forget it. Drops references: GROUP may be gone. */
+void thread_group_reap(struct thread_group *group);
+/* Lets a vfork parent go: the child has another address space or none. */
+void task_vfork_done(struct task *task);
+void mm_use(struct mm *mm);
+/* Takes the reference too; the last user's leaving clears the mappings. */
+void mm_unuse(struct mm *mm);
+
+struct wait_request {
+    u32 id_type;      /* LINUX_P_ALL, P_PID, P_PGID */
+    struct pid *pid;  /* lent, kept by the caller: P_PID, P_PGID; NULL there: nobody fits */
+    u32 options;      /* LINUX_W* */
+};
+struct wait_result {
+    u32 pid, uid;     /* as the waiter sees them */
+    i32 code;         /* CLD_* */
+    i32 status;       /* waitid's si_status */
+    i32 wait_status;  /* wait4's */
+    u64 user_ns, system_ns, resident_max;
+};
+/* wait4(2) and waitid(2): 1 with *OUT, 0 (WNOHANG), -ECHILD, -ERESTARTSYS. */
+MUST_CHECK SLEEPS i64 task_wait(struct task *task, const struct wait_request *request, struct wait_result *out);
+/* Tell GROUP's parent of a stop or a continuation (CODE is a CLD_*). */
+void thread_group_notify_parent(struct thread_group *group, i32 code, i32 status);
+
+/* ---- process groups, sessions (pgrp.c) ---------------------------------------------------------------------------- */
+
+MUST_CHECK int session_create(struct thread_group *leader, struct session **out);
+/* setsid(2): the new id in the caller's namespace, or -EPERM, -ENOMEM. */
+MUST_CHECK i64 thread_group_setsid(struct thread_group *group);
+/* setpgid(2) by CALLER on GROUP; PGID 0: its own. */
+MUST_CHECK int thread_group_setpgid(struct task *caller, struct thread_group *group, u32 pgid);
+/* Joins / leaves; both keep counts right. */
+void process_group_join(struct process_group *pgrp, struct thread_group *group);
+void process_group_leave(struct thread_group *group);
+/* Has no member a parent in another group of the same session? Then stops of terminals are ignored. */
+bool process_group_is_orphaned(const struct process_group *pgrp);
+/* GROUP is about to end or to move: process groups that become orphaned while stopped get HUP and CONT. WILL_LEAVE is not counted. */
+void process_group_check_orphans(struct thread_group *group);
+
+/* ---- credentials and limits of a task --------------------------------------------------------------------------------- */
+
+/* Takes CRED. */
+void task_set_cred(struct task *task, struct cred *cred);
+/* Has TASK the capability in NS or by owning it? */
+bool task_has_capability_in(const struct task *task, const struct user_ns *ns, u32 capability);
+/* Copy the limits that memory/ judges to the address space. */
+void task_apply_limits(struct task *task);
+/* A soft limit of the task's process; infinity for kernel tasks. */
+u64 task_limit(const struct task *task, u32 resource);
