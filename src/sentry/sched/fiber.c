@@ -93,6 +93,10 @@ void fiber_make_ready(struct fiber *fiber)
 void sched_switch_to(struct sched_cpu *cpu, struct fiber *fiber)
 {
     fiber->cpu_index = cpu->index;
+    if (fiber->away_since_ns) {
+        fiber->away_ns += sched_now_ns(cpu->sched) - fiber->away_since_ns;
+        fiber->away_since_ns = 0;
+    }
     fiber->state = FIBER_RUNNING;
     cpu->current = fiber;
 #if HAS_ASAN
@@ -116,6 +120,8 @@ void sched_switch_to(struct sched_cpu *cpu, struct fiber *fiber)
 void sched_switch_away(struct fiber *fiber)
 {
     struct sched_cpu *cpu = fiber_cpu(fiber);
+    if (fiber->state != FIBER_USER)
+        fiber->away_since_ns = sched_now_ns(fiber->sched);
 #if HAS_ASAN
     void **keep = fiber->state == FIBER_ENDED ? NULL : &fiber->sanitizer_stack;
     __sanitizer_start_switch_fiber(keep, cpu->loop_stack_bottom, cpu->loop_stack_size);

@@ -45,6 +45,8 @@ struct fiber {
     bool has_timed_out;
     u32 cpu_index;        /* where it runs or last ran */
     u64 slice_end_ns;
+    u64 away_ns;          /* in all, spent blocked or waiting for a cpu: not the task's system time */
+    u64 away_since_ns;    /* 0: it is on a cpu */
     void *stack;
     size_t stack_size;
     void *stack_pointer;  /* while not running */
