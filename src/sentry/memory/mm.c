@@ -23,8 +23,8 @@ static const struct field mm_fields[] = {
     FIELD_NONE(struct mm, vmas, "rebuilt from vma_list"),
     FIELD_LIST(struct mm, vma_list, struct vma, mm_link, true),
     FIELD_NONE(struct mm, vma_count, "counted when the tree is rebuilt"),
-    FIELD_NONE(struct mm, is_edited, "committed when the sandbox is quiet"),
-    FIELD_NONE(struct mm, is_reduced, "committed when the sandbox is quiet"),
+    FIELD_NONE(struct mm, is_edited, "a new space has no cpu to tell"),
+    FIELD_NONE(struct mm, is_reduced, "a new space has no cpu to tell"),
     FIELD(struct mm, brk_start),
     FIELD(struct mm, brk_end),
     FIELD(struct mm, mmap_top),
@@ -44,7 +44,7 @@ static const struct field mm_fields[] = {
     FIELD(struct mm, limit_data),
     FIELD(struct mm, limit_stack),
     FIELD(struct mm, limit_memlock),
-    FIELD_NONE(struct mm, limbo, "empty when the sandbox is quiet"),
+    FIELD_NONE(struct mm, limbo, "frames on their way out"),
     FIELD_REF(struct mm, exe),
     FIELD_BYTES(struct mm, auxv),
     FIELD(struct mm, auxv_size),
@@ -144,7 +144,6 @@ static int save_page(void *arg, u64 address, frame f, u32 prot)
 static int mm_save_more(const struct object *object, struct state_writer *writer)
 {
     const struct mm *mm = container_of(object, struct mm, object);
-    ASSERT(!mm->is_edited && list_is_empty(&mm->limbo));
     int err = mm_for_each_page(mm, save_page, writer);
     return err ? err : state_write_u64(writer, UINT64_MAX);
 }
