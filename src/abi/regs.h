@@ -42,3 +42,6 @@ void xstate_init(struct xstate *xstate);
 /* Make bytes from a signal frame or image safe to load: unknown features off, MXCSR masked, reserved
  * header bytes zero. False if the header is damaged beyond use. */
 MUST_CHECK bool xstate_sanitize(struct xstate *xstate);
+/* XSTATE_BV of the canonical form: the features whose bytes differ from their initial state. MXCSR stands
+ * beside the features: it is always in its place, whatever this says. */
+u64 xstate_features_used(const struct xstate *xstate);

@@ -7,12 +7,30 @@
 #include "platform/machine.h"
 #include "platform/platform.h"
 
+/* What an entry's word says. The hardware reads the first three and NX; the rest is software's. */
+#define PAGETABLE_P ((u64)1 << 0)
+#define PAGETABLE_W ((u64)1 << 1)
+#define PAGETABLE_U ((u64)1 << 2)
+#define PAGETABLE_CLOSED ((u64)1 << 9)  /* a frame is here, P is 0: PROT 0 */
+#define PAGETABLE_CACHED ((u64)1 << 10) /* the platform's: its cache may hold this entry */
+#define PAGETABLE_READ ((u64)1 << 52)   /* PROT_READ was asked for (P alone cannot tell) */
+#define PAGETABLE_NX ((u64)1 << 63)
+#define PAGETABLE_FRAME_MASK 0x000ffffffffff000ull
+
+/* What is known about a page of the pool beside its 512 words. */
+struct pagetable_page {
+    u32 next; /* in the chain of free or of unlinked pages; 0 ends it */
+    u32 live; /* words that are not zero */
+};
+
 /* Pages for tables, shared by all spaces of a sandbox. */
 struct pagetable_pool {
     struct machine_memory memory;
+    struct pagetable_page *pages; /* one for each page of the memory */
     u64 frame_next;   /* first never used */
-    u64 free_first;   /* chain of free table pages through their first word; 0 ends it */
+    u64 free_first;   /* chain of free table pages; 0 ends it */
     u64 used_count;
+    u64 physical_base; /* where a machine sees page 0 of the pool; kvm sets it before the first table */
 };
 MUST_CHECK int pagetable_pool_init(struct pagetable_pool *pool);
 void pagetable_pool_fini(struct pagetable_pool *pool);
@@ -20,6 +38,7 @@ void pagetable_pool_fini(struct pagetable_pool *pool);
 struct pagetable {
     struct pagetable_pool *pool;
     u64 root; /* page of the pool */
+    u64 unlinked_first; /* tables that became empty: out of the tree, but a walker may still be in them */
 };
 
 struct pagetable_entry {
@@ -27,6 +46,21 @@ struct pagetable_entry {
     frame frame;
     u32 prot; /* PROT_*_BIT; 0: present for the sentry, closed for the program */
 };
+
+/* The rights an entry's word gives; an entry that lets anything in lets reads in, as the hardware does. */
+static inline u32 pagetable_word_prot(u64 word)
+{
+    if (!(word & PAGETABLE_P))
+        return 0;
+    return (word & PAGETABLE_READ ? PROT_READ_BIT : 0) | (word & PAGETABLE_W ? PROT_WRITE_BIT : 0) |
+           (word & PAGETABLE_NX ? 0 : PROT_EXEC_BIT);
+}
+
+/* Does a present entry's PROT allow ACCESS (one PROT_*_BIT)? */
+static inline bool pagetable_allows(u32 prot, u32 access)
+{
+    return (prot & access) != 0 || (access == PROT_READ_BIT && prot != 0);
+}
 
 MUST_CHECK int pagetable_init(struct pagetable *table, struct pagetable_pool *pool);
 void pagetable_fini(struct pagetable *table);
@@ -42,5 +76,11 @@ bool pagetable_next_run(const struct pagetable *table, uaddr address, uaddr end,
 MUST_CHECK int pagetable_reserve(struct pagetable *table, uaddr address, u64 count);
 void pagetable_set(struct pagetable *table, uaddr address, frame frame, u32 prot);
 void pagetable_clear(struct pagetable *table, uaddr address);
-/* The raw word, for kvm: bits as the hardware reads them. */
+/* As set and clear, and say what the word was. WORD 0 clears. The slot must be reserved unless WORD is 0. */
+u64 pagetable_exchange(struct pagetable *table, uaddr address, u64 word);
+/* The word for FRAME with PROT, PROT 0 meaning closed. */
+u64 pagetable_word(frame frame, u32 prot);
+/* The raw word, for kvm: bits as the hardware reads them. NULL when there is no table for ADDRESS. */
 u64 *pagetable_slot(const struct pagetable *table, uaddr address);
+/* Give tables that became empty back to the pool; only while nobody walks TABLE without the kernel lock. */
+void pagetable_release_unlinked(struct pagetable *table);

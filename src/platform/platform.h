@@ -22,7 +22,9 @@
 
 /* The same on all platforms. */
 #define SPACE_ADDRESS_MIN 0x10000ull         /* lowest mappable address (mmap_min_addr) */
-#define SPACE_ADDRESS_END 0x7ffffffff000ull  /* first address after the highest mappable page */
+/* First address after the highest mappable page. Linux has 0x7ffffffff000; the 16 MiB below that belong
+ * to ptrace's stub (spec/platform.md). */
+#define SPACE_ADDRESS_END 0x7fffff000000ull
 
 #define PROT_READ_BIT 1u
 #define PROT_WRITE_BIT 2u
@@ -57,6 +59,7 @@ struct context {
     bool xstate_changed;    /* the sentry wrote xstate since the last run */
     bool single_step;       /* stop with SIGTRAP/TRAP_TRACE after one instruction */
     struct cpu *xstate_cpu; /* platform's: where the newest xstate lives; NULL: in `xstate` */
+    void *xstate_home;      /* platform's: more about that place; start both as NULL */
     u64 id;                 /* unique number of the context, never reused; platform caches by it */
 };
 
@@ -77,6 +80,8 @@ struct platform_features {
 MUST_CHECK int platform_create(const char *name, struct machine_memory *memory, u32 cpu_count,
                                struct platform **out, char *err_text, size_t err_size);
 void platform_destroy(struct platform *platform);
+/* The names that platform_create knows, by index from 0; NULL past the last. */
+const char *platform_name(u32 index);
 const struct platform_features *platform_features(const struct platform *platform);
 struct pagetable_pool *platform_tables(struct platform *platform);
 

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory files, threads, waiting and stacks over Linux (memfd_create(2), fallocate(2), futex(2)).
+ * Surprising: a populate that runs out of memory leaves what it got; the caller discards or retries.
+ */
+#include "platform/machine.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Applications execute from it. Kernels before 6.3 do not know MFD_EXEC and need nothing. */
+static int memfd_create_executable(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int machine_memory_create(const char *name, u64 frame_count, struct machine_memory *out)
+{
+    u64 size;
+    if (frame_count == 0 || __builtin_mul_overflow(frame_count, PAGE_SIZE, &size) || size > INT64_MAX)
+        return -EINVAL;
+    int fd = memfd_create_executable(name);
+    if (fd < 0)
+        return fd;
+    if (ftruncate(fd, (off_t)size) < 0)
+        goto close_fd;
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (base == MAP_FAILED)
+        goto close_fd;
+    (void)madvise(base, size, MADV_DONTDUMP);
+    *out = (struct machine_memory){fd, base, frame_count};
+    return 0;
+
+close_fd:;
+    int err = -errno;
+    close(fd);
+    return err;
+}
+
+void machine_memory_destroy(struct machine_memory *memory)
+{
+    if (memory->base == NULL)
+        return;
+    munmap(memory->base, memory->frame_count << PAGE_SHIFT);
+    close(memory->fd);
+    *memory = (struct machine_memory){-1, NULL, 0};
+}
+
+static bool frames_are_within(const struct machine_memory *memory, frame first, u64 count)
+{
+    return first.index <= memory->frame_count && count <= memory->frame_count - first.index;
+}
+
+int machine_populate(struct machine_memory *memory, frame first, u64 count)
+{
+    ASSERT(frames_are_within(memory, first, count));
+    if (count == 0)
+        return 0;
+    int err;
+    do {
+        err = madvise(machine_frame(memory, first), count << PAGE_SHIFT, MADV_POPULATE_WRITE);
+    } while (err < 0 && (errno == EINTR || errno == EAGAIN));
+    if (err == 0)
+        return 0;
+    if (errno != EINVAL) /* EFAULT: the file has no room; ENOMEM: the host has none */
+        return -ENOMEM;
+    do {
+        err = fallocate(memory->fd, 0, (off_t)(first.index << PAGE_SHIFT), (off_t)(count << PAGE_SHIFT));
+    } while (err < 0 && errno == EINTR);
+    return err < 0 ? -ENOMEM : 0;
+}
+
+void machine_discard(struct machine_memory *memory, frame first, u64 count)
+{
+    ASSERT(frames_are_within(memory, first, count));
+    if (count == 0)
+        return;
+    int err;
+    do {
+        err = fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                        (off_t)(first.index << PAGE_SHIFT), (off_t)(count << PAGE_SHIFT));
+    } while (err < 0 && errno == EINTR);
+    ASSERT(err == 0);
+}
+
+u64 machine_memory_usage(const struct machine_memory *memory)
+{
+    struct stat status;
+    ASSERT(fstat(memory->fd, &status) == 0);
+    return (u64)status.st_blocks * 512;
+}
+
+struct machine_thread {
+    pthread_t thread;
+    void (*run)(void *arg);
+    void *arg;
+};
+
+static void *thread_main(void *arg)
+{
+    struct machine_thread *thread = arg;
+    thread->run(thread->arg);
+    return NULL;
+}
+
+int machine_thread_start(void (*run)(void *arg), void *arg, struct machine_thread **out)
+{
+    struct machine_thread *thread = calloc(1, sizeof *thread);
+    if (thread == NULL)
+        return -ENOMEM;
+    thread->run = run;
+    thread->arg = arg;
+    int err = pthread_create(&thread->thread, NULL, thread_main, thread);
+    if (err) {
+        free(thread);
+        return -err;
+    }
+    *out = thread;
+    return 0;
+}
+
+void machine_thread_join(struct machine_thread *thread)
+{
+    ASSERT(pthread_join(thread->thread, NULL) == 0);
+    free(thread);
+}
+
+void machine_wait(u32 *word, u32 value, u64 deadline_ns)
+{
+    struct timespec deadline = {
+        .tv_sec = (time_t)(deadline_ns / NS_PER_S),
+        .tv_nsec = (long)(deadline_ns % NS_PER_S),
+    };
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
+            deadline_ns == NO_DEADLINE ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+void machine_wake(u32 *word, u32 count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count > INT32_MAX ? INT32_MAX : count);
+}
+
+u32 machine_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return 1;
+    return (u32)CPU_COUNT(&set);
+}
+
+void *machine_stack_create(size_t size)
+{
+    ASSERT(size > 0 && size % PAGE_SIZE == 0);
+    u8 *base = mmap(NULL, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    if (mprotect(base + PAGE_SIZE, size, PROT_READ | PROT_WRITE) < 0) {
+        munmap(base, size + PAGE_SIZE);
+        return NULL;
+    }
+    return base + PAGE_SIZE;
+}
+
+void machine_stack_destroy(void *stack, size_t size)
+{
+    if (stack != NULL)
+        munmap((u8 *)stack - PAGE_SIZE, size + PAGE_SIZE);
+}
