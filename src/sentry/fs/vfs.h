@@ -11,6 +11,7 @@ struct vfs {
     struct super *pipefs, *sockfs, *anonfs, *shmfs; /* counted: inodes without a path */
     u32 dev_next, mount_id_next, group_next;
     struct list supers;    /* struct super.link: all that live, weak */
+    struct list mounts;    /* struct mount.all_link: all that live, weak */
     struct list dentry_cache; /* struct dentry.cache_link: kept though nobody uses them, oldest use first; counted */
     u32 dentry_cache_count, dentry_cache_max;
     struct list lock_waiters; /* fs/locks.c: who waits for a POSIX lock, for EDEADLK */
@@ -36,6 +37,9 @@ MUST_CHECK int pipe_create(struct kernel *kernel, u32 flags, struct file **reade
 MUST_CHECK int memfd_create_file(struct task *task, const char *name, u32 flags, struct file **out);
 /* Drop all cached dentries that nobody uses (a checkpoint, memory pressure, an unmount). */
 void vfs_drop_cache(struct kernel *kernel);
+
+/* After a restore: the mount SUPER speaks to a new gofer over STREAM (taken). */
+MUST_CHECK SLEEPS int gofer_fs_reconnect(struct task *task, struct super *super, struct host_stream *stream);
 
 /* Device files, proc, sysfs, devpts, mqueue: through fs_type_find(name)->mount. */
 
