@@ -3,7 +3,7 @@
 
 static struct test_world world;
 
-static void test_a_run_is_zeroed_counted_and_contiguous(void)
+SLEEPS_ROOT static void test_a_run_is_zeroed_counted_and_contiguous(void)
 {
     test_world_begin(&world, 1024);
     frame first;
@@ -22,7 +22,7 @@ static void test_a_run_is_zeroed_counted_and_contiguous(void)
     test_world_end(&world);
 }
 
-static void test_a_used_frame_comes_back_zeroed_but_raw_ones_need_not(void)
+SLEEPS_ROOT static void test_a_used_frame_comes_back_zeroed_but_raw_ones_need_not(void)
 {
     test_world_begin(&world, 1024);
     frame a, b;
@@ -39,7 +39,7 @@ static void test_a_used_frame_comes_back_zeroed_but_raw_ones_need_not(void)
     test_world_end(&world);
 }
 
-static void test_a_hint_is_followed_where_it_is_free(void)
+SLEEPS_ROOT static void test_a_hint_is_followed_where_it_is_free(void)
 {
     test_world_begin(&world, 1024);
     frame a, b, c;
@@ -55,7 +55,7 @@ static void test_a_hint_is_followed_where_it_is_free(void)
     test_world_end(&world);
 }
 
-static void test_the_limit_refuses_and_broken_memory_gives_shorter_runs(void)
+SLEEPS_ROOT static void test_the_limit_refuses_and_broken_memory_gives_shorter_runs(void)
 {
     test_world_begin(&world, 64);
     frame all[64], run;
@@ -74,7 +74,7 @@ static void test_the_limit_refuses_and_broken_memory_gives_shorter_runs(void)
     test_world_end(&world);
 }
 
-static void test_trimming_gives_free_memory_back_and_keeps_the_used(void)
+SLEEPS_ROOT static void test_trimming_gives_free_memory_back_and_keeps_the_used(void)
 {
     test_world_begin(&world, 4096);
     frame a, b;
@@ -94,7 +94,7 @@ static void test_trimming_gives_free_memory_back_and_keeps_the_used(void)
     test_world_end(&world);
 }
 
-static void test_walking_shows_exactly_the_used_frames(void)
+SLEEPS_ROOT static void test_walking_shows_exactly_the_used_frames(void)
 {
     test_world_begin(&world, 16384);
     frame a, b, at = {0};
@@ -110,7 +110,7 @@ static void test_walking_shows_exactly_the_used_frames(void)
     test_world_end(&world);
 }
 
-static void test_a_long_random_course_agrees_with_a_plain_model(void)
+SLEEPS_ROOT static void test_a_long_random_course_agrees_with_a_plain_model(void)
 {
     test_world_begin(&world, 3000);
     struct rand_run {

@@ -67,7 +67,7 @@ SLEEPS_ROOT static i64 file_write(struct test_file *file, const void *bytes, u64
 
 static u8 big[64 * 4096];
 
-static void test_reading_stops_at_the_end_and_reads_ahead(void)
+SLEEPS_ROOT static void test_reading_stops_at_the_end_and_reads_ahead(void)
 {
     test_world_begin(&world, 1024);
     struct test_file *file = test_file_create(&world, 20);
@@ -83,7 +83,7 @@ static void test_reading_stops_at_the_end_and_reads_ahead(void)
     test_world_end(&world);
 }
 
-static void test_writing_grows_keeps_the_rest_and_is_written_back(void)
+SLEEPS_ROOT static void test_writing_grows_keeps_the_rest_and_is_written_back(void)
 {
     test_world_begin(&world, 1024);
     struct test_file *file = test_file_create(&world, 4);
@@ -102,7 +102,7 @@ static void test_writing_grows_keeps_the_rest_and_is_written_back(void)
     test_world_end(&world);
 }
 
-static void test_a_failed_fill_leaves_nothing_and_a_failed_write_back_stays_dirty(void)
+SLEEPS_ROOT static void test_a_failed_fill_leaves_nothing_and_a_failed_write_back_stays_dirty(void)
 {
     test_world_begin(&world, 1024);
     struct test_file *file = test_file_create(&world, 4);
@@ -121,7 +121,7 @@ static void test_a_failed_fill_leaves_nothing_and_a_failed_write_back_stays_dirt
     test_world_end(&world);
 }
 
-static void test_the_cache_is_bounded_and_evicts_the_oldest_clean_page(void)
+SLEEPS_ROOT static void test_the_cache_is_bounded_and_evicts_the_oldest_clean_page(void)
 {
     test_world_begin(&world, 1024);
     struct test_file *file = test_file_create(&world, 64);
@@ -156,7 +156,7 @@ static int charge(struct mapping *mapping, i64 pages)
     return 0;
 }
 
-static void test_a_memory_file_has_holes_a_quota_and_truncates(void)
+SLEEPS_ROOT static void test_a_memory_file_has_holes_a_quota_and_truncates(void)
 {
     test_world_begin(&world, 1024);
     struct shared_memory *shared;
@@ -196,7 +196,7 @@ static void test_a_memory_file_has_holes_a_quota_and_truncates(void)
     test_world_end(&world);
 }
 
-static void test_a_uio_walks_segments_and_goes_back(void)
+SLEEPS_ROOT static void test_a_uio_walks_segments_and_goes_back(void)
 {
     u8 a[3] = "xyz", b[5] = "12345", got[8];
     struct uio_segment segments[3] = {

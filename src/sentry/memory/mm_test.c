@@ -4,13 +4,13 @@
 static struct test_world world;
 static struct mm *mm;
 
-static void begin(u64 frames_max)
+SLEEPS_ROOT static void begin(u64 frames_max)
 {
     test_world_begin(&world, frames_max);
     mm = test_mm(&world);
 }
 
-static void end(void)
+SLEEPS_ROOT static void end(void)
 {
     CU_ASSERT(test_mm_is_right(mm));
     REF_CLEAR(mm);
@@ -26,7 +26,7 @@ SLEEPS_ROOT static i32 fault_at(u64 address, u32 access, i32 *code)
     return err ? signo : 0;
 }
 
-static void test_places_are_found_from_the_top_and_hints_are_taken(void)
+SLEEPS_ROOT static void test_places_are_found_from_the_top_and_hints_are_taken(void)
 {
     begin(1024);
     mm->mmap_top = 0x10000000;
@@ -53,7 +53,7 @@ static void test_places_are_found_from_the_top_and_hints_are_taken(void)
     end();
 }
 
-static void test_a_fault_fills_a_run_that_grows_in_order(void)
+SLEEPS_ROOT static void test_a_fault_fills_a_run_that_grows_in_order(void)
 {
     begin(4096);
     u64 at = (u64)test_map(mm, 0x1000000, 512, RW, 0);
@@ -76,7 +76,7 @@ static void test_a_fault_fills_a_run_that_grows_in_order(void)
     end();
 }
 
-static void test_bad_accesses_get_the_right_signal(void)
+SLEEPS_ROOT static void test_bad_accesses_get_the_right_signal(void)
 {
     begin(1024);
     i32 code;
@@ -101,7 +101,7 @@ static void test_bad_accesses_get_the_right_signal(void)
     end();
 }
 
-static void test_no_memory_is_a_kill_and_nothing_leaks(void)
+SLEEPS_ROOT static void test_no_memory_is_a_kill_and_nothing_leaks(void)
 {
     begin(8);
     u64 at = (u64)test_map(mm, 0x1000000, 64, RW, 0);
@@ -115,7 +115,7 @@ static void test_no_memory_is_a_kill_and_nothing_leaks(void)
     end();
 }
 
-static void test_unmapping_cuts_vmas_and_frees_frames(void)
+SLEEPS_ROOT static void test_unmapping_cuts_vmas_and_frees_frames(void)
 {
     begin(1024);
     u64 at = (u64)test_map(mm, 0x1000000, 16, RW, 0);
@@ -137,7 +137,7 @@ static void test_unmapping_cuts_vmas_and_frees_frames(void)
     end();
 }
 
-static void test_protection_follows_rules_and_pages_stay(void)
+SLEEPS_ROOT static void test_protection_follows_rules_and_pages_stay(void)
 {
     begin(1024);
     u64 at = (u64)test_map(mm, 0x1000000, 8, RW, 0);
@@ -165,7 +165,7 @@ static void test_protection_follows_rules_and_pages_stay(void)
     end();
 }
 
-static void test_limits_of_address_space_data_and_vmas_hold(void)
+SLEEPS_ROOT static void test_limits_of_address_space_data_and_vmas_hold(void)
 {
     begin(1024);
     mm->limit_as = 10 * PAGE_SIZE;
@@ -201,7 +201,7 @@ static void test_limits_of_address_space_data_and_vmas_hold(void)
     end();
 }
 
-static void test_a_stack_grows_to_its_limit_and_keeps_its_gap(void)
+SLEEPS_ROOT static void test_a_stack_grows_to_its_limit_and_keeps_its_gap(void)
 {
     begin(1024);
     u64 top = 0x10000000;
@@ -222,7 +222,7 @@ static void test_a_stack_grows_to_its_limit_and_keeps_its_gap(void)
     end();
 }
 
-static void test_brk_grows_shrinks_and_stops(void)
+SLEEPS_ROOT static void test_brk_grows_shrinks_and_stops(void)
 {
     begin(1024);
     mm->brk_start = mm->brk_end = 0x2000100;
@@ -242,7 +242,7 @@ static void test_brk_grows_shrinks_and_stops(void)
     end();
 }
 
-static void test_fork_copies_on_write_and_the_last_owner_writes_in_place(void)
+SLEEPS_ROOT static void test_fork_copies_on_write_and_the_last_owner_writes_in_place(void)
 {
     begin(4096);
     struct mm *child = NULL;
@@ -283,7 +283,7 @@ static void test_fork_copies_on_write_and_the_last_owner_writes_in_place(void)
     end();
 }
 
-static void test_private_file_pages_are_copied_and_shared_ones_dirty(void)
+SLEEPS_ROOT static void test_private_file_pages_are_copied_and_shared_ones_dirty(void)
 {
     begin(1024);
     struct test_file *file = test_file_create(&world, 16);
@@ -320,7 +320,7 @@ static void test_private_file_pages_are_copied_and_shared_ones_dirty(void)
     end();
 }
 
-static void test_remapping_moves_grows_shrinks_and_duplicates(void)
+SLEEPS_ROOT static void test_remapping_moves_grows_shrinks_and_duplicates(void)
 {
     begin(1024);
     u32 may_move = LINUX_MREMAP_MAYMOVE;
@@ -362,7 +362,7 @@ static void test_remapping_moves_grows_shrinks_and_duplicates(void)
     end();
 }
 
-static void test_advice_changes_what_it_names(void)
+SLEEPS_ROOT static void test_advice_changes_what_it_names(void)
 {
     begin(1024);
     u64 at = (u64)test_map(mm, 0x1000000, 8, RW, 0);
@@ -393,7 +393,7 @@ static void test_advice_changes_what_it_names(void)
     end();
 }
 
-static void test_copies_cross_pages_and_stop_at_bad_memory(void)
+SLEEPS_ROOT static void test_copies_cross_pages_and_stop_at_bad_memory(void)
 {
     begin(1024);
     u64 at = (u64)test_map(mm, 0x1000000, 3, RW, 0);
@@ -437,7 +437,7 @@ static void test_copies_cross_pages_and_stop_at_bad_memory(void)
     end();
 }
 
-static void test_futex_keys_tell_private_words_from_shared_ones(void)
+SLEEPS_ROOT static void test_futex_keys_tell_private_words_from_shared_ones(void)
 {
     begin(1024);
     struct mm *child = NULL;
@@ -457,7 +457,7 @@ static void test_futex_keys_tell_private_words_from_shared_ones(void)
     end();
 }
 
-static void test_file_io_through_user_memory_survives_its_own_pages(void)
+SLEEPS_ROOT static void test_file_io_through_user_memory_survives_its_own_pages(void)
 {
     begin(1024);
     struct test_file *file = test_file_create(&world, 8);
@@ -533,7 +533,7 @@ SLEEPS_ROOT static void model_step(struct mm *m, struct model *model, u64 random
     }
 }
 
-static void model_compare(struct mm *m, const struct model *model)
+SLEEPS_ROOT static void model_compare(struct mm *m, const struct model *model)
 {
     for (u64 i = 0; i < MODEL_PAGES; i++) {
         int want = model->is_mapped[i] ? model->byte[i] : -EFAULT;
@@ -542,7 +542,7 @@ static void model_compare(struct mm *m, const struct model *model)
     CU_ASSERT_FATAL(test_mm_is_right(m));
 }
 
-static void test_a_long_random_course_with_forks_agrees_with_a_plain_model(void)
+SLEEPS_ROOT static void test_a_long_random_course_with_forks_agrees_with_a_plain_model(void)
 {
     begin(600);
     struct mm *spaces[4] = {mm};
@@ -597,7 +597,7 @@ SLEEPS_ROOT static int whole_course(void)
     return err;
 }
 
-static void test_every_refused_allocation_is_an_error_and_nothing_is_lost(void)
+SLEEPS_ROOT static void test_every_refused_allocation_is_an_error_and_nothing_is_lost(void)
 {
     for (u64 nth = 1; nth < 200; nth++) {
         begin(1024);

@@ -74,7 +74,7 @@ static struct mm *load_objects(struct mm *from)
     return mm;
 }
 
-static void test_a_saved_space_is_loaded_with_its_pages(void)
+SLEEPS_ROOT static void test_a_saved_space_is_loaded_with_its_pages(void)
 {
     test_world_begin(&world, 1024);
     struct mm *mm = test_mm(&world);
@@ -105,7 +105,7 @@ static void test_a_saved_space_is_loaded_with_its_pages(void)
     test_world_end(&world);
 }
 
-static void test_a_damaged_image_is_refused_and_leaves_nothing(void)
+SLEEPS_ROOT static void test_a_damaged_image_is_refused_and_leaves_nothing(void)
 {
     test_world_begin(&world, 1024);
     struct mm *mm = test_mm(&world);
