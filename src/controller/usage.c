@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiver Usage: memory by category. Host files are never mapped, so Mapped is always 0. */
+#include "controller/internal.h"
+
+struct collect_call {
+    bool is_full;
+};
+static const struct wire_field collect_fields[] = {
+    WIRE_FIELD(struct collect_call, is_full, "Full", &wire_bool),
+    WIRE_END,
+};
+static const struct wire_type collect_type = WIRE_TYPE_STRUCT(struct collect_call, collect_fields, "control.MemoryUsageOpts");
+
+struct memory_usage {
+    u64 unknown, system, anonymous, page_cache, mapped, tmpfs, ramdiskfs, total;
+};
+static const struct wire_field usage_fields[] = {
+    WIRE_FIELD(struct memory_usage, unknown, "Unknown", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, system, "System", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, anonymous, "Anonymous", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, page_cache, "PageCache", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, mapped, "Mapped", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, tmpfs, "Tmpfs", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, ramdiskfs, "Ramdiskfs", &wire_uint64),
+    WIRE_FIELD(struct memory_usage, total, "Total", &wire_uint64),
+    WIRE_END,
+};
+static const struct wire_type usage_type = WIRE_TYPE_STRUCT(struct memory_usage, usage_fields, "control.MemoryUsage");
+
+static int collect(struct rpc_call *call, const void *arg)
+{
+    const struct collect_call *collect = arg;
+    const u64 *frames = call->kernel->memory->used;
+    u64 total = 0;
+    for (u32 use = 0; use < FRAME_USE_COUNT; use++)
+        total += frames[use] * PAGE_SIZE;
+    struct memory_usage usage = {.total = total};
+    if (collect->is_full) {
+        usage.system = frames[FRAME_SYSTEM] * PAGE_SIZE;
+        usage.anonymous = frames[FRAME_ANON] * PAGE_SIZE;
+        usage.page_cache = frames[FRAME_CACHE] * PAGE_SIZE;
+        usage.tmpfs = frames[FRAME_TMPFS] * PAGE_SIZE;
+    } else {
+        usage.unknown = total;
+    }
+    wire_encode(call->result, &usage_type, &usage);
+    return 0;
+}
+
+static int reduce(struct rpc_call *call, const void *arg)
+{
+    memory_trim(call->kernel->memory);
+    return 0;
+}
+
+const struct rpc_method usage_methods[] = {
+    {"Usage.Collect", &collect_type, collect},
+    {"Usage.Reduce", NULL, reduce},
+    {"Usage.UsageFD", NULL, NULL},
+    {"Usage.GetFileIoStats", NULL, NULL},
+    {NULL},
+};
