@@ -84,6 +84,7 @@ static void test_faults_of_type_name_the_member(void)
         {"{\"annotations\":{\"a\\u0000\":\"\"}}", "OCI spec: a name in annotations contains a NUL byte"},
         {"{\"root\":{\"readonly\":\"yes\"}}", "OCI spec: root.readonly must be true or false, not a string"},
         {"{\"linux\":{\"resources\":{\"pids\":{\"limit\":1.5}}}}", "OCI spec: linux.resources.pids.limit must be an integer of 64 bits"},
+        {"{\"hostname\":\"\xff\"}", "OCI spec: it is not UTF-8"},
         {"{\"hostname\":\"\\ud800\"}", "OCI spec: a string is not Unicode or a number is too long"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {

@@ -276,10 +276,26 @@ static int decode_node(struct walk *walk, const struct wire_type *type, struct n
     }
 }
 
+/* cJSON passes broken bytes on; Go would replace them, and then a path would be another one. */
+static bool is_utf8(struct json_text text)
+{
+    const u8 *at = (const u8 *)text.bytes, *end = at + text.size;
+    while (at < end) {
+        u32 rune;
+        size_t size = json_utf8_decode(at, (size_t)(end - at), &rune);
+        if (size == 1 && *at >= 0x80)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
 int tree_decode(const struct wire_type *type, struct json_text text, struct pool *pool, void *out, const char *label,
                 struct error *err)
 {
     struct walk walk = {.pool = pool, .err = err, .label = label};
+    if (!is_utf8(text))
+        return error_set(err, EINVAL, "%s: it is not UTF-8", label);
     cJSON *tree = cJSON_ParseWithLength(text.bytes, text.size);
     if (!tree) /* the text is JSON: cJSON refuses lone surrogates and numbers of more than 63 digits */
         return error_set(err, EINVAL, "%s: a string is not Unicode or a number is too long", label);

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# make fuzz-NAME [FUZZ_SECONDS=60]: fuzz/NAME.c with clang's libFuzzer, its seeds (fuzz/seeds/NAME) and its dictionary
+# (fuzz/dict/FAMILY.dict, FAMILY being NAME up to the first underscore). New inputs gather in build/fuzz/corpus/NAME.
+
+FUZZ_SECONDS ?= 60
+FUZZ_O := build/fuzz
+FUZZ_NAMES := $(basename $(notdir $(wildcard fuzz/*.c)))
+
+# A family may name the rooms it links; the others link everything.
+FUZZ_ROOMS_urpc := wire host base
+FUZZ_ROOMS_oci := oci wire host base
+fuzz_family = $(firstword $(subst _, ,$(1)))
+fuzz_libs = $(foreach r,$(or $(FUZZ_ROOMS_$(call fuzz_family,$(1))),$(ROOMS)),$(call room_lib,$(r)))
+
+define fuzz_rules
+$(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $(call fuzz_libs,$(1))
+	@mkdir -p $$(dir $$@)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $$@ $$< -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
+endef
+$(foreach n,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(n))))
+
+.PHONY: $(addprefix fuzz-,$(FUZZ_NAMES))
+$(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
+	$(MAKE) CC=clang O=$(FUZZ_O) SAN='-fsanitize=fuzzer-no-link,address,undefined' CFLAGS='-O1 -g' $(FUZZ_O)/fuzz-bin/$*
+	@mkdir -p $(FUZZ_O)/corpus/$*
+	$(FUZZ_O)/fuzz-bin/$* -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 \
+	  $(addprefix -dict=,$(wildcard fuzz/dict/$(call fuzz_family,$*).dict)) $(FUZZ_O)/corpus/$* $(wildcard fuzz/seeds/$*)
