@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Extended attributes. The f*xattr(2) family refuses O_PATH descriptors (EBADF), which is what the
- * gofer walks with; for those there is the *xattrat family (Linux 6.13) and, before it, the file's
- * name under /proc/self/fd.
+ * gofer walks with, and so does the *xattrat family (Linux 6.13) with an empty path; but it takes the
+ * file's name in /proc/self/fd, whose directory was opened early. Older kernels need the whole path.
  */
 #include "host/linux/linux.h"
 
@@ -26,6 +26,17 @@ struct xattr_at_args {
 };
 
 #define PROC_PATH_SIZE 32
+static int proc_fds(const struct host_file *file)
+{
+    return linux_of(file->host)->proc_fds;
+}
+
+static const char *proc_name(int fd, char out[PROC_PATH_SIZE])
+{
+    linux_proc_name(fd, out);
+    return out;
+}
+
 static const char *proc_path(int fd, char out[PROC_PATH_SIZE])
 {
     snprintf(out, PROC_PATH_SIZE, "/proc/self/fd/%d", fd);
@@ -35,12 +46,12 @@ static const char *proc_path(int fd, char out[PROC_PATH_SIZE])
 i64 linux_get_xattr(struct host_file *file, const char *name, void *out, size_t size)
 {
     int fd = linux_fd(file);
+    char path[PROC_PATH_SIZE];
     i64 got = fgetxattr(fd, name, out, size);
     if (got < 0 && errno == EBADF) {
         struct xattr_at_args args = {.value = (u64)(uintptr_t)out, .size = (u32)size};
-        got = syscall(NR_GETXATTRAT, fd, "", AT_EMPTY_PATH, name, &args, sizeof args);
+        got = syscall(NR_GETXATTRAT, proc_fds(file), proc_name(fd, path), 0, name, &args, sizeof args);
     }
-    char path[PROC_PATH_SIZE];
     if (got < 0 && errno == ENOSYS)
         got = getxattr(proc_path(fd, path), name, out, size);
     return got < 0 ? -errno : got;
@@ -49,13 +60,13 @@ i64 linux_get_xattr(struct host_file *file, const char *name, void *out, size_t 
 int linux_set_xattr(struct host_file *file, const char *name, const void *value, size_t size, int flags)
 {
     int fd = linux_fd(file);
+    char path[PROC_PATH_SIZE];
     i64 err = fsetxattr(fd, name, value, size, flags);
     if (err < 0 && errno == EBADF) {
         struct xattr_at_args args = {
             .value = (u64)(uintptr_t)value, .size = (u32)size, .flags = (u32)flags};
-        err = syscall(NR_SETXATTRAT, fd, "", AT_EMPTY_PATH, name, &args, sizeof args);
+        err = syscall(NR_SETXATTRAT, proc_fds(file), proc_name(fd, path), 0, name, &args, sizeof args);
     }
-    char path[PROC_PATH_SIZE];
     if (err < 0 && errno == ENOSYS)
         err = setxattr(proc_path(fd, path), name, value, size, flags);
     return err < 0 ? -errno : 0;
@@ -64,10 +75,10 @@ int linux_set_xattr(struct host_file *file, const char *name, const void *value,
 i64 linux_list_xattr(struct host_file *file, char *out, size_t size)
 {
     int fd = linux_fd(file);
+    char path[PROC_PATH_SIZE];
     i64 got = flistxattr(fd, out, size);
     if (got < 0 && errno == EBADF)
-        got = syscall(NR_LISTXATTRAT, fd, "", AT_EMPTY_PATH, out, size);
-    char path[PROC_PATH_SIZE];
+        got = syscall(NR_LISTXATTRAT, proc_fds(file), proc_name(fd, path), 0, out, size);
     if (got < 0 && errno == ENOSYS)
         got = listxattr(proc_path(fd, path), out, size);
     return got < 0 ? -errno : got;
@@ -76,10 +87,10 @@ i64 linux_list_xattr(struct host_file *file, char *out, size_t size)
 int linux_remove_xattr(struct host_file *file, const char *name)
 {
     int fd = linux_fd(file);
+    char path[PROC_PATH_SIZE];
     i64 err = fremovexattr(fd, name);
     if (err < 0 && errno == EBADF)
-        err = syscall(NR_REMOVEXATTRAT, fd, "", AT_EMPTY_PATH, name);
-    char path[PROC_PATH_SIZE];
+        err = syscall(NR_REMOVEXATTRAT, proc_fds(file), proc_name(fd, path), 0, name);
     if (err < 0 && errno == ENOSYS)
         err = removexattr(proc_path(fd, path), name);
     return err < 0 ? -errno : 0;

@@ -323,7 +323,7 @@ static int receive_fds(struct sim_host *sim, struct sim_segment *segment, int *f
     return is_good || !fds ? 0 : -EMFILE;
 }
 
-/* Copy from the first segments; one with descriptions begins a read of its own, as in Linux. */
+/* Copy from the first segments; a read ends behind one that brought descriptions, as in Linux. */
 static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t size, int *fds, u32 *fd_count)
 {
     struct sim_end *end = &desc->end;
@@ -332,15 +332,11 @@ static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t 
         *fd_count = 0;
     int err = 0;
     size_t done = 0;
-    bool is_first = true;
     while (has_visible(end)) {
         struct sim_segment *segment = list_first(&end->segments, struct sim_segment, link);
         bool has_descs = segment->desc_count > 0;
-        if (!is_first && (has_descs || done == size))
-            break;
         if (has_descs)
             err = receive_fds(sim, segment, fds, room, fd_count);
-        is_first = false;
         size_t part = MIN(size - done, segment->size - segment->offset);
         memcpy(out + done, segment->bytes + segment->offset, part);
         done += part;
@@ -349,7 +345,7 @@ static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t 
         end->queued -= gone;
         if (segment->offset == segment->size)
             segment_delete(sim, segment);
-        if (end->is_packet || has_descs)
+        if (end->is_packet || has_descs || done == size)
             break;
     }
     return err ? err : (i64)done;
