@@ -22,7 +22,7 @@ LDLIBS := -lseccomp -lcjson -lfyaml -lzstd -lxxhash -lpthread -lm
 ROOMS := cli runtime controller loader gofer sentry/observe sentry/state sentry/syscalls sentry/exec sentry/net \
   sentry/fs sentry/kernel sentry/memory sentry/sched oci wire platform host abi base
 
-room_src = $(filter-out %_test.c,$(shell find src/$(1) -name '*.c' -o -name '*.S' 2>/dev/null | sort))
+room_src = $(filter-out %_test.c src/sentry/exec/vdso/%,$(shell find src/$(1) -name '*.c' -o -name '*.S' 2>/dev/null | sort))
 room_tests = $(shell find src/$(1) -name '*_test.c' 2>/dev/null | sort)
 objs = $(patsubst %.S,$(O)/%.o,$(patsubst %.c,$(O)/%.o,$(1)))
 room_lib = $(O)/lib/$(subst /,-,$(1)).a
