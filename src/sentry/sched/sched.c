@@ -64,6 +64,11 @@ struct host *sched_host(struct sched *sched)
     return sched->host;
 }
 
+u32 sched_cpu_count(const struct sched *sched)
+{
+    return sched->cpu_count;
+}
+
 u64 sched_now_ns(struct sched *sched)
 {
     return host_monotonic_ns(sched->host);

@@ -157,6 +157,7 @@ MUST_CHECK int sched_create(struct arena *arena, struct host *host, struct platf
                             u32 cpu_count, struct sched **out);
 void sched_destroy(struct sched *sched);
 struct host *sched_host(struct sched *sched);
+u32 sched_cpu_count(const struct sched *sched);
 /* Monotonic time now: virtual in simulation. */
 u64 sched_now_ns(struct sched *sched);
 u64 sched_realtime_ns(struct sched *sched);
