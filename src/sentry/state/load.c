@@ -112,7 +112,10 @@ SLEEPS static int load_body(struct load *load, struct error *err)
 static void replace_root(struct kernel *kernel, struct load *load)
 {
     struct state_reader *reader = &load->reader;
-    vfs_replace(kernel, container_of(reader->roots[0], struct vfs, object));
+    struct vfs *vfs = container_of(reader->roots[0], struct vfs, object);
+    vfs->file_ops = kernel->vfs->file_ops; /* tables of upper rooms are this build's, not the image's */
+    vfs_destroy(kernel);
+    kernel->vfs = vfs;
     REF_PUT(kernel->root_pid_ns);
     kernel->root_pid_ns = container_of(reader->roots[1], struct pid_ns, object);
     REF_PUT(kernel->root_user_ns);
