@@ -47,7 +47,7 @@ struct exec_program {
     struct exec_text argv, envp; /* argv as the #! lines made it */
     u32 script_depth;   /* how many #! lines were followed */
 };
-/* 0; -EACCES (not executable, not a regular file, noexec), -ENOENT, -ELOOP (more than four #! of #!), -ENOEXEC,
+/* 0; -EACCES (not executable, not a regular file, noexec), -ENOENT, -ELOOP (more than five #! lines), -ENOEXEC,
  * -ETXTBSY, -E2BIG, -ENOMEM and what a path walk answers. *OUT is to be finished only on success. */
 MUST_CHECK SLEEPS int exec_open(struct task *task, struct exec_request *request, struct exec_program *out);
 void exec_program_fini(struct exec_program *program);

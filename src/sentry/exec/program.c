@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a path makes run: the file itself or, through up to four more lines, what its first line names
+ * What a path makes run: the file itself or, through up to five files, what its first line names
  * (execve(2), "Interpreter scripts"). A file needs the right to execute, not the right to read.
  */
 #include <string.h>
@@ -23,6 +23,8 @@ SLEEPS static int inode_open(struct task *task, struct inode *inode, struct file
 SLEEPS static int judge_path(struct task *task, const struct path *path)
 {
     const struct inode *inode = path->dentry->inode;
+    if ((inode->mode & LINUX_S_IFMT) == LINUX_S_IFLNK) /* execveat(2), AT_SYMLINK_NOFOLLOW */
+        return -ELOOP;
     if ((inode->mode & LINUX_S_IFMT) != LINUX_S_IFREG || (path->mount->flags & LINUX_MS_NOEXEC))
         return -EACCES;
     int err = vfs_permission(task, path, PERMISSION_EXEC);

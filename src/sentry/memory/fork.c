@@ -64,6 +64,7 @@ static void fork_members(const struct mm *mm, struct mm *child)
     child->limit_stack = mm->limit_stack;
     child->limit_memlock = mm->limit_memlock;
     child->vdso = mm->vdso;
+    child->barriers = mm->barriers;
     child->auxv_size = mm->auxv_size;
     memcpy(child->auxv, mm->auxv, sizeof child->auxv);
     child->exe = mm->exe;

@@ -50,6 +50,7 @@ static const struct field mm_fields[] = {
     FIELD(struct mm, auxv_size),
     FIELD(struct mm, vdso),
     FIELD(struct mm, user_count),
+    FIELD(struct mm, barriers),
     FIELD(struct mm, lock_flags),
     FIELD_END,
 };

@@ -61,6 +61,7 @@ struct mm {
     u64 resident_count;        /* pages in the table */
     u64 resident_max;
     u64 locked_size;
+    u32 barriers;              /* membarrier(2): commands that were registered */
     u32 lock_flags;            /* VMA_LOCKED: new mappings are locked (mlockall MCL_FUTURE) */
     u64 limit_as, limit_data, limit_stack, limit_memlock; /* bytes, UINT64_MAX: none; copied from rlimits by kernel/ */
     struct list limbo;         /* frames unmapped, not yet acknowledged (mm.c's) */
@@ -92,6 +93,7 @@ struct mm_map_request {
     u64 offset;
     const char *name;    /* or NULL */
     bool is_below_2g;    /* MAP_32BIT */
+    bool is_lazy;        /* mlock2's MLOCK_ONFAULT: locked, not populated */
 };
 #define VMA_COUNT_MAX 65530u /* vm.max_map_count */
 /* The address or -errno as mmap(2). */

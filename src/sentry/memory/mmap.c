@@ -196,7 +196,7 @@ i64 mm_map(struct mm *mm, struct fiber *fiber, const struct mm_map_request *want
     if (err)
         return err;
     mm_commit(mm);
-    if (request.is_populated || (request.vma_flags & VMA_LOCKED)) {
+    if (request.is_populated || ((request.vma_flags & VMA_LOCKED) && !request.is_lazy)) {
         bool for_write = (request.prot & LINUX_PROT_WRITE) && !(request.vma_flags & VMA_SHARED);
         if (prot_bits(request.prot)) /* mmap(2): a failure to populate is no failure */
             err = mm_populate(mm, fiber, start, request.size, for_write);
