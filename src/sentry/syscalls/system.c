@@ -16,8 +16,10 @@ SLEEPS i64 sys_uname(struct task *task, const struct sysargs *args)
 {
     struct linux_utsname name = {.sysname = "Linux", .version = "#1 SMP Sun Jan 10 15:06:54 PST 2016", .machine = "x86_64"};
     const struct uts_ns *uts = task->ns->uts_ns;
-    strncpy(name.nodename, uts->hostname, sizeof name.nodename - 1);
-    strncpy(name.domainname, uts->domainname[0] ? uts->domainname : "(none)", sizeof name.domainname - 1);
+    memcpy(name.nodename, uts->hostname, sizeof name.nodename);
+    memcpy(name.domainname, uts->domainname, sizeof name.domainname);
+    if (!name.domainname[0])
+        memcpy(name.domainname, "(none)", sizeof "(none)");
     strncpy(name.release, task->kernel->config.release, sizeof name.release - 1);
     return copy_to_user(task, arg_uaddr(args, 0), &name, sizeof name);
 }
@@ -250,7 +252,7 @@ SLEEPS static i64 set_comm(struct task *task, u64 at)
     if (got <= 0)
         return -EFAULT;
     memset(task->comm, 0, COMM_SIZE);
-    strncpy(task->comm, name, COMM_SIZE - 1);
+    memcpy(task->comm, name, strnlen(name, COMM_SIZE - 1));
     return 0;
 }
 
