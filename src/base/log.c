@@ -47,7 +47,7 @@ void log_escape(char *out, size_t size, const char *text, size_t text_size)
 
 void log_line(struct log *log, enum log_level level, const char *room, const char *format, ...)
 {
-    if (!log || level > log->level || !log->write)
+    if (!log_wants(log, level) || !log->write)
         return;
     char text[LOG_TEXT_SIZE];
     va_list args;

@@ -22,11 +22,15 @@ struct log {
 
 void log_line(struct log *log, enum log_level level, const char *room, const char *format, ...)
     PRINTF(4, 5);
+static inline bool log_wants(const struct log *log, enum log_level level)
+{
+    return log && level <= log->level;
+}
 #define log_warn(log, room, ...) log_line((log), LOG_WARN, (room), __VA_ARGS__)
 #define log_info(log, room, ...) log_line((log), LOG_INFO, (room), __VA_ARGS__)
 /* Arguments are not evaluated when debug is off. */
 #define log_debug(log, room, ...) \
-    ((log) && (log)->level >= LOG_DEBUG ? log_line((log), LOG_DEBUG, (room), __VA_ARGS__) : (void)0)
+    (log_wants((log), LOG_DEBUG) ? log_line((log), LOG_DEBUG, (room), __VA_ARGS__) : (void)0)
 
 /* The escaping by itself: printable ASCII stays, a backslash is doubled, the rest becomes \n, \xNN.
  * OUT has SIZE bytes (8 or more) and is terminated; what does not fit is cut and ends in "...". */

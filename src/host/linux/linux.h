@@ -65,9 +65,8 @@ struct linux_listener {
 };
 
 enum poller_state {
-    POLLER_NONE,   /* no thread */
+    POLLER_NAPS,   /* cpus come and go: looks every step; also where there is no thread */
     POLLER_ASLEEP, /* an idle cpu waits in epoll and has done so for a whole step */
-    POLLER_NAPS,   /* cpus come and go: looks every step */
     POLLER_WAITS,  /* no cpu has been idle for a whole step: waits in epoll itself */
 };
 
@@ -104,6 +103,7 @@ struct linux_host {
     u32 tokens;     /* host_wait_end calls that have not ended a wait yet */
     u64 transitions; /* how often a cpu began or ended to wait */
     enum poller_state state;
+    bool has_poller; /* of who starts and stops it */
     bool poller_stop;
     pthread_cond_t poller_wake;
     pthread_t poller;

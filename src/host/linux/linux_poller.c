@@ -392,29 +392,28 @@ static void *poller(void *arg)
 int linux_poller_start(struct host *base, struct host_interrupt *interrupt)
 {
     struct linux_host *host = linux_of(base);
-    ASSERT(host->state == POLLER_NONE);
+    ASSERT(!host->has_poller);
     host->interrupt = interrupt;
     host->poller_stop = false;
-    host->state = POLLER_NAPS;
+    host->state = POLLER_NAPS; /* no thread yet */
     int err = linux_thread_start(&host->poller, poller, host);
-    if (err) {
-        host->state = POLLER_NONE;
+    host->has_poller = err == 0;
+    if (err)
         host->interrupt = NULL;
-    }
     return err;
 }
 
 void linux_poller_stop(struct host *base)
 {
     struct linux_host *host = linux_of(base);
-    if (host->state != POLLER_NONE) {
+    if (host->has_poller) {
         pthread_mutex_lock(&host->lock);
         host->poller_stop = true;
         pthread_cond_signal(&host->poller_wake);
         pthread_mutex_unlock(&host->lock);
         eventfd_write(host->event_fd, 1);
         pthread_join(host->poller, NULL);
-        host->state = POLLER_NONE;
+        host->has_poller = false;
     }
     linux_workers_stop(host);
     host->interrupt = NULL;

@@ -369,14 +369,15 @@ u32 linux_pending_count(struct host *base)
 
 void linux_workers_stop(struct linux_host *host)
 {
-    if (host->worker_count == 0)
-        return;
     pthread_mutex_lock(&host->lock);
+    u32 count = host->worker_count;
     host->workers_stop = true;
     pthread_cond_broadcast(&host->work);
     pthread_mutex_unlock(&host->lock);
+    if (count == 0)
+        return;
     eventfd_write(host->stop_fd, 1);
-    for (u32 i = 0; i < host->worker_count; i++)
+    for (u32 i = 0; i < count; i++)
         pthread_join(host->workers[i], NULL);
     eventfd_t value;
     eventfd_read(host->stop_fd, &value);
