@@ -47,7 +47,19 @@ static int gofer_inode_loaded(struct object *object, struct state_reader *reader
 {
     struct gofer_inode *inode = container_of(object, struct gofer_inode, inode.object);
     inode->fid = GOFER_FID_NONE;
-    return 0;
+    return inode_loaded(object, reader);
+}
+
+static int gofer_inode_save_pages(const struct object *object, struct state_writer *writer)
+{
+    const struct gofer_inode *inode = container_of(object, struct gofer_inode, inode.object);
+    return inode_is_regular(&inode->inode) ? inode_save_pages(&inode->inode, writer) : 0;
+}
+
+static int gofer_inode_load_pages(struct object *object, struct state_reader *reader)
+{
+    struct gofer_inode *inode = container_of(object, struct gofer_inode, inode.object);
+    return inode_is_regular(&inode->inode) ? inode_load_pages(&inode->inode, reader, &gofer_mapping_ops) : 0;
 }
 
 const struct kind gofer_inode_kind = {.name = "gofer_inode",
@@ -55,6 +67,8 @@ const struct kind gofer_inode_kind = {.name = "gofer_inode",
                                       .fields = gofer_inode_fields,
                                       .destroy = gofer_inode_destroy,
                                       .loaded = gofer_inode_loaded,
+                                      .save_more = gofer_inode_save_pages,
+                                      .load_more = gofer_inode_load_pages,
                                       .ops = &gofer_inode_ops};
 
 /* ---- attributes ----------------------------------------------------------------------------------------- */

@@ -50,8 +50,9 @@ static int proc_inode_loaded(struct object *object, struct state_reader *reader)
     inode->node = inode->path ? node_by_path(inode->path) : NULL;
     if (!inode->node)
         return -EINVAL;
+    int err = inode_loaded(object, reader);
     inode->inode.ops = inode->node->follow ? &proc_magic_ops : &proc_inode_ops;
-    return 0;
+    return err;
 }
 
 const struct kind proc_inode_kind = {.name = "proc_inode",

@@ -85,9 +85,9 @@ static const struct inode_ops devpts_root_ops, devpts_node_ops;
 static int devpts_inode_loaded(struct object *object, struct state_reader *reader)
 {
     struct devpts_inode *inode = container_of(object, struct devpts_inode, inode.object);
-    bool is_root = (inode->inode.mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
-    inode->inode.ops = is_root ? &devpts_root_ops : &devpts_node_ops;
-    return 0;
+    int err = inode_loaded(object, reader);
+    inode->inode.ops = inode_is_dir(&inode->inode) ? &devpts_root_ops : &devpts_node_ops;
+    return err;
 }
 
 const struct kind devpts_inode_kind = {.name = "devpts_inode",
