@@ -340,6 +340,14 @@ enum frame_use frame_use_of(const struct memory *memory, frame f)
     return *word_of(memory, f) >> USE_SHIFT;
 }
 
+void frame_set_use(struct memory *memory, frame f, enum frame_use use)
+{
+    u32 *word = word_of(memory, f);
+    memory->used[*word >> USE_SHIFT]--;
+    memory->used[use]++;
+    *word = (u32)use << USE_SHIFT | (*word & REFS_MASK);
+}
+
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
 void memory_trim(struct memory *memory)

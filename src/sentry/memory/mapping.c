@@ -384,9 +384,12 @@ int mapping_load_page(struct mapping *mapping, u64 index, frame f, bool is_dirty
 {
     struct page *page;
     int err = cache_insert(mapping, index, f, &page);
-    if (!err && is_dirty)
+    if (err)
+        return err;
+    frame_set_use(mapping->memory, f, mapping->use);
+    if (is_dirty)
         cache_mark_dirty(page);
-    return err;
+    return 0;
 }
 
 bool mapping_has_dirty_page(const struct mapping *mapping, u64 index)

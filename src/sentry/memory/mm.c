@@ -251,6 +251,8 @@ static const char *check_entries(const struct mm *mm, const struct vma *vma, u64
         ++*resident;
         if (frame_refs(mm->memory, entry.frame) == 0)
             return "an entry holds a free frame";
+        if (!vma->mapping && frame_use_of(mm->memory, entry.frame) != FRAME_ANON)
+            return "anonymous memory holds a file's frame";
         if (entry.prot & ~vma_entry_prot(vma, entry.address.value, entry.frame))
             return "an entry allows more than it may";
     }

@@ -25,6 +25,16 @@ struct kernel *state_reader_kernel(struct state_reader *reader)
     return reader->kernel;
 }
 
+struct memory *state_reader_memory(struct state_reader *reader)
+{
+    return reader->kernel->memory;
+}
+
+struct platform *state_reader_platform(struct state_reader *reader)
+{
+    return reader->kernel->platform;
+}
+
 static size_t left(const struct state_reader *reader)
 {
     return (size_t)(reader->end - reader->at);
