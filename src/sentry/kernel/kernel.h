@@ -105,6 +105,9 @@ u64 kernel_realtime_ns(struct kernel *kernel);
 /* SIZE bytes from the host's entropy. Never fails: falls back to a seeded stream and logs once. */
 void kernel_entropy(struct kernel *kernel, void *out, size_t size);
 
+/* An object with QUEUE in it goes: whoever still hangs there (an epoll) hangs nowhere from now on. */
+void wait_queue_abandon(struct wait_queue *queue);
+
 /* Work that must sleep but was found where sleeping is not allowed (put, timers). */
 struct reap_item {
     struct list link;

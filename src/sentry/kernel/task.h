@@ -103,6 +103,7 @@ struct task {
     bool is_parked;            /* at a boundary, sleeping there; a pause need not wait for it */
     bool is_user;              /* in fiber_run_user: time passes on user_ns_time */
     u64 account_ns;            /* sched time up to which its time is accounted */
+    u64 account_away_ns;       /* fiber.away_ns at that time */
     u64 fault_address;         /* of the last fault: cr2, trapno, err of signal frames */
     u32 fault_trapno, fault_error;
     u32 personality;
@@ -197,6 +198,11 @@ struct task_parts {
     struct sighand *sighand;
 };
 MUST_CHECK int task_clone(struct task *parent, const struct task_create_args *args, struct task_parts *parts, struct task **out);
+/* The combinations of flags that clone(2) refuses: 0 or -EINVAL; before the parts are made. */
+MUST_CHECK int task_clone_check(const struct task *parent, u64 flags);
+void task_parts_put(struct task_parts *parts);
+/* A task that was made but could not be started goes; drops the caller's reference. */
+void task_discard(struct task *task);
 /* The first process of a container: no parent. PARTS as above; comm from NAME. */
 MUST_CHECK int task_create_init(struct kernel *kernel, struct pid_ns *pid_ns, struct task_parts *parts,
                                 const struct limits *limits, const char *name, struct task **out);
@@ -327,7 +333,9 @@ void process_group_join(struct process_group *pgrp, struct thread_group *group);
 void process_group_leave(struct thread_group *group);
 /* Has no member a parent in another group of the same session? Then stops of terminals are ignored. */
 bool process_group_is_orphaned(const struct process_group *pgrp);
-/* GROUP is about to end or to move: process groups that become orphaned while stopped get HUP and CONT. WILL_LEAVE is not counted. */
+/* If PGRP is orphaned and has a stopped member, all get HUP and CONT. */
+void process_group_check_orphaned(struct process_group *pgrp);
+/* GROUP has just become a zombie: has its process group become an orphan by that? */
 void process_group_check_orphans(struct thread_group *group);
 
 /* ---- credentials and limits of a task --------------------------------------------------------------------------------- */

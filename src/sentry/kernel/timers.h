@@ -84,6 +84,8 @@ void posix_timer_taken(struct object *timer, struct linux_siginfo *info);
 /* execve(2): posix timers go; exit: all go. */
 void group_timers_exec(struct thread_group *group);
 void group_timers_end(struct thread_group *group);
+/* A thread has ended: timers that aim at it or at its clock stop. */
+void group_timers_task_gone(struct task *task);
 /* A thread is about to run application code: is a tick for cpu timers needed? */
 void cpu_timers_arm(struct task *task);
 /* Time was accounted: whose time has come? */
