@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# make lint: everything that docs/style.md says a machine can check.
+.PHONY: lint lint-text lint-format lint-objects lint-fields lint-sleeps format
+LINT_FILES = $(shell git ls-files '*.c' '*.h' | grep -v '^conformance/')
+lint: lint-text lint-format lint-objects lint-sleeps lint-fields
+lint-text:
+	python3 tools/lint.py
+lint-format:
+	clang-format --dry-run -Werror $(LINT_FILES)
+lint-objects: $(LIBS)
+	python3 tools/lint-objects.py $(LIBS)
+# clang's thread-safety analysis knows who may sleep: its build is the check.
+lint-sleeps:
+	$(MAKE) CC=clang O=build/clang build
+lint-fields:
+	$(MAKE) CC=clang O=build/fields CFLAGS='-O0 -DFIELD_CHECK_BUILD -Wno-format' field-check
+	build/fields/field-check
+.PHONY: field-check
+field-check: $(O)/field-check
+$(O)/field-check: tools/field-check.c $(LIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--whole-archive $(filter-out %/cli.a,$(LIBS)) -Wl,--no-whole-archive $(LDLIBS)
+format:
+	clang-format -i $(LINT_FILES)

@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Debian packages that the named purpose needs, by name; installs only what is missing.
+#   tools/deps.sh build|test|bench|kvm...
+set -eu
+packages=
+for purpose in "$@"; do
+    case $purpose in
+    build) packages="$packages gcc make libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
+    test) packages="$packages gcc make clang clang-format libclang-rt-14-dev python3 libcunit1-dev busybox-static
+        libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
+    coverage) packages="$packages lcov libcunit1-dev" ;;
+    bench) packages="$packages crun runsc python3 git" ;;
+    kvm) packages="$packages qemu-system-x86 cpio" ;;
+    *) echo "deps.sh: no purpose '$purpose'" >&2; exit 2 ;;
+    esac
+done
+missing=
+for package in $packages; do
+    case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) in
+    *'ok installed') ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+    echo "deps.sh: these Debian packages are missing; install them as root:$missing" >&2
+    exit 1
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq >/dev/null
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
