@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What Python programs ask of a kernel. Every function run_* is a case; speaks the TAP of tour.sh."""
+"""What Python programs ask of a kernel. Every function run_* is a case; TAP as of tour.sh."""
 
 import fnmatch
 import os

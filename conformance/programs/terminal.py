@@ -27,8 +27,8 @@ class Terminal:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.environ.clear()
-            os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp", TERM="dumb", LC_ALL="C", PS1=PROMPT,
-                              HISTFILE="/dev/null")
+            os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp", TERM="dumb", LC_ALL="C",
+                              PS1=PROMPT, HISTFILE="/dev/null")
             os.execvp(argv[0], argv)
         termios.tcsetwinsize(self.master, (rows, columns))
         self.seen = ""
@@ -108,10 +108,11 @@ def run_bash_interrupt():
     yield shell.expect(r"line\r+\nline\r+\n") and "echoed"
     shell.interrupt()
     yield shell.command("echo status $?", r"status (\d+)")
-    shell.send("bash -c \"trap 'echo caught; exit' INT; echo began; while :; do sleep 0.05; done\"\n")
+    shell.send("bash -c \"trap 'echo caught; exit' INT; echo began;"
+               " while :; do sleep 0.05; done\"\n")
     shell.expect(r"\nbegan")
     shell.send("\x03")
-    yield shell.expect(r"\n(caught)\r")
+    yield shell.expect(r"(caught)\r")
     shell.close()
 
 

@@ -123,7 +123,11 @@ signals() {
     bash -c 'trap "" TERM; kill -TERM $$; echo survived'
     sh -c 'trap "echo hup; exit 4" HUP; kill -HUP $$; sleep 5'; echo "hup $?"
     nohup sh -c 'kill -HUP $$; echo nohup' 2> /dev/null
-    (sh -c 'sleep 0.02; kill -USR1 $PPID' & trap 'echo usr1; exit' USR1; while :; do sleep 0.01; done)
+    (
+        trap 'echo usr1; exit' USR1
+        sh -c 'sleep 0.02; kill -USR1 $PPID' &
+        while :; do sleep 0.01; done
+    )
 }
 
 perl_work() {
@@ -133,8 +137,10 @@ perl_work() {
     perl -e 'open my $p, "-|", "echo piped" or die; print while <$p>; close $p'
     perl -e '$SIG{ALRM} = sub { print "alarm\n"; exit }; alarm 1; sleep 10'
     perl -MPOSIX -e 'printf "%s %d\n", strftime("%Y", gmtime 0), floor(2.7)'
-    perl -MSocket -e 'socketpair my $a, my $b, AF_UNIX, SOCK_STREAM, 0; syswrite $a, "x"; sysread $b, my $c, 9; print "$c\n"'
-    perl -e 'open my $f, "+>", "t" or die; print $f "abc"; seek $f, 1, 0; read $f, my $x, 9; print "$x\n"; print -s "t", "\n"'
+    perl -MSocket -e 'socketpair my $a, my $b, AF_UNIX, SOCK_STREAM, 0;
+                      syswrite $a, "x"; sysread $b, my $c, 9; print "$c\n"'
+    perl -e 'open my $f, "+>", "t" or die; print $f "abc"; seek $f, 1, 0;
+             read $f, my $x, 9; print "$x\n"; print -s "t", "\n"'
 }
 
 compiler() {
@@ -166,10 +172,13 @@ END
 }
 
 git_work() {
-    export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE='2001-01-01T00:00:00Z' GIT_COMMITTER_DATE='2001-01-01T00:00:00Z'
+    export GIT_CONFIG_NOSYSTEM=1
+    export GIT_AUTHOR_DATE='2001-01-01T00:00:00Z' GIT_COMMITTER_DATE='2001-01-01T00:00:00Z'
     export GIT_AUTHOR_NAME=n GIT_AUTHOR_EMAIL=e GIT_COMMITTER_NAME=n GIT_COMMITTER_EMAIL=e
     git init -q -b main repo && cd repo || return
-    for i in 1 2 3; do seq 1 $((i * 10)) > file$i; git add file$i; git commit -q -m "commit $i"; done
+    for i in 1 2 3; do
+        seq 1 $((i * 10)) > file$i && git add file$i && git commit -q -m "commit $i"
+    done
     git log --oneline && git checkout -q -b side HEAD~1 && echo side > side && git add side
     git commit -q -m side && git merge -q --no-edit main && git log --format=%s | head -2
     git rev-parse HEAD && git diff --stat HEAD~1 | cat && git status --short
@@ -197,7 +206,8 @@ proc_tools() {
     flock lock -c 'echo locked'
     (flock 9; flock -n lock true || echo busy) 9> lock
     mkfifo pipe && (echo fifo > pipe &) && cat pipe
-    script -qec 'echo from a terminal; test -t 0 && stty size > /dev/null && echo tty' /dev/null < /dev/null | tr -d '\r'
+    script -qec 'echo from a terminal; test -t 0 && stty size > /dev/null && echo tty' /dev/null \
+        < /dev/null | tr -d '\r'
     xargs -P 4 -n 1 sh -c 'exit 0' <<< '1 2 3 4 5 6 7 8' && echo parallel
 }
 
@@ -241,7 +251,8 @@ mkdir -p "$HOME"
 for section in "$@"; do
     number=$((number + 1))
     work=$(mktemp -d /tmp/tour.XXXXXX)
-    timeout -k 2 90 bash "$0" --inner "$work" "$section" < /dev/null 2>&1 | awk '{ print "# show: " $0 }'
+    timeout -k 2 90 bash "$0" --inner "$work" "$section" < /dev/null 2>&1 |
+        awk '{ print "# show: " $0 }'
     status=${PIPESTATUS[0]}
     rm -rf "$work"
     [[ $status == 0 ]] && echo "ok $number - tour/$section" || echo "not ok $number - tour/$section"

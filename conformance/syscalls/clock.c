@@ -70,7 +70,7 @@ CASE(vdso_agrees_with_the_call)
     time_t stored = 0;
     time_t value = syscall(SYS_time, &stored);
     EXPECT_EQ(stored, value);
-    EXPECT(value - tv.tv_sec <= 2 && value >= tv.tv_sec);
+    EXPECT(value - tv.tv_sec <= 2 && value - tv.tv_sec >= -1); /* time(2) is a coarse clock */
 }
 
 CASE(never_backwards)

@@ -240,7 +240,8 @@ CASE(execveat_forms)
     EXPECT_ERRNO(syscall(SYS_execveat, dir, "sh", argv, environ, 0x4), EINVAL);
     tap_tmpdir();
     MUST(symlink("/bin/sh", "link"));
-    EXPECT_ERRNO(syscall(SYS_execveat, AT_FDCWD, "link", argv, environ, AT_SYMLINK_NOFOLLOW), ELOOP);
+    EXPECT_ERRNO(syscall(SYS_execveat, AT_FDCWD, "link", argv, environ, AT_SYMLINK_NOFOLLOW),
+                 ELOOP);
 }
 
 CASE(from_a_memfd)

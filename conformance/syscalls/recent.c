@@ -120,5 +120,6 @@ CASE(file_handles)
     long result = syscall(SYS_name_to_handle_at, AT_FDCWD, "file", &handle, &mount_id, 0);
     EXPECT_EQ(result, -1);
     EXPECT(errno == EOVERFLOW || errno == EOPNOTSUPP);
-    EXPECT_ERRNO(syscall(SYS_name_to_handle_at, AT_FDCWD, "missing", &handle, &mount_id, 0), ENOENT);
+    EXPECT_ERRNO(syscall(SYS_name_to_handle_at, AT_FDCWD, "missing", &handle, &mount_id, 0),
+                 ENOENT);
 }
