@@ -112,6 +112,13 @@ MUST_CHECK int file_create(struct kernel *kernel, const struct path *path, struc
  * readlink; one that ends in ':' gets "[inode number]". MODE is st_mode, its type picks the super (fifo, socket, other). */
 MUST_CHECK int file_create_anon(struct kernel *kernel, const char *name, const struct file_ops *ops,
                                 struct object *private_object, u32 flags, u32 mode, struct file **out);
+/* An inode without a path, and a description of it under NAME (as above), ops not set. */
+MUST_CHECK int inode_create_anon(struct super *super, u32 mode, struct inode **out);
+MUST_CHECK int file_create_on_inode(struct kernel *kernel, struct inode *inode, const char *name, u32 flags, struct file **out);
+/* inode_ops.open of named fifos of any file system; waits for the other side as fifo(7) says. */
+MUST_CHECK SLEEPS int fifo_open(struct task *task, struct inode *inode, struct file *file);
+/* Cut *SIZE to what RLIMIT_FSIZE and off_t leave behind OFFSET; -EFBIG (and SIGXFSZ) if that is nothing. */
+MUST_CHECK int file_size_limit(struct task *task, u64 offset, u64 *size);
 static inline bool file_may_read(const struct file *file)
 {
     return (file->flags & 1u) == 0 && !file->is_path; /* O_RDONLY 0 or O_RDWR 2; the odd 3 can do neither */
@@ -180,6 +187,10 @@ void fd_slots_release(struct fd_slots *slots); /* what was not installed */
 #define AUTO_FD_SLOTS CLEANUP(fd_slots_release)
 /* The usual single one: takes FILE in any case. The number or -errno. */
 MUST_CHECK i32 fd_install(struct task *task, struct file *file, u32 flags);
+/* The lowest number >= FROM (F_DUPFD). */
+MUST_CHECK i32 fd_install_from(struct task *task, struct file *file, i32 from, u32 flags);
+bool fd_is_cloexec(const struct fd_table *table, i32 fd);
+MUST_CHECK int fd_set_cloexec(struct fd_table *table, i32 fd, bool is_on); /* -EBADF */
 /* Install at exactly FD, closing what was there (dup2, loader's stdio). Takes FILE. */
 MUST_CHECK SLEEPS int fd_install_at(struct task *task, i32 fd, struct file *file, u32 flags);
 MUST_CHECK SLEEPS int fd_close(struct task *task, i32 fd);

@@ -32,6 +32,7 @@ struct state_writer;
 #define ATTR_ATIME 16u
 #define ATTR_MTIME 32u
 #define ATTR_CTIME 64u
+#define ATTR_TOUCH 128u /* the times are "now": who may write may set them */
 struct attr {
     u32 mask;
     u32 mode;
@@ -82,8 +83,8 @@ struct inode_ops {
 struct inode {
     struct object object; /* first; file systems embed struct inode first in their own */
     const struct inode_ops *ops;  /* found again from the kind after a load */
-    struct super *super;          /* lent by super_ref; NULL in a root inode that outlived its super */
-    struct super *super_ref;      /* counted; NULL in a super's root inode (the weak side: super -> root -> inode) */
+    struct super *super;          /* weak: whoever holds an inode holds a mount or the super too; NULL when it is gone */
+    struct list super_link;       /* super->inodes */
     u64 ino;
     u32 mode;                     /* type and permission bits */
     u32 uid, gid;
@@ -104,6 +105,7 @@ struct inode {
     u32 seals;                    /* memfd: F_SEAL_* */
     bool has_seals;
     bool is_unlinked_root_of_memfd;
+    bool is_linkable;             /* of O_TMPFILE: link(2) may give it a name */
 };
 
 struct super_ops {
@@ -118,6 +120,7 @@ struct super {
     const struct super_ops *ops;
     struct kernel *kernel;
     struct list link;         /* vfs->supers, weak */
+    struct list inodes;       /* struct inode.super_link: all that live, weak */
     const char *type_name;    /* "tmpfs": static text of the fs_type */
     u32 magic;
     u32 flags;                /* SB_RDONLY … as MS_* */
@@ -125,6 +128,7 @@ struct super {
     u64 ino_next;
     char *options;            /* as shown in /proc/mounts; arena string or NULL */
     struct dentry *root;      /* counted */
+    struct sleep_lock rename_lock; /* renames between directories: one at a time, so that no loop can be made */
     struct object *private_object; /* counted: the file system's own */
 };
 

@@ -11,7 +11,7 @@ struct dentry {
     struct object object;
     struct dentry *parent;     /* counted; NULL for a root */
     struct inode *inode;       /* counted; NULL: negative */
-    struct super *super;       /* counted; NULL in a root (its super keeps it alive) and where there is no super */
+    struct super *super;       /* weak, as inode.super */
     char *name;                /* arena string; "" of a root */
     struct tree child_tree;    /* cached entries by hash of name, weak; rebuilt by the children after a load */
     struct tree_node child_node;
@@ -30,6 +30,7 @@ struct mount {
     struct dentry *point;      /* counted: where in the parent */
     struct list children;      /* struct mount.sibling, owned */
     struct list sibling;
+    struct list all_link;      /* vfs->mounts */
     struct mount_ns *ns;       /* weak */
     u32 flags;                 /* MS_RDONLY NOSUID NODEV NOEXEC NOATIME … */
     u32 id, parent_id;
@@ -92,7 +93,7 @@ MUST_CHECK SLEEPS int path_walk_parent(struct task *task, const struct path *sta
 MUST_CHECK SLEEPS int dentry_lookup(struct task *task, struct dentry *dir, const char *name, struct dentry **out);
 /* The path as text seen from ROOT ("(unreachable)" in front if it is not below; " (deleted)" after if unlinked). */
 MUST_CHECK int path_text(const struct path *path, const struct path *root, struct buf *out);
-/* Borrows INODE (takes its own reference); INODE stops counting its super: see inode.super_ref. */
+/* Borrows INODE (takes its own reference). */
 MUST_CHECK int dentry_create_root(struct super *super, struct inode *inode, struct dentry **out);
 /* Forget what is cached under DIR's NAME, or below DIR as a whole (NAME NULL): the next lookup asks the file system. */
 void dentry_forget(struct dentry *dir, const char *name);

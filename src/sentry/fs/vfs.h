@@ -19,7 +19,6 @@ struct vfs {
     u64 pipe_size_max;     /* /proc/sys/fs/pipe-max-size */
     u64 rename_cookie;     /* inotify's */
     struct object *ptys;   /* fs/tty: master numbers */
-    struct sleep_lock rename_lock; /* renames between directories: one at a time, so that no loop can be made */
 };
 extern const struct kind vfs_kind;
 MUST_CHECK int vfs_create(struct kernel *kernel);   /* sets kernel->vfs */
