@@ -128,7 +128,7 @@ static void expand(const char *pattern, const char *command, const char *id, cha
 {
     struct timespec now;
     struct tm local;
-    char date[32], when[48];
+    char date[32], when[64];
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &local);
     strftime(date, sizeof date, "%Y%m%d-%H%M%S", &local);
