@@ -269,10 +269,7 @@ SLEEPS static int restore(struct rpc_call *call, const void *arg)
         .device_fd = opts->has_device_file ? rpc_take_fd(call, want - 1) : -1,
         .is_background = opts->is_background,
     };
-    int result = loader_restore(call->loader, call->task, &args, call->err);
-    if (result == 0)
-        controller_renew(call->controller);
-    return result;
+    return loader_restore(call->loader, call->task, &args, call->err);
 }
 
 SLEEPS static int wait_restore(struct rpc_call *call, const void *arg)

@@ -9,6 +9,14 @@
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
 
+/* After a restore: older connections end when they are idle. */
+static void controller_renewed(struct loader_observer *observer)
+{
+    struct controller *controller = container_of(observer, struct controller, observer);
+    controller->generation++;
+    controller_wake_connections(controller);
+}
+
 int controller_create(struct loader *loader, struct host_listener *listener, const struct controller_config *config,
                       struct controller **out)
 {
@@ -27,6 +35,8 @@ int controller_create(struct loader *loader, struct host_listener *listener, con
     list_init(&controller->connections);
     wait_queue_init(&controller->changed);
     wait_queue_init(&controller->listener_ready);
+    controller->observer.renewed = controller_renewed;
+    loader_observe(loader, &controller->observer);
     *out = controller;
     return 0;
 }
@@ -44,6 +54,7 @@ void controller_destroy(struct controller *controller)
 {
     ASSERT(list_is_empty(&controller->connections) && !controller->is_accepting);
     close_listener(controller);
+    list_remove(&controller->observer.link);
     arena_free(controller->kernel->arena, controller, sizeof *controller);
 }
 
@@ -139,10 +150,4 @@ void controller_stop(struct controller *controller, struct task *by)
     controller->is_closing = true;
     controller_wake_connections(controller);
     wait_for_connections(controller, by, NO_DEADLINE);
-}
-
-void controller_renew(struct controller *controller)
-{
-    controller->generation++;
-    controller_wake_connections(controller);
 }

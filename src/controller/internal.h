@@ -5,8 +5,6 @@
 #include "wire/urpc/codec.h"
 #include "wire/urpc/server.h"
 
-struct strace; /* sentry/observe/strace.h */
-
 /* ---- methods ---- */
 
 /* One call under way, as a handler sees it. */
@@ -61,13 +59,13 @@ struct controller {
     struct kernel *kernel;
     struct loader *loader;
     struct controller_config config;
-    struct strace *strace; /* as Logging.Change has set it; NULL: off */
     struct host_listener *listener; /* NULL: stopped */
     struct host_watch listener_watch;
     struct wait_queue listener_ready;
     struct list connections; /* struct connection.link, in order of arrival */
     struct wait_queue changed; /* a connection has ended; stopping has begun */
     u32 connection_count;
+    struct loader_observer observer; /* a restore registers all receivers anew */
     u32 generation;   /* connections of older ones end as soon as they are idle */
     bool is_stopping; /* nothing new is accepted or begun */
     bool is_closing;  /* the grace period is over: idle connections end */
@@ -91,11 +89,7 @@ struct connection {
 
 /* Takes STREAM and serves it by a new fiber. 0 or -ENOMEM. */
 MUST_CHECK int connection_start(struct controller *controller, struct host_stream *stream);
-/* Log the system calls of WANTED (bitmap; NULL: all) from now on, or none any more. */
-MUST_CHECK int controller_set_strace(struct controller *controller, bool is_on, const u64 *wanted);
 /* Wake connections so that they look at the controller's flags again. */
 void controller_wake_connections(struct controller *controller);
-/* The receivers are registered anew (restore): older connections end when idle. */
-void controller_renew(struct controller *controller);
 /* Serve the call that CONN has yielded: decode, act, queue the answer. */
 SLEEPS void rpc_serve(struct connection *connection, struct urpc_call *urpc);

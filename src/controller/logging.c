@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "controller/internal.h"
-#include "sentry/observe/strace.h"
 #include "sentry/syscalls/syscalls.h"
 
 #define STRACE_SIZE_MAX 1024u
@@ -73,23 +72,10 @@ static int parse_allowlist(struct rpc_call *call, const char *kind, char *const 
     return 0;
 }
 
-int controller_set_strace(struct controller *controller, bool is_on, const u64 *wanted)
-{
-    const struct strace_config config = {.size_max = STRACE_SIZE_MAX, .wanted = wanted};
-    struct strace *strace = NULL;
-    int err = is_on ? strace_create(controller->kernel, &config, &strace) : 0;
-    if (err)
-        return err;
-    if (controller->strace)
-        strace_destroy(controller->strace);
-    controller->strace = strace;
-    return 0;
-}
-
 static int apply_strace(struct rpc_call *call, const struct logging_call *logging, const u64 *wanted)
 {
     bool has_list = logging->strace_allowlist.count > 0;
-    if (controller_set_strace(call->controller, logging->enable_strace, has_list ? wanted : NULL))
+    if (loader_set_strace(call->loader, logging->enable_strace, STRACE_SIZE_MAX, has_list ? wanted : NULL))
         return error_set(call->err, ENOMEM, "error configuring strace: out of memory");
     return 0;
 }

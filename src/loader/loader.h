@@ -86,6 +86,13 @@ struct kernel *loader_kernel(struct loader *loader);
 const struct loader_config *loader_config(const struct loader *loader);
 enum loader_state loader_state(const struct loader *loader);
 
+/* Told when a restore has replaced the kernel: control servers register their receivers anew. */
+struct loader_observer {
+    struct list link;
+    void (*renewed)(struct loader_observer *observer);
+};
+void loader_observe(struct loader *loader, struct loader_observer *observer);
+
 /* ---- containers -------------------------------------------------------------------------------- */
 
 /* StartRoot: waits until the first task has been started. */
@@ -170,6 +177,9 @@ u32 loader_container_process_count(struct loader *loader, const char *id);
 
 MUST_CHECK SLEEPS int loader_pause(struct loader *loader, struct task *by, struct error *err);
 MUST_CHECK SLEEPS int loader_resume(struct loader *loader, struct task *by, struct error *err);
+
+/* Log the system calls of WANTED (bitmap by number; NULL: all) from now on, or none any more. 0 or -ENOMEM. */
+MUST_CHECK int loader_set_strace(struct loader *loader, bool is_on, u32 size_max, const u64 *wanted);
 
 struct checkpoint_args {
     int state_fd, pages_meta_fd, pages_fd; /* the last two: both or -1; taken */
