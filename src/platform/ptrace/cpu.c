@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cpu: its host thread traces one stub thread in every space it has run, sets that thread's registers,
+ * lets it go by PTRACE_SYSEMU and waits. Surprising: a kick's signal may arrive when nothing runs any
+ * more; then it stops the next run at once and is swallowed, and only `kicked` decides about EVENT_KICK.
+ */
+#include "platform/ptrace/internal.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef PTRACE_SYSEMU
+#define PTRACE_SYSEMU 31
+#endif
+#ifndef PTRACE_SYSEMU_SINGLESTEP
+#define PTRACE_SYSEMU_SINGLESTEP 32
+#endif
+#define STOP_SYSCALL (SIGTRAP | 0x80)
+#define NONCANONICAL_START 0x800000000000ull
+#define NONCANONICAL_END 0xffff800000000000ull
+#define CS_USER_32 0x23u
+#define TRAP_GP 13u
+
+static struct ptrace_cpu *ptrace_cpu_of(struct cpu *cpu)
+{
+    return container_of(cpu, struct ptrace_cpu, base);
+}
+
+struct cpu *ptrace_cpu(struct platform *platform, u32 index)
+{
+    return &container_of(platform, struct ptrace_platform, base)->cpus[index].base;
+}
+
+int ptrace_cpu_attach(struct cpu *base)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    ASSERT(cpu->tid == 0);
+    cpu->tid = (pid_t)syscall(SYS_gettid);
+    return 0;
+}
+
+void ptrace_cpu_detach(struct cpu *base)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    ASSERT(cpu->tid == (pid_t)syscall(SYS_gettid));
+    stubs_detach(cpu);
+    cpu->tid = 0;
+}
+
+/* ---- kicks ------------------------------------------------------------------------------------------ */
+
+void ptrace_cpu_kick(struct cpu *base)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    __atomic_store_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST);
+    u64 target = __atomic_load_n(&cpu->target, __ATOMIC_SEQ_CST);
+    if (target)
+        syscall(SYS_tgkill, (pid_t)(target >> 32), (pid_t)(u32)target, SIGNAL_KICK);
+}
+
+static bool kick_take(struct ptrace_cpu *cpu)
+{
+    return __atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) &&
+           __atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
+}
+
+/* ---- entering and leaving --------------------------------------------------------------------------- */
+
+/* Make THREAD's extended state CONTEXT's, or see to it that it is loaded before the next run. */
+static void xstate_move(struct stub_thread *thread, struct context *context)
+{
+    struct stub_thread *home = context->xstate_home;
+    bool is_loaded = home == thread && !thread->xstate_is_stale && !context->xstate_changed;
+    if (home != thread) {
+        if (home)
+            xstate_evict(home);
+        xstate_evict(thread);
+        thread->context = context;
+        context->xstate_home = thread;
+    }
+    context->xstate_cpu = &thread->cpu->base;
+    context->xstate_changed = false;
+    thread->xstate_is_stale = !is_loaded;
+}
+
+void ptrace_cpu_enter(struct cpu *base, struct space *space_base, struct context *context)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    struct ptrace_space *space = container_of(space_base, struct ptrace_space, base);
+    ASSERT(cpu->tid != 0 && cpu->space == NULL);
+    cpu->space = space;
+    cpu->context = context;
+    space->inside_count++;
+    if (space->stub == NULL) {
+        space->stub = stub_get(container_of(base->platform, struct ptrace_platform, base));
+        if (space->stub && space->stub->is_dirty) {
+            space->must_drop = true;
+            space->is_pending = true;
+            space->stub->is_dirty = false;
+        }
+    }
+    cpu->thread = space->stub ? stub_thread_get(space->stub, cpu) : NULL;
+    if (cpu->thread)
+        xstate_move(cpu->thread, context);
+}
+
+void ptrace_cpu_leave(struct cpu *base)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    struct ptrace_space *space = cpu->space;
+    ASSERT(space != NULL && space->inside_count > 0);
+    if (--space->inside_count == 0)
+        pagetable_release_unlinked(&space->base.table);
+    cpu->space = NULL;
+    cpu->context = NULL;
+    cpu->thread = NULL;
+}
+
+/* ---- registers --------------------------------------------------------------------------------------- */
+
+/* What the processor would refuse on the way to user mode; true with EVENT filled if it would. */
+static bool regs_refuse(struct ptrace_cpu *cpu, struct event *event)
+{
+    const struct regs *regs = &cpu->context->regs;
+    if ((regs->cs != REGS_CS_USER && regs->cs != CS_USER_32) || regs->ss != REGS_SS_USER) {
+        bool is_cs_bad = regs->cs != REGS_CS_USER && regs->cs != CS_USER_32;
+        event_exception(event, SIGSEGV, SI_KERNEL, TRAP_GP,
+                        (u32)(is_cs_bad ? regs->cs : regs->ss) & 0xfffcu);
+        return true;
+    }
+    if (regs->rip >= NONCANONICAL_START && regs->rip < NONCANONICAL_END) {
+        event_exception(event, SIGSEGV, SI_KERNEL, TRAP_GP, 0);
+        return true;
+    }
+    if (regs->rip >= SPACE_ADDRESS_END) {
+        event_fault(cpu, regs->rip, PROT_EXEC_BIT, event);
+        return true;
+    }
+    return false;
+}
+
+/* The kernel refused the set as a whole: word by word, data selectors that it refuses becoming null. */
+static bool regs_poke(struct stub_thread *thread, const struct regs *regs)
+{
+    u64 words[sizeof *regs / sizeof(u64)];
+    memcpy(words, regs, sizeof words);
+    const size_t first_selector = offsetof(struct regs, ds) / sizeof(u64);
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        if (ptrace(PTRACE_POKEUSER, thread->tid, i * sizeof(u64), words[i]) == 0)
+            continue;
+        if (errno != EIO)
+            return false;
+        if (i >= first_selector &&
+            ptrace(PTRACE_POKEUSER, thread->tid, i * sizeof(u64), NULL) != 0)
+            return false; /* else a base outside user memory: it keeps the one it has */
+    }
+    return ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) == 0;
+}
+
+/* Give the thread the context's state. False: it is gone. */
+static bool thread_load(struct ptrace_cpu *cpu)
+{
+    struct stub_thread *thread = cpu->thread;
+    struct regs regs = cpu->context->regs;
+    regs.orig_rax = ~(u64)0; /* else the kernel might restart what it takes for a system call */
+    if (!thread->has_regs || memcmp(&regs, &thread->regs, sizeof regs) != 0) {
+        thread->regs = regs;
+        if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) != 0 &&
+            (errno != EIO || !regs_poke(thread, &regs)))
+            return false;
+        thread->has_regs = true;
+    }
+    if (thread->xstate_is_stale) {
+        if (!xstate_load(thread))
+            return false;
+        thread->xstate_is_stale = false;
+    }
+    return true;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+/* Let the thread run until it stops: its status, 0 when a kick came first, -ESRCH when it is gone. */
+static int thread_run(struct ptrace_cpu *cpu)
+{
+    struct stub_thread *thread = cpu->thread;
+    u64 target = (u64)thread->stub->pid << 32 | (u32)thread->tid;
+    __atomic_store_n(&cpu->target, target, __ATOMIC_SEQ_CST);
+    int status = 0;
+    if (!__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST)) {
+        int request = cpu->context->single_step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU;
+        status = ptrace(request, thread->tid, NULL, NULL) == 0 || errno == ESRCH
+                     ? stub_thread_wait(thread)
+                     : -ESRCH;
+    }
+    __atomic_store_n(&cpu->target, 0, __ATOMIC_SEQ_CST);
+    return status;
+}
+
+static bool is_synchronous(const siginfo_t *info)
+{
+    switch (info->si_signo) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+    case SIGSYS:
+        return info->si_code > 0;
+    default:
+        return false;
+    }
+}
+
+/* After a stop: fetch the registers and see what it was. True: EVENT tells. */
+static bool stop_handle(struct ptrace_cpu *cpu, int status, struct event *event)
+{
+    struct stub_thread *thread = cpu->thread;
+    int signo = WSTOPSIG(status);
+    bool is_syscall = signo == STOP_SYSCALL;
+    siginfo_t info;
+    if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) != 0)
+        goto gone;
+    thread->has_regs = true;
+    cpu->context->regs = thread->regs;
+    if (is_syscall) {
+        syscall_handle(cpu, event);
+        return true;
+    }
+    cpu->context->regs.orig_rax = ~(u64)0;
+    if (signo == SIGNAL_KICK || status >> 16)
+        return false;
+    if (ptrace(PTRACE_GETSIGINFO, thread->tid, NULL, &info) != 0)
+        goto gone;
+    return is_synchronous(&info) && signal_handle(cpu, &info, event);
+
+gone:
+    stub_set_gone(thread->stub);
+    return false;
+}
+
+void ptrace_cpu_run(struct cpu *base, struct event *event)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    *event = (struct event){.type = EVENT_GONE};
+    ASSERT(cpu->space != NULL);
+    cpu->fill_count = 0;
+    for (;;) {
+        if (kick_take(cpu)) {
+            event->type = EVENT_KICK;
+            return;
+        }
+        if (cpu->thread == NULL || stub_is_gone(cpu->thread->stub) || regs_refuse(cpu, event))
+            return;
+        if (__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) &&
+            !space_flush(cpu->space, base->index))
+            return;
+        if (!thread_load(cpu)) {
+            stub_set_gone(cpu->thread->stub);
+            return;
+        }
+        int status = thread_run(cpu);
+        if (status > 0 && stop_handle(cpu, status, event))
+            return;
+        event->type = EVENT_GONE;
+    }
+}

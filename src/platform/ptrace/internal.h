@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of the ptrace platform and what they share. README.md tells how they work together.
+ *
+ * Locks, outermost first: the kernel lock (the sentry's; guards what is not named below), stub.edit (one
+ * request to a stub at a time), ptrace_space.queue_lock (queued edits and the entries they speak of).
+ */
+#pragma once
+#include "base/list.h"
+#include "platform/ops.h"
+#include "platform/ptrace/stub.h"
+#include <linux/filter.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/types.h>
+
+struct ptrace_cpu;
+struct ptrace_space;
+
+/* ---- stub.c: stub processes and their threads ----------------------------------------------------- */
+
+/* A thread that runs application code on one cpu, traced by that cpu's host thread. */
+struct stub_thread {
+    struct stub *stub;
+    struct ptrace_cpu *cpu;
+    pid_t tid;               /* 0: not made yet */
+    bool is_traced;          /* else it is parked in the stub's code */
+    bool has_regs;           /* `regs` is what it has */
+    bool xstate_is_stale;    /* its extended state is not `context`'s: load before it runs */
+    struct regs regs;
+    struct context *context; /* whose extended state it has, or gets before it runs */
+    u8 *image;               /* xsave_size bytes for NT_X86_XSTATE */
+};
+
+/* A stub process: an address space with a helper thread, lent to one space at a time. */
+struct stub {
+    struct list all;  /* in platform.all */
+    struct list link; /* in idle or spare */
+    struct ptrace_platform *platform;
+    u64 offset;       /* of its pages in platform.control */
+    struct stub_control *control; /* those pages, our view */
+    pid_t pid;        /* of the helper; 0: no process */
+    u32 request;      /* the newest one's number */
+    bool is_gone;     /* atomic: found dead or unusable */
+    bool is_dirty;    /* still has mappings of an earlier space */
+    bool is_fresh;    /* has not yet been told to die with us */
+    pthread_mutex_t edit;
+    struct stub_thread *threads; /* one for each cpu */
+};
+
+struct ptrace_platform {
+    struct platform base;
+    struct machine_memory control; /* page 0: the stub's code; then the pages of each stub */
+    u64 stub_count;                /* how many have been given pages */
+    struct stub *zygote;           /* never runs applications; all others are its copies */
+    struct list all;               /* every record */
+    struct list idle;              /* stubs without a space */
+    u32 idle_count;
+    struct list spare;             /* stubs without a process */
+    int *done_fds;                 /* eventfds, one a cpu and one for whoever holds the kernel lock */
+    struct ptrace_cpu *cpus;
+    size_t xsave_size;             /* of the host's NT_X86_XSTATE */
+    u64 xsave_features;
+};
+
+MUST_CHECK int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size);
+void stubs_fini(struct ptrace_platform *platform);
+/* A stub for a new space, or NULL. Kernel lock. */
+struct stub *stub_get(struct ptrace_platform *platform);
+/* No thread of it runs. Kernel lock. */
+void stub_put(struct stub *stub);
+void stub_kill(struct stub *stub);
+/* The thread of STUB for CPU, made when there is none; NULL when that fails. On CPU's host thread. */
+struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu);
+
+/* CPU's host thread lets go of its threads: they park until another one wants them. On that thread. */
+void stubs_detach(struct ptrace_cpu *cpu);
+
+/* With stub.edit held: let the helper do the first COUNT of control->ops. How many succeeded before one
+ * failed, or -ESRCH when the process is gone. DONE indexes done_fds. */
+MUST_CHECK int stub_request(struct stub *stub, u32 done, u32 count);
+
+static inline bool stub_is_gone(const struct stub *stub)
+{
+    return __atomic_load_n(&stub->is_gone, __ATOMIC_ACQUIRE);
+}
+
+static inline void stub_set_gone(struct stub *stub)
+{
+    __atomic_store_n(&stub->is_gone, true, __ATOMIC_RELEASE);
+}
+
+/* zygote.c: the first stub process, made from a copy of this one. Its number or -errno. */
+pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd);
+u64 stub_slots_size(const struct ptrace_platform *platform);
+
+/* filter.c: what a stub process may ask of the host. OUT has FILTER_COUNT_MAX places. */
+#define FILTER_COUNT_MAX 32u
+u32 filter_build(struct sock_filter *out);
+
+/* ---- space.c: edits, and what the stub has mapped -------------------------------------------------- */
+
+enum edit_type { EDIT_MAP, EDIT_UNMAP, EDIT_PROTECT };
+
+struct edit {
+    u64 address;
+    u64 count;
+    u64 frame; /* MAP */
+    u32 prot;  /* MAP, PROTECT */
+    enum edit_type type;
+};
+
+struct ptrace_space {
+    struct space base;
+    struct stub *stub;     /* NULL until a cpu enters */
+    u32 inside_count;      /* cpus between cpu_enter and cpu_leave */
+    u64 batch;             /* the last one closed */
+    u64 fault_address;     /* atomic: of the last EVENT_FAULT that nothing was mapped for yet, or 0 */
+    bool is_pending;       /* atomic: there are queued edits */
+    bool must_drop;        /* edits were lost: unmap everything */
+    pthread_mutex_t queue_lock;
+    struct edit *edits;
+    u32 edit_count;
+    u32 edit_capacity;
+};
+
+MUST_CHECK int ptrace_space_init(struct space *space);
+void ptrace_space_fini(struct space *space);
+void ptrace_space_map(struct space *space, uaddr address, frame first, u64 count, u32 prot);
+void ptrace_space_unmap(struct space *space, uaddr address, u64 count);
+void ptrace_space_protect(struct space *space, uaddr address, u64 count, u32 prot);
+u64 ptrace_space_commit(struct space *space);
+bool ptrace_space_is_done(struct space *space, u64 batch);
+
+/* Bring the stub up to date with all queued edits. False: the stub is gone. DONE as in stub_request. */
+bool space_flush(struct ptrace_space *space, u32 done);
+
+enum fill_result { FILL_DONE, FILL_REFUSED, FILL_GONE };
+/* Map the present entry for ADDRESS, and its run of neighbours, if it allows ACCESS. */
+enum fill_result space_fill(struct ptrace_space *space, u32 done, u64 address, u32 access);
+
+/* ---- cpu.c: running ------------------------------------------------------------------------------- */
+
+struct ptrace_cpu {
+    struct cpu base;
+    pid_t tid; /* of the host thread that attached; 0: none */
+    struct ptrace_space *space;
+    struct context *context;
+    struct stub_thread *thread;
+    u32 kicked; /* atomic: a kick that no EVENT_KICK has answered yet */
+    u64 target; /* atomic: pid << 32 | tid of a stub thread that may be running, or 0 */
+    u64 fill_address; /* of the last fault that was filled, and how often in a row */
+    u32 fill_count;
+};
+
+struct cpu *ptrace_cpu(struct platform *platform, u32 index);
+MUST_CHECK int ptrace_cpu_attach(struct cpu *cpu);
+void ptrace_cpu_detach(struct cpu *cpu);
+void ptrace_cpu_enter(struct cpu *cpu, struct space *space, struct context *context);
+void ptrace_cpu_run(struct cpu *cpu, struct event *event);
+void ptrace_cpu_leave(struct cpu *cpu);
+void ptrace_cpu_kick(struct cpu *cpu);
+
+/* Wait for THREAD to stop; its status, or -ESRCH when it is gone (and then the stub is marked). */
+int stub_thread_wait(struct stub_thread *thread);
+
+/* ---- events.c: from stops to events ---------------------------------------------------------------- */
+
+/* The cpu's thread stopped with a signal and cpu->context->regs are its registers. True: EVENT says
+ * what the sentry must see; false: the thread can go on. */
+bool signal_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct event *event);
+/* It stopped at a system call. Likewise. */
+void syscall_handle(struct ptrace_cpu *cpu, struct event *event);
+void event_exception(struct event *event, int signo, int code, u32 trapno, u32 error_code);
+void event_fault(struct ptrace_cpu *cpu, u64 address, u32 access, struct event *event);
+/* Bytes of the program at ADDRESS through the page table; how many of SIZE could be read. */
+size_t code_read(const struct ptrace_cpu *cpu, u64 address, u8 *out, size_t size);
+
+/* ---- xstate.c ------------------------------------------------------------------------------------- */
+
+/* On THREAD's tracer: fetch its extended state into its context; load its context's. False: gone. */
+bool xstate_fetch(struct stub_thread *thread);
+bool xstate_load(struct stub_thread *thread);
+/* Learn the host's layout from a stopped thread, once; give THREAD its image. False: no memory, or gone. */
+bool xstate_prepare(struct stub_thread *thread);
+/* CONTEXT's newest state goes to its own memory and it lives nowhere any more. Kernel lock, any thread. */
+void ptrace_context_sync(struct context *context);
+void ptrace_context_forget(struct platform *platform, struct context *context);
+/* Every context whose state THREAD has gets it. Kernel lock, any thread. */
+void xstate_evict(struct stub_thread *thread);
+/* Installs the handler by which one host thread asks another for a tracee's state. */
+MUST_CHECK int xstate_remote_init(void);
+
+/* The signals that this platform uses: to stop a stub thread, and to call a cpu's host thread. */
+#define SIGNAL_KICK SIGURG
+#define SIGNAL_REMOTE (SIGRTMAX - 2)

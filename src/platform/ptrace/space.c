@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A space: its page table is the truth, the stub's mappings are a cache of it. PAGETABLE_CACHED marks
+ * entries that the stub may have mapped; edits of other entries ask nothing of the stub. Edits queue and
+ * are made together before the next run; entries that are not cached are mapped when a fault hits them.
+ *
+ * Surprising: when the host refuses (vm.max_map_count), everything is unmapped and comes back by faults.
+ */
+#include "platform/ptrace/internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define EDIT_COUNT_MAX 4096u
+#define FILL_COUNT_MAX 256u     /* entries that one fault on a present entry maps */
+#define FILL_TRIES_MAX 3u
+#define PREMAP_COUNT_MAX 1024u  /* longer runs wait for their faults */
+#define POPULATE_COUNT_MAX 64u  /* shorter runs get the host's page table entries at once */
+
+static struct ptrace_space *ptrace_space_of(struct space *space)
+{
+    return container_of(space, struct ptrace_space, base);
+}
+
+int ptrace_space_init(struct space *base)
+{
+    struct ptrace_space *space = ptrace_space_of(base);
+    return pthread_mutex_init(&space->queue_lock, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+void ptrace_space_fini(struct space *base)
+{
+    struct ptrace_space *space = ptrace_space_of(base);
+    ASSERT(space->inside_count == 0);
+    if (space->stub)
+        stub_put(space->stub);
+    pthread_mutex_destroy(&space->queue_lock);
+    free(space->edits);
+}
+
+/* ---- the queue; with queue_lock held ----------------------------------------------------------------- */
+
+static void queue_set_pending(struct ptrace_space *space)
+{
+    __atomic_store_n(&space->is_pending, true, __ATOMIC_RELEASE);
+}
+
+static bool edit_joins(const struct edit *last, const struct edit *edit)
+{
+    if (last->type != edit->type || last->address + (last->count << PAGE_SHIFT) != edit->address)
+        return false;
+    if (edit->type == EDIT_UNMAP)
+        return true;
+    if (last->prot != edit->prot)
+        return false;
+    return edit->type == EDIT_PROTECT || last->frame + last->count == edit->frame;
+}
+
+static bool queue_grow(struct ptrace_space *space)
+{
+    u32 capacity = space->edit_capacity ? space->edit_capacity * 2 : 16;
+    if (capacity > EDIT_COUNT_MAX)
+        return false;
+    struct edit *edits = realloc(space->edits, capacity * sizeof *edits);
+    if (edits == NULL)
+        return false;
+    space->edits = edits;
+    space->edit_capacity = capacity;
+    return true;
+}
+
+static void queue_add(struct ptrace_space *space, struct edit edit)
+{
+    queue_set_pending(space);
+    if (space->must_drop)
+        return;
+    if (space->edit_count && edit_joins(&space->edits[space->edit_count - 1], &edit)) {
+        space->edits[space->edit_count - 1].count += edit.count;
+        return;
+    }
+    if (space->edit_count == space->edit_capacity && !queue_grow(space)) {
+        space->must_drop = true;
+        space->edit_count = 0;
+        return;
+    }
+    space->edits[space->edit_count++] = edit;
+}
+
+/* ---- edits ------------------------------------------------------------------------------------------- */
+
+void ptrace_space_map(struct space *base, uaddr address, frame first, u64 count, u32 prot)
+{
+    struct ptrace_space *space = ptrace_space_of(base);
+    u64 fault = __atomic_load_n(&space->fault_address, __ATOMIC_RELAXED);
+    bool is_wanted = fault >= address.value && fault - address.value < count << PAGE_SHIFT &&
+                     count <= PREMAP_COUNT_MAX;
+    if (is_wanted)
+        __atomic_store_n(&space->fault_address, 0, __ATOMIC_RELAXED);
+
+    pthread_mutex_lock(&space->queue_lock);
+    for (u64 i = 0; i < count; i++) {
+        uaddr at = uaddr_add(address, i << PAGE_SHIFT);
+        u64 word = pagetable_word((frame){first.index + i}, prot);
+        u64 old = pagetable_exchange(&base->table, at, is_wanted ? word | PAGETABLE_CACHED : word);
+        if (!is_wanted && !(old & PAGETABLE_CACHED))
+            continue;
+        __atomic_fetch_or(pagetable_slot(&base->table, at), PAGETABLE_CACHED, __ATOMIC_ACQ_REL);
+        queue_add(space, (struct edit){at.value, 1, first.index + i, prot, EDIT_MAP});
+    }
+    pthread_mutex_unlock(&space->queue_lock);
+}
+
+void ptrace_space_unmap(struct space *base, uaddr address, u64 count)
+{
+    struct ptrace_space *space = ptrace_space_of(base);
+    uaddr end = uaddr_add(address, count << PAGE_SHIFT);
+    struct pagetable_entry entry;
+    u64 first = 0, last = 0;
+
+    pthread_mutex_lock(&space->queue_lock);
+    for (uaddr at = address; pagetable_next(&base->table, at, end, &entry);
+         at = uaddr_add(entry.address, PAGE_SIZE)) {
+        if (!(pagetable_exchange(&base->table, entry.address, 0) & PAGETABLE_CACHED))
+            continue;
+        first = first ? first : entry.address.value;
+        last = entry.address.value;
+    }
+    /* What lies between them is in no entry any more, so one call may unmap it all. */
+    if (first)
+        queue_add(space, (struct edit){first, ((last - first) >> PAGE_SHIFT) + 1, 0, 0, EDIT_UNMAP});
+    pthread_mutex_unlock(&space->queue_lock);
+}
+
+void ptrace_space_protect(struct space *base, uaddr address, u64 count, u32 prot)
+{
+    struct ptrace_space *space = ptrace_space_of(base);
+    uaddr end = uaddr_add(address, count << PAGE_SHIFT);
+    struct pagetable_entry entry;
+
+    pthread_mutex_lock(&space->queue_lock);
+    for (uaddr at = address; pagetable_next(&base->table, at, end, &entry);
+         at = uaddr_add(entry.address, PAGE_SIZE)) {
+        u64 *slot = pagetable_slot(&base->table, entry.address);
+        u64 word = pagetable_word(entry.frame, prot);
+        u64 old = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+        while (!__atomic_compare_exchange_n(slot, &old,
+                                            prot ? word | (old & PAGETABLE_CACHED) : word, false,
+                                            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            ;
+        if (old & PAGETABLE_CACHED)
+            queue_add(space, (struct edit){entry.address.value, 1, 0, prot,
+                                           prot ? EDIT_PROTECT : EDIT_UNMAP});
+    }
+    pthread_mutex_unlock(&space->queue_lock);
+}
+
+/* ---- batches ------------------------------------------------------------------------------------------ */
+
+/* While a cpu is inside, the helper makes the edits right now: the host unmaps them under that cpu's
+ * feet, and nobody has to be kicked. Otherwise the next cpu to run makes them before it runs. */
+u64 ptrace_space_commit(struct space *base)
+{
+    struct ptrace_space *space = ptrace_space_of(base);
+    if (space->inside_count > 0 && space->stub) {
+        /* Also without edits of ours: a drop may be under way that has cleared marks we relied on. */
+        bool is_alive = space_flush(space, base->platform->cpu_count);
+        (void)is_alive; /* else nothing runs in it any more */
+    } else {
+        pagetable_release_unlinked(&base->table);
+    }
+    return ++space->batch;
+}
+
+bool ptrace_space_is_done(struct space *base, u64 batch)
+{
+    ASSERT(batch <= ptrace_space_of(base)->batch);
+    return true;
+}
+
+/* ---- the stub's side; with stub.edit held ----------------------------------------------------------- */
+
+static u64 host_prot(u32 prot)
+{
+    return PROT_READ | (prot & PROT_WRITE_BIT ? PROT_WRITE : 0u) | (prot & PROT_EXEC_BIT ? PROT_EXEC : 0u);
+}
+
+static struct stub_op op_for(const struct ptrace_space *space, const struct edit *edit)
+{
+    u64 size = edit->count << PAGE_SHIFT;
+    switch (edit->type) {
+    case EDIT_UNMAP:
+        return (struct stub_op){.nr = SYS_munmap, .args = {edit->address, size}};
+    case EDIT_PROTECT:
+        return (struct stub_op){.nr = SYS_mprotect, .args = {edit->address, size, host_prot(edit->prot)}};
+    case EDIT_MAP:
+        break;
+    }
+    u64 flags = MAP_SHARED | MAP_FIXED | (edit->count <= POPULATE_COUNT_MAX ? MAP_POPULATE : 0u);
+    return (struct stub_op){
+        .nr = SYS_mmap,
+        .args = {edit->address, size, host_prot(edit->prot), flags,
+                 (u64)space->base.platform->memory->fd, edit->frame << PAGE_SHIFT},
+    };
+}
+
+static void clear_cached(struct ptrace_space *space)
+{
+    struct pagetable *table = &space->base.table;
+    struct pagetable_entry entry;
+    uaddr end = uaddr_make(SPACE_ADDRESS_END);
+    for (uaddr at = uaddr_make(0); pagetable_next(table, at, end, &entry);
+         at = uaddr_add(entry.address, PAGE_SIZE)) {
+        u64 *slot = pagetable_slot(table, entry.address);
+        if (slot)
+            __atomic_fetch_and(slot, ~PAGETABLE_CACHED, __ATOMIC_ACQ_REL);
+    }
+}
+
+/* Unmap everything; queued edits are then done too. */
+static bool space_drop(struct ptrace_space *space, u32 done)
+{
+    pthread_mutex_lock(&space->queue_lock);
+    clear_cached(space);
+    space->edit_count = 0;
+    space->must_drop = false;
+    __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&space->queue_lock);
+    space->stub->control->ops[0] = (struct stub_op){.nr = SYS_munmap, .args = {0, STUB_BASE}};
+    if (stub_request(space->stub, done, 1) == 1)
+        return true;
+    stub_set_gone(space->stub);
+    return false;
+}
+
+/* Move queued edits into the stub's list; how many. */
+static u32 queue_take(struct ptrace_space *space)
+{
+    u32 count = MIN(space->edit_count, STUB_OPS_MAX);
+    for (u32 i = 0; i < count; i++)
+        space->stub->control->ops[i] = op_for(space, &space->edits[i]);
+    for (u32 i = count; i < space->edit_count; i++)
+        space->edits[i - count] = space->edits[i];
+    space->edit_count -= count;
+    if (space->edit_count == 0)
+        __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
+    return count;
+}
+
+static bool space_flush_locked(struct ptrace_space *space, u32 done)
+{
+    while (__atomic_load_n(&space->is_pending, __ATOMIC_ACQUIRE)) {
+        pthread_mutex_lock(&space->queue_lock);
+        bool must_drop = space->must_drop;
+        u32 count = must_drop ? 0 : queue_take(space);
+        pthread_mutex_unlock(&space->queue_lock);
+        if (!must_drop && count == 0)
+            continue;
+        int made = must_drop ? 0 : stub_request(space->stub, done, count);
+        if (made < 0 || (made < (int)count && !space_drop(space, done)) ||
+            (must_drop && !space_drop(space, done)))
+            return false;
+    }
+    return !stub_is_gone(space->stub);
+}
+
+bool space_flush(struct ptrace_space *space, u32 done)
+{
+    pthread_mutex_lock(&space->stub->edit);
+    bool is_alive = space_flush_locked(space, done);
+    pthread_mutex_unlock(&space->stub->edit);
+    return is_alive;
+}
+
+/* Mark the entry at ADDRESS as cached if its word is FRAME with PROT. */
+static bool entry_claim(struct ptrace_space *space, u64 address, u64 frame_index, u32 prot)
+{
+    u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
+    u64 word = pagetable_word((frame){frame_index}, prot);
+    u64 seen = word;
+    if (slot == NULL)
+        return false;
+    return __atomic_compare_exchange_n(slot, &seen, word | PAGETABLE_CACHED, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE) ||
+           seen == (word | PAGETABLE_CACHED);
+}
+
+/* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned block. */
+static struct edit run_claim(struct ptrace_space *space, const struct pagetable_entry *entry)
+{
+    u64 at = entry->address.value;
+    u64 low = MAX(ALIGN_DOWN(at, FILL_COUNT_MAX << PAGE_SHIFT), SPACE_ADDRESS_MIN);
+    u64 high = MIN(ALIGN_DOWN(at, FILL_COUNT_MAX << PAGE_SHIFT) + (FILL_COUNT_MAX << PAGE_SHIFT),
+                   SPACE_ADDRESS_END);
+    u64 start = at, end = at + PAGE_SIZE;
+    u64 index = entry->frame.index;
+    while (start > low && index > (at - start) / PAGE_SIZE + 1 &&
+           entry_claim(space, start - PAGE_SIZE, index - (at - start) / PAGE_SIZE - 1, entry->prot))
+        start -= PAGE_SIZE;
+    while (end < high && entry_claim(space, end, index + (end - at) / PAGE_SIZE, entry->prot))
+        end += PAGE_SIZE;
+    return (struct edit){start, (end - start) >> PAGE_SHIFT, index - (at - start) / PAGE_SIZE,
+                         entry->prot, EDIT_MAP};
+}
+
+static enum fill_result space_fill_locked(struct ptrace_space *space, u32 done, u64 address, u32 access)
+{
+    for (u32 refused_count = 0; refused_count < FILL_TRIES_MAX;) {
+        struct pagetable_entry entry;
+        if (!space_flush_locked(space, done))
+            return FILL_GONE;
+        if (!pagetable_get(&space->base.table, uaddr_make(address), &entry) ||
+            !pagetable_allows(entry.prot, access))
+            return FILL_REFUSED;
+        if (!entry_claim(space, entry.address.value, entry.frame.index, entry.prot))
+            continue; /* it has just changed */
+        struct edit edit = run_claim(space, &entry);
+        space->stub->control->ops[0] = op_for(space, &edit);
+        int made = stub_request(space->stub, done, 1);
+        if (made == 1)
+            return FILL_DONE;
+        if (made < 0 || !space_drop(space, done))
+            return FILL_GONE;
+        refused_count++;
+    }
+    stub_set_gone(space->stub); /* a host that maps nothing even in an empty process */
+    return FILL_GONE;
+}
+
+enum fill_result space_fill(struct ptrace_space *space, u32 done, u64 address, u32 access)
+{
+    if (address < SPACE_ADDRESS_MIN || address >= SPACE_ADDRESS_END)
+        return FILL_REFUSED;
+    pthread_mutex_lock(&space->stub->edit);
+    enum fill_result result = space_fill_locked(space, done, address, access);
+    pthread_mutex_unlock(&space->stub->edit);
+    return result;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The code of a stub process, mapped read-only at STUB_CODE. It uses no stack and no writable memory.
+ *
+ * The helper is the process's first thread and never traced: it waits on the request word, makes the
+ * listed system calls until one fails, and adds to an eventfd 1 + how many succeeded. r14d is the last
+ * request it served, r15 the control pages.
+ */
+#include "platform/ptrace/stub.h"
+#include <sys/syscall.h>
+
+#define MAP_SHARED_FIXED 0x11
+#define PROT_READ_ONLY 1
+#define PROT_READ_WRITE 3
+
+    .section .rodata
+    .balign 64
+    .globl stub_code_start, stub_code_end, stub_code_boot, stub_code_handler, stub_code_park
+stub_code_start:
+
+/* From the sentry's fork: forget everything of the sentry's, report 1 to the eventfd in ebp. */
+stub_code_boot:
+    xor %edi, %edi
+    movabs $STUB_BASE, %rsi
+    mov $SYS_munmap, %eax
+    syscall
+    movabs $STUB_CONTROL, %r15
+    xor %r14d, %r14d
+    xor %ebx, %ebx
+    jmp report_ebp
+
+wait:
+    mov CONTROL_REQUEST(%r15), %edx
+    cmp %edx, %r14d
+    jne serve
+    lea CONTROL_REQUEST(%r15), %rdi
+    xor %esi, %esi /* FUTEX_WAIT while it is edx */
+    xor %r10d, %r10d
+    mov $SYS_futex, %eax
+    syscall
+    jmp wait
+
+serve:
+    mov %edx, %r14d
+    mov CONTROL_DONE_FD(%r15), %ebp
+    lea CONTROL_OPS(%r15), %r12
+    xor %ebx, %ebx
+next:
+    cmp CONTROL_COUNT(%r15), %ebx
+    jae report_ebp
+    mov OP_KIND(%r12), %r13
+    mov OP_NR(%r12), %rax
+    mov OP_ARGS + 0(%r12), %rdi
+    mov OP_ARGS + 8(%r12), %rsi
+    mov OP_ARGS + 16(%r12), %rdx
+    mov OP_ARGS + 24(%r12), %r10
+    mov OP_ARGS + 32(%r12), %r8
+    mov OP_ARGS + 40(%r12), %r9
+    syscall
+    cmp $-4096, %rax
+    ja report_ebp
+    test %r13, %r13
+    jnz cloned
+    inc %ebx
+    add $OP_SIZE, %r12
+    jmp next
+
+/* Adds done_values[ebx] to the eventfd in ebp. */
+report_ebp:
+    lea done_values(%rip), %rsi
+    lea (%rsi, %rbx, 8), %rsi
+    mov %ebp, %edi
+    mov $8, %edx
+    mov $SYS_write, %eax
+    syscall
+    jmp wait
+
+cloned:
+    test %rax, %rax
+    jnz wait /* the parent; the child reports */
+    cmp $OP_FORK, %r13
+    je forked
+    mov %r9, %rdi
+    xor %esi, %esi
+    mov $SYS_sigaltstack, %eax
+    syscall
+    lea done_values + 8(%rip), %rsi
+    lea (%rsi, %rbx, 8), %rsi
+    mov %ebp, %edi
+    mov $8, %edx
+    mov $SYS_write, %eax
+    syscall
+stub_code_park:
+    mov $SYS_pause, %eax
+    syscall
+    jmp stub_code_park
+
+forked:
+    mov CONTROL_FILE_FD(%r15), %r8d
+    mov CONTROL_CHILD_OFFSET(%r15), %r9
+    mov CONTROL_SLOTS_SIZE(%r15), %r12
+    mov %r15, %rdi
+    mov $STUB_CONTROL_SIZE, %esi
+    mov $PROT_READ_ONLY, %edx
+    mov $MAP_SHARED_FIXED, %r10d
+    mov $SYS_mmap, %eax
+    syscall
+    cmp $-4096, %rax
+    ja dead
+    movabs $STUB_SLOTS, %rdi
+    mov %r12, %rsi
+    mov $PROT_READ_WRITE, %edx
+    mov $MAP_SHARED_FIXED, %r10d
+    add $STUB_CONTROL_SIZE, %r9
+    mov $SYS_mmap, %eax
+    syscall
+    cmp $-4096, %rax
+    ja dead
+    xor %r14d, %r14d
+    inc %ebx
+    jmp report_ebp
+
+dead:
+    hlt
+
+/* A signal's handler: the tracer stops the thread before this and never lets it go on from here. */
+stub_code_handler:
+    hlt
+
+    .balign 8
+done_values:
+    .set value, 1
+    .rept STUB_OPS_MAX + 1
+    .quad value
+    .set value, value + 1
+    .endr
+stub_code_end:
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What lies in a stub process above SPACE_ADDRESS_END, for C and for stub.S. The application can read
+ * the code and the control pages and cannot write them; all results of the stub's own system calls come
+ * back through kernel objects (an eventfd) and never through memory that an application may forge.
+ */
+#pragma once
+
+#define STUB_BASE 0x7fffff000000
+#define STUB_END 0x7ffffffff000
+
+#define STUB_CODE STUB_BASE
+#define STUB_CODE_SIZE 0x1000
+#define STUB_CONTROL (STUB_BASE + 0x1000)
+#define STUB_CONTROL_SIZE 0x4000
+/* One slot a cpu: the word that clone(2) writes a thread's number to, then a signal stack. */
+#define STUB_SLOTS (STUB_CONTROL + STUB_CONTROL_SIZE)
+#define STUB_SLOT_SIZE 0x4000
+#define STUB_SLOT_STACK 64
+#define STUB_SLOT_COUNT_MAX 512
+
+/* struct stub_control, read by the helper */
+#define CONTROL_REQUEST 0
+#define CONTROL_COUNT 4
+#define CONTROL_DONE_FD 8
+#define CONTROL_FILE_FD 12
+#define CONTROL_CHILD_OFFSET 16
+#define CONTROL_SLOTS_SIZE 24
+#define CONTROL_OPS 32
+#define STUB_OPS_MAX 240
+
+#define OP_KIND 0
+#define OP_NR 8
+#define OP_ARGS 16
+#define OP_SIZE 64
+
+#define OP_PLAIN 0
+#define OP_THREAD 1 /* clone(2): the child takes the signal stack described at args[5], reports, parks */
+#define OP_FORK 2   /* clone(2): the child maps its own control and slot pages and reports */
+
+#ifndef __ASSEMBLER__
+#include "base/base.h"
+
+struct stub_op {
+    u64 kind;
+    u64 nr;
+    u64 args[6];
+};
+
+struct stub_control {
+    u32 request;      /* a futex: number of the newest request */
+    u32 count;        /* how many of ops[] it has */
+    i32 done_fd;      /* the eventfd that gets 1 + the number of operations that succeeded */
+    i32 file_fd;      /* the memory file that these pages come from */
+    u64 child_offset; /* OP_FORK: where in it the child's pages are */
+    u64 slots_size;
+    struct stub_op ops[STUB_OPS_MAX];
+};
+_Static_assert(sizeof(struct stub_op) == OP_SIZE, "stub.S counts on it");
+_Static_assert(offsetof(struct stub_control, done_fd) == CONTROL_DONE_FD, "stub.S counts on it");
+_Static_assert(offsetof(struct stub_control, slots_size) == CONTROL_SLOTS_SIZE, "stub.S counts on it");
+_Static_assert(offsetof(struct stub_control, ops) == CONTROL_OPS, "stub.S counts on it");
+_Static_assert(sizeof(struct stub_control) <= STUB_CONTROL_SIZE, "control pages");
+
+/* stub.S: position independent, copied to STUB_CODE; entries as addresses in this process. */
+extern const u8 stub_code_start[], stub_code_end[], stub_code_boot[], stub_code_handler[],
+    stub_code_park[];
+#endif

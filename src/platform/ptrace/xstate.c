@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Extended state between the host's XSAVE area (ptrace's NT_X86_XSTATE) and the canonical one. It stays
+ * in a stub thread until somebody wants it elsewhere. Surprising: only the tracer may fetch it, so another
+ * host thread asks the tracer's by a signal, whose handler fetches whatever that thread is doing.
+ */
+#include "platform/ptrace/internal.h"
+#include <elf.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define XSAVE_SIZE_MAX ((size_t)64 << 10)
+#define HOST_FEATURES_OFFSET 464 /* XCR0, by the kernel (Documentation/arch/x86/xstate.rst) */
+#define LEGACY_SIZE 512u
+#define REMOTE_WAIT_NS (20 * NS_PER_MS)
+
+static bool image_get(pid_t tid, void *image, size_t *size)
+{
+    struct iovec vec = {image, *size};
+    if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &vec) != 0)
+        return false;
+    *size = vec.iov_len;
+    return true;
+}
+
+static void image_to_xstate(const u8 *image, size_t size, struct xstate *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out, image, MIN(size, sizeof *out));
+    u64 header[8] = {0};
+    memcpy(&header[0], image + XSTATE_HEADER_OFFSET, sizeof header[0]);
+    memcpy(out->bytes + XSTATE_HEADER_OFFSET, header, sizeof header);
+    ASSERT(xstate_sanitize(out));
+}
+
+bool xstate_prepare(struct stub_thread *thread)
+{
+    struct ptrace_platform *platform = thread->stub->platform;
+    if (platform->xsave_size == 0) {
+        size_t size = XSAVE_SIZE_MAX;
+        u8 *image = calloc(1, size);
+        bool has_image = image != NULL && image_get(thread->tid, image, &size);
+        if (has_image) {
+            memcpy(&platform->xsave_features, image + HOST_FEATURES_OFFSET, 8);
+            platform->xsave_features &= XSTATE_FEATURES;
+            platform->xsave_size = size;
+        }
+        free(image);
+        if (!has_image)
+            return false;
+    }
+    if (thread->image == NULL)
+        thread->image = calloc(1, platform->xsave_size);
+    return thread->image != NULL;
+}
+
+bool xstate_fetch(struct stub_thread *thread)
+{
+    size_t size = thread->stub->platform->xsave_size;
+    if (!image_get(thread->tid, thread->image, &size))
+        return false;
+    image_to_xstate(thread->image, size, thread->context->xstate);
+    return true;
+}
+
+bool xstate_load(struct stub_thread *thread)
+{
+    const struct ptrace_platform *platform = thread->stub->platform;
+    struct xstate canonical = *thread->context->xstate;
+    if (!xstate_sanitize(&canonical))
+        xstate_init(&canonical);
+    memset(thread->image, 0, platform->xsave_size);
+    memcpy(thread->image, &canonical, MIN(platform->xsave_size, sizeof canonical));
+    /* Every part of ours is loaded from its bytes; all others take their initial state. */
+    memcpy(thread->image + XSTATE_HEADER_OFFSET, &platform->xsave_features, 8);
+    struct iovec vec = {thread->image, platform->xsave_size};
+    return ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &vec) == 0;
+}
+
+/* ---- asking the tracer ----------------------------------------------------------------------------- */
+
+struct remote {
+    struct stub_thread *thread;
+    bool is_fetched;
+    u32 is_done; /* a futex */
+};
+
+static void remote_handler(int signo, siginfo_t *info, void *ucontext)
+{
+    if (info->si_code != SI_QUEUE || info->si_pid != getpid())
+        return;
+    int saved = errno;
+    struct remote *remote = info->si_value.sival_ptr;
+    size_t size = remote->thread->stub->platform->xsave_size;
+    remote->is_fetched = image_get(remote->thread->tid, remote->thread->image, &size);
+    __atomic_store_n(&remote->is_done, 1, __ATOMIC_RELEASE);
+    machine_wake(&remote->is_done, 1);
+    errno = saved;
+}
+
+int xstate_remote_init(void)
+{
+    struct sigaction action = {.sa_sigaction = remote_handler, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigfillset(&action.sa_mask);
+    return sigaction(SIGNAL_REMOTE, &action, NULL) == 0 ? 0 : -errno;
+}
+
+static u64 monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * NS_PER_S + (u64)now.tv_nsec;
+}
+
+/* Fetch through the host thread of THREAD's cpu. */
+static bool xstate_fetch_remote(struct stub_thread *thread)
+{
+    struct remote remote = {.thread = thread};
+    siginfo_t info = {.si_signo = SIGNAL_REMOTE, .si_code = SI_QUEUE};
+    pid_t self = getpid();
+    info.si_pid = self;
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = &remote;
+    if (syscall(SYS_rt_tgsigqueueinfo, self, thread->cpu->tid, SIGNAL_REMOTE, &info) != 0)
+        return false;
+    while (!__atomic_load_n(&remote.is_done, __ATOMIC_ACQUIRE))
+        machine_wait(&remote.is_done, 0, monotonic_ns() + REMOTE_WAIT_NS);
+    if (remote.is_fetched)
+        image_to_xstate(thread->image, thread->stub->platform->xsave_size, thread->context->xstate);
+    return remote.is_fetched;
+}
+
+/* ---- contexts -------------------------------------------------------------------------------------- */
+
+static void context_detach(struct context *context)
+{
+    struct stub_thread *thread = context->xstate_home;
+    if (thread) {
+        ASSERT(thread->context == context);
+        thread->context = NULL;
+        thread->xstate_is_stale = true;
+    }
+    context->xstate_home = NULL;
+    context->xstate_cpu = NULL;
+}
+
+/* A thread that is gone has nothing to give: the context keeps what its memory had. */
+static void thread_fetch_any(struct stub_thread *thread)
+{
+    if (thread->tid == 0 || stub_is_gone(thread->stub) || thread->xstate_is_stale ||
+        thread->context->xstate_changed)
+        return;
+    bool is_ours = thread->cpu->tid == (pid_t)syscall(SYS_gettid);
+    if (!(is_ours ? xstate_fetch(thread) : xstate_fetch_remote(thread)))
+        stub_set_gone(thread->stub);
+}
+
+void ptrace_context_sync(struct context *context)
+{
+    struct stub_thread *thread = context->xstate_home;
+    if (thread)
+        thread_fetch_any(thread);
+}
+
+void xstate_evict(struct stub_thread *thread)
+{
+    struct context *context = thread->context;
+    if (context == NULL)
+        return;
+    thread_fetch_any(thread);
+    context_detach(context);
+}
+
+void ptrace_context_forget(struct platform *platform, struct context *context)
+{
+    context_detach(context);
+}
