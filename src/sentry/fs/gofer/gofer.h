@@ -83,6 +83,7 @@ MUST_CHECK SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *
                                        struct host_file **out);
 
 extern const struct inode_ops gofer_inode_ops;
+extern const struct super_ops gofer_super_ops;
 extern const struct mapping_ops gofer_mapping_ops;
 extern const struct file_ops gofer_dir_ops, gofer_file_ops;
 

@@ -25,6 +25,7 @@ struct overlay_inode {
 };
 extern const struct kind overlay_inode_kind;
 extern const struct inode_ops overlay_inode_ops;
+extern const struct super_ops overlay_super_ops;
 extern const struct file_ops overlay_dir_ops;
 
 static inline struct overlay_inode *overlay_of(struct inode *inode)
