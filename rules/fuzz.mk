@@ -9,6 +9,7 @@ FUZZ_NAMES := $(basename $(notdir $(wildcard fuzz/*.c)))
 # A family may name the rooms it links; the others link everything.
 FUZZ_ROOMS_urpc := wire host base
 FUZZ_ROOMS_oci := oci wire host base
+FUZZ_ROOMS_elf := sentry/exec base
 fuzz_family = $(firstword $(subst _, ,$(1)))
 fuzz_libs = $(foreach r,$(or $(FUZZ_ROOMS_$(call fuzz_family,$(1))),$(ROOMS)),$(call room_lib,$(r)))
 

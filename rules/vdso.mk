@@ -3,7 +3,7 @@
 # its sigreturn trampoline lies is read from the finished object.
 VDSO_DIR := src/sentry/exec/vdso
 VDSO_CFLAGS := -std=gnu17 -O2 -fPIC -ffreestanding -fno-stack-protector -fno-builtin -fcf-protection=none \
-  -fvisibility=hidden -fasynchronous-unwind-tables -mno-sse -mno-red-zone -Wall -Wextra -Werror \
+  -fvisibility=hidden -fasynchronous-unwind-tables -fno-jump-tables -mno-sse -mno-red-zone -Wall -Wextra -Werror \
   -Wno-builtin-declaration-mismatch -Wno-unknown-warning-option
 VDSO_LDFLAGS := -nostdlib -shared -Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,--build-id=none \
   -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,-T,$(VDSO_DIR)/vdso.lds -Wl,--no-undefined

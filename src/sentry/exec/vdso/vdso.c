@@ -49,10 +49,8 @@ static uint64_t read_tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-enum base { BASE_MONOTONIC, BASE_REALTIME };
-
 /* The clock in nanoseconds; 0 when the sentry must be asked. */
-static int read_clock(enum base base, uint64_t *out)
+static int read_clock(int is_real, uint64_t *out)
 {
     for (;;) {
         uint32_t sequence = vdso_params.sequence;
@@ -64,11 +62,10 @@ static int read_clock(enum base base, uint64_t *out)
         uint64_t now = read_tsc(), start = vdso_params.tsc_base;
         uint64_t ticks = now > start ? now - start : 0; /* another cpu's counter may lag a little */
         uint64_t since = (uint64_t)((unsigned __int128)ticks * vdso_params.ns_per_tick >> VDSO_SHIFT);
-        uint64_t zero = base == BASE_MONOTONIC ? vdso_params.monotonic_ns
-                                               : (uint64_t)vdso_params.realtime_ns;
+        uint64_t real = (uint64_t)vdso_params.realtime_ns, monotonic = vdso_params.monotonic_ns;
         __asm__ volatile("" ::: "memory");
         if (vdso_params.sequence == sequence) {
-            *out = zero + since;
+            *out = (is_real ? real : monotonic) + since;
             return 1;
         }
     }
@@ -77,21 +74,10 @@ static int read_clock(enum base base, uint64_t *out)
 EXPORT int __vdso_clock_gettime(int clock, struct timespec *out)
 {
     uint64_t ns;
-    enum base base;
-    switch (clock) {
-    case CLOCK_REALTIME:
-    case CLOCK_REALTIME_COARSE:
-        base = BASE_REALTIME;
-        break;
-    case CLOCK_MONOTONIC:
-    case CLOCK_MONOTONIC_RAW:
-    case CLOCK_MONOTONIC_COARSE:
-        base = BASE_MONOTONIC;
-        break;
-    default:
-        return (int)call(NR_CLOCK_GETTIME, clock, (long)out, 0);
-    }
-    if (!read_clock(base, &ns))
+    int is_real = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
+    int is_monotonic = clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW ||
+                       clock == CLOCK_MONOTONIC_COARSE;
+    if ((!is_real && !is_monotonic) || !read_clock(is_real, &ns))
         return (int)call(NR_CLOCK_GETTIME, clock, (long)out, 0);
     out->sec = (int64_t)(ns / NS_PER_SECOND);
     out->nsec = (int64_t)(ns % NS_PER_SECOND);
@@ -101,7 +87,7 @@ EXPORT int __vdso_clock_gettime(int clock, struct timespec *out)
 EXPORT int __vdso_gettimeofday(struct timeval *out, struct timezone *zone)
 {
     uint64_t ns;
-    if (!read_clock(BASE_REALTIME, &ns))
+    if (!read_clock(1, &ns))
         return (int)call(NR_GETTIMEOFDAY, (long)out, (long)zone, 0);
     if (out) {
         out->sec = (int64_t)(ns / NS_PER_SECOND);
@@ -117,7 +103,7 @@ EXPORT int __vdso_gettimeofday(struct timeval *out, struct timezone *zone)
 EXPORT int64_t __vdso_time(int64_t *out)
 {
     uint64_t ns;
-    if (!read_clock(BASE_REALTIME, &ns))
+    if (!read_clock(1, &ns))
         return call(NR_TIME, (long)out, 0, 0);
     int64_t seconds = (int64_t)(ns / NS_PER_SECOND);
     if (out)
