@@ -61,6 +61,7 @@ struct loader {
     struct error restore_error;
     struct list observers;     /* struct loader_observer.link */
     struct strace *strace;     /* NULL: off */
+    u64 *strace_wanted;        /* arena memory, or NULL */
 };
 
 struct container *container_find(struct loader *loader, const char *id); /* lent, or NULL */

@@ -3,9 +3,13 @@
 #include "loader/loader.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "loader/internal.h"
 #include "sentry/observe/strace.h"
+#include "sentry/syscalls/syscalls.h"
+
+#define STRACE_BITMAP_SIZE ((SYSCALL_COUNT + 63) / 64 * sizeof(u64))
 
 const char *loader_state_name(enum loader_state state)
 {
@@ -143,15 +147,38 @@ int loader_resume(struct loader *loader, struct task *by, struct error *err)
     return kernel_resume(loader->kernel) ? error_set(err, EINVAL, "sandbox is not paused") : 0;
 }
 
+/* The bitmap must live as long as the log that reads it. */
+static int copy_wanted(struct arena *arena, const u64 *wanted, u64 **out)
+{
+    *out = NULL;
+    if (!wanted)
+        return 0;
+    *out = arena_alloc(arena, STRACE_BITMAP_SIZE);
+    if (!*out)
+        return -ENOMEM;
+    memcpy(*out, wanted, STRACE_BITMAP_SIZE);
+    return 0;
+}
+
 int loader_set_strace(struct loader *loader, bool is_on, u32 size_max, const u64 *wanted)
 {
-    const struct strace_config config = {.size_max = size_max, .wanted = wanted};
+    struct arena *arena = loader->kernel->arena;
+    struct strace_config config = {.size_max = size_max};
     struct strace *strace = NULL;
-    int err = is_on ? strace_create(loader->kernel, &config, &strace) : 0;
+    u64 *copy = NULL;
+    int err = copy_wanted(arena, is_on ? wanted : NULL, &copy);
     if (err)
         return err;
+    config.wanted = copy;
+    err = is_on ? strace_create(loader->kernel, &config, &strace) : 0;
+    if (err) {
+        arena_free(arena, copy, STRACE_BITMAP_SIZE);
+        return err;
+    }
     if (loader->strace)
         strace_destroy(loader->strace);
+    arena_free(arena, loader->strace_wanted, STRACE_BITMAP_SIZE);
     loader->strace = strace;
+    loader->strace_wanted = copy;
     return 0;
 }
