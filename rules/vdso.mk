@@ -20,4 +20,4 @@ $(O)/gen/vdso_bytes.h: $(O)/gen/vdso.so.dbg
 	echo '#define VDSO_BYTES \' >> $@.new
 	sed 's/$$/ \\/' $@.bytes >> $@.new && echo >> $@.new
 	grep -q VDSO_SIGRETURN_OFFSET $@.new && mv $@.new $@
-$(O)/src/sentry/exec/vdso.o: $(O)/gen/vdso_bytes.h
+$(O)/src/sentry/exec/vdso.o $(O)/src/sentry/exec/vdso_test.o: $(O)/gen/vdso_bytes.h
