@@ -384,6 +384,21 @@ int loader_restore(struct loader *loader, struct task *by, const struct restore_
     return result;
 }
 
+/* Two containers of one name: only one of them can be the saved one. */
+static int check_name(struct container *container, struct error *err)
+{
+    AUTO_POOL struct pool pool;
+    struct container *other;
+    pool_init(&pool, container->loader->kernel->arena);
+    const char *name = container_name(container, &pool);
+    list_for_each(other, &container->loader->containers, link) {
+        const char *its = other != container && other->args ? container_name(other, &pool) : NULL;
+        if (its && name && strcmp(its, name) == 0)
+            return error_set(err, EEXIST, "container CID \"%s\" already belongs to container \"%s\"", other->id, name);
+    }
+    return 0;
+}
+
 /* How many containers have their arguments for the restore. */
 static u32 count_ready(struct loader *loader)
 {
@@ -411,6 +426,11 @@ int restore_subcontainer(struct loader *loader, struct task *by, const char *id,
     if (!container->args)
         return error_set(err, ENOMEM, "out of memory");
     container->spec = MOVE(container->args->spec);
+    if (check_name(container, err)) {
+        oci_spec_free(MOVE(container->spec));
+        args_free(loader, MOVE(container->args));
+        return -1;
+    }
     if (container->tty >= 0) {
         for (u32 i = 0; i < 3; i++)
             loader_close_fd(loader, &container->args->stdio[i]);

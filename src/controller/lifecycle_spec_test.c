@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plays every row of spec/lifecycle.yaml: a sandbox in the row's state, the row's call, and what it leads to. */
+#include <libfyaml.h>
+
+#include "controller/testing.h"
+
+#define SPEC "spec/lifecycle.yaml"
+#define SLEEPER BENCH_SPEC("\"sleep\"", "")
+
+/* Images made once by a checkpoint each: of one container, and of two. */
+struct images {
+    struct arena heap;
+    struct buf one, two;
+};
+
+static const char *scalar(struct fy_node *row, const char *name)
+{
+    struct fy_node *node = fy_node_mapping_lookup_by_string(row, name, (size_t)-1);
+    const char *text = node ? fy_node_get_scalar0(node) : NULL;
+    return text ? text : "";
+}
+
+/* ---- calls -------------------------------------------------------------------------------------------------------- */
+
+static const char *start_sub(struct bench *bench, struct client *client, const char *method, const char *id)
+{
+    static char arg[2048];
+    int pipe[2];
+    CU_ASSERT_EQUAL_FATAL(sim_pipe(bench->host, pipe), 0);
+    int gofer = bench_gofer(bench, "/rootfs");
+    int fds[4] = {pipe[1], pipe[1], pipe[1], gofer};
+    snprintf(arg, sizeof arg, "{\"Spec\":%s,\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}", SLEEPER, id);
+    const char *answer = client_call_fds(client, method, arg, fds, 4);
+    sim_fd_close(bench->host, gofer);
+    sim_fd_close(bench->host, pipe[0]);
+    sim_fd_close(bench->host, pipe[1]);
+    return answer;
+}
+
+static const char *restore(struct bench *bench, struct client *client, const struct buf *image, bool is_damaged)
+{
+    CU_ASSERT_EQUAL_FATAL(sim_put_file(bench->host, "/image", buf_bytes(image), image->size, 0600), 0);
+    if (is_damaged)
+        CU_ASSERT_EQUAL_FATAL(sim_damage_truncate(bench->host, "/image", image->size / 2), 0);
+    int fd = sim_open(bench->host, "/image", O_RDONLY, 0);
+    const char *answer = client_call_fds(client, "containerManager.Restore", "{}", &fd, 1);
+    sim_fd_close(bench->host, fd);
+    return answer;
+}
+
+static const char *checkpoint(struct bench *bench, struct client *client)
+{
+    int fd = sim_open(bench->host, "/saved", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    const char *answer = client_call_fds(client, "containerManager.Checkpoint", "{\"Resume\":true}", &fd, 1);
+    sim_fd_close(bench->host, fd);
+    return answer;
+}
+
+static const char *play(struct bench *bench, struct client *client, struct images *images, struct fy_node *row, const char *id)
+{
+    char method[128], arg[256];
+    const char *call = scalar(row, "call"), *guard = scalar(row, "guard");
+    if (strcmp(call, "Restore") == 0)
+        return restore(bench, client, strstr(guard, "several") ? &images->two : &images->one, strstr(guard, "damaged") != NULL);
+    if (strcmp(call, "StartSubcontainer") == 0 || strcmp(call, "RestoreSubcontainer") == 0) {
+        snprintf(method, sizeof method, "containerManager.%s", call);
+        return start_sub(bench, client, method, id);
+    }
+    if (strcmp(call, "Checkpoint") == 0)
+        return checkpoint(bench, client);
+    snprintf(method, sizeof method, "containerManager.%s", call);
+    if (strcmp(call, "CreateSubcontainer") == 0 || strcmp(call, "Signal") == 0)
+        snprintf(arg, sizeof arg, "{\"CID\":\"%s\"}", id);
+    else if (strcmp(call, "ExecuteAsync") == 0)
+        snprintf(arg, sizeof arg, "{\"argv\":[\"/bin/hello\"],\"wd\":\"/\",\"ContainerID\":\"%s\"}", id);
+    else if (strcmp(call, "Pause") == 0 || strcmp(call, "Resume") == 0)
+        snprintf(arg, sizeof arg, "null");
+    else
+        snprintf(arg, sizeof arg, "\"%s\"", id);
+    return client_call(client, method, arg);
+}
+
+/* ---- states -------------------------------------------------------------------------------------------------------- */
+
+static void must(const char *answer)
+{
+    EXPECT(answer, ANSWER_OK);
+}
+
+static void reach_sandbox(struct bench *bench, struct client *client, struct images *images, const char *state)
+{
+    if (strcmp(state, "started") == 0)
+        must(client_call(client, "containerManager.StartRoot", "\"c1\""));
+    else if (strcmp(state, "restoringUnstarted") == 0)
+        must(restore(bench, client, &images->two, false));
+    else if (strcmp(state, "restored") == 0)
+        must(restore(bench, client, &images->one, false));
+    else if (strcmp(state, "restoreFailed") == 0)
+        CU_ASSERT_PTR_NOT_NULL(strstr(restore(bench, client, &images->one, true), "\"success\":false"));
+    client_close(client);
+    client_open(client, bench); /* a restore ends older connections */
+}
+
+static void reach_container(struct bench *bench, struct client *client, const char *state)
+{
+    must(client_call(client, "containerManager.StartRoot", "\"c1\""));
+    if (strcmp(state, "unknown") == 0)
+        return;
+    must(client_call(client, "containerManager.CreateSubcontainer", "{\"CID\":\"c2\"}"));
+    if (strcmp(state, "creating") == 0)
+        return;
+    must(start_sub(bench, client, "containerManager.StartSubcontainer", "c2"));
+    if (strcmp(state, "stopped") == 0)
+        must(client_call(client, "containerManager.Signal", "{\"CID\":\"c2\",\"Signo\":9}"));
+}
+
+static const char *container_word(struct bench *bench, const char *id)
+{
+    static const char *const words[] = {"invalid", "creating", "running", "stopped"};
+    bool is_known = false;
+    const char *known;
+    for (u32 i = 0; (known = loader_container_id(bench->loader, i)) != NULL; i++)
+        is_known |= strcmp(known, id) == 0;
+    return is_known ? words[loader_container_state(bench->loader, id)] : "unknown";
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+
+/* The error of the row with the container's id in it. */
+static void expand(const char *text, const char *id, char *out, size_t size)
+{
+    size_t used = 0;
+    while (*text && used + 8 < size) {
+        if (strncmp(text, "CID", 3) == 0) {
+            used += (size_t)snprintf(out + used, size - used, "%s", id);
+            text += 3;
+        } else {
+            out[used++] = *text++;
+        }
+    }
+    out[used] = '\0';
+}
+
+static void play_row(struct images *images, struct fy_node *row, bool is_sandbox)
+{
+    struct bench bench;
+    struct client client;
+    char text[512];
+    const char *id = is_sandbox ? "c1" : "c2";
+    const char *next = scalar(row, "next"), *error = scalar(row, "error");
+    u32 failures = CU_get_number_of_failures();
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    if (is_sandbox)
+        reach_sandbox(&bench, &client, images, scalar(row, "state"));
+    else
+        reach_container(&bench, &client, scalar(row, "state"));
+    const char *answer = play(&bench, &client, images, row, id);
+    if (*error) {
+        expand(error, id, text, sizeof text);
+        EXPECT_ERROR(answer, text);
+    } else {
+        if (!strstr(scalar(row, "guard"), "damaged"))
+            CU_ASSERT(strncmp(answer, "{\"success\":true", 15) == 0);
+        EXPECT(is_sandbox ? loader_state_name(loader_state(bench.loader)) : container_word(&bench, id), next);
+    }
+    if (CU_get_number_of_failures() != failures)
+        fprintf(stderr, "%s: %s in state %s: %s\n", SPEC, scalar(row, "call"), scalar(row, "state"), answer);
+    client_close(&client);
+    bench_fini(&bench);
+}
+
+static void play_all(const char *machine, bool is_sandbox, struct images *images)
+{
+    struct fy_document *spec = fy_document_build_from_file(NULL, SPEC);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(spec);
+    struct fy_node *rows = fy_node_mapping_lookup_by_string(fy_document_root(spec), machine, (size_t)-1), *row;
+    void *at = NULL;
+    u32 count = 0;
+    while ((row = fy_node_sequence_iterate(rows, &at)) != NULL) {
+        play_row(images, row, is_sandbox);
+        count++;
+    }
+    CU_ASSERT(count > 10);
+    fy_document_destroy(spec);
+}
+
+static void make_image(bool has_two, struct buf *out)
+{
+    struct bench bench;
+    struct client client;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    reach_container(&bench, &client, has_two ? "running" : "unknown");
+    must(checkpoint(&bench, &client));
+    CU_ASSERT_EQUAL(sim_get_file(bench.host, "/saved", out), 0);
+    client_close(&client);
+    bench_fini(&bench);
+}
+
+static void test_every_row_of_the_containers_machine_holds(void)
+{
+    play_all("container", false, NULL);
+}
+
+static void test_every_row_of_the_sandboxs_machine_holds(void)
+{
+    struct images images;
+    heap_arena_init(&images.heap);
+    buf_init(&images.one, &images.heap, 0);
+    buf_init(&images.two, &images.heap, 0);
+    make_image(false, &images.one);
+    make_image(true, &images.two);
+    play_all("sandbox", true, &images);
+    buf_fini(&images.one);
+    buf_fini(&images.two);
+}
+
+/* A pod: Restore accepts, the last RestoreSubcontainer starts all. */
+static void test_the_last_container_of_a_pod_starts_the_restore(void)
+{
+    struct images images;
+    struct bench bench;
+    struct client client, waiter;
+    heap_arena_init(&images.heap);
+    buf_init(&images.two, &images.heap, 0);
+    make_image(true, &images.two);
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    client_open(&waiter, &bench);
+    must(restore(&bench, &client, &images.two, false));
+    EXPECT(client_call(&waiter, "containerManager.Wait", "\"n2\""), "");
+    must(client_call(&client, "containerManager.CreateSubcontainer", "{\"CID\":\"n2\"}"));
+    must(start_sub(&bench, &client, "containerManager.RestoreSubcontainer", "n2"));
+    EXPECT(loader_state_name(loader_state(bench.loader)), "restored");
+    EXPECT(container_word(&bench, "c1"), "running");
+    EXPECT(container_word(&bench, "n2"), "running");
+    client_read(&client);
+    CU_ASSERT(client.is_over);
+    client_close(&client);
+    client_open(&client, &bench);
+    must(client_call(&client, "containerManager.Signal", "{\"CID\":\"n2\",\"Signo\":9}"));
+    EXPECT(client_read(&waiter), "{\"success\":true,\"err\":\"\",\"result\":9}");
+    client_close(&client);
+    client_close(&waiter);
+    bench_fini(&bench);
+    buf_fini(&images.two);
+}
+
+void lifecycle_spec_suite(void)
+{
+    CU_pSuite suite = CU_add_suite("controller/lifecycle_spec", NULL, NULL);
+    CU_ADD_TEST(suite, test_every_row_of_the_containers_machine_holds);
+    CU_ADD_TEST(suite, test_every_row_of_the_sandboxs_machine_holds);
+    CU_ADD_TEST(suite, test_the_last_container_of_a_pod_starts_the_restore);
+}
