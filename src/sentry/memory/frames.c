@@ -27,9 +27,11 @@
 /* How far populating runs ahead of use, in frames. */
 #define AHEAD_MIN 64u
 #define AHEAD_MAX 512u
-/* Free frames beyond this many go back to the host. */
+/* Free frames beyond this many go back to the host, some at a time: giving back and populating again costs
+ * ten times what clearing costs. */
 #define IDLE_MIN 1024u
-#define IDLE_MAX 32768u
+#define IDLE_MAX 65536u
+#define TRIM_STEP 1024u
 
 struct frame_group {
     u32 words[GROUP_FRAMES];  /* use << USE_SHIFT | references */
@@ -97,7 +99,7 @@ int memory_create(struct arena *arena, struct machine_memory *file, u64 frames_m
         goto undo;
     table->frame_count = file->frame_count;
     table->group_max = (file->frame_count + GROUP_FRAMES - 1) >> GROUP_SHIFT;
-    table->idle_max = MIN(MAX(memory->frames_max / 8, IDLE_MIN), IDLE_MAX);
+    table->idle_max = MIN(MAX(memory->frames_max / 4, IDLE_MIN), IDLE_MAX);
     table->groups = arena_alloc_array(arena, table->group_max, sizeof *table->groups);
     if (!table->groups)
         goto undo;
@@ -173,6 +175,49 @@ static u64 run_find(struct memory *memory, u64 hint, u64 *want)
         index = run_search(table, *want);
     }
     return index;
+}
+
+/* ---- giving back --------------------------------------------------------------------------------- */
+
+/* The free, backed frames [from, to) of a group go. */
+static void stretch_discard(struct memory *memory, u64 group_index, u64 from, u64 to)
+{
+    struct frame_group *group = memory->frames->groups[group_index];
+    machine_discard(memory->file, (frame){(group_index << GROUP_SHIFT) + from}, to - from);
+    for (u64 i = from; i < to; i++) {
+        bitmap_clear(group->backed, i);
+        bitmap_clear(group->dirty, i);
+    }
+    memory->frames->backed_count -= to - from;
+}
+
+/* Of one group, up to COUNT; how many. */
+static u64 group_trim(struct memory *memory, u64 group_index, u64 count)
+{
+    struct frame_group *group = memory->frames->groups[group_index];
+    u64 limit = group_limit(memory->frames, group_index), gone = 0;
+    for (u64 w = 0; w < GROUP_WORDS && gone < count;) {
+        u64 idle = group->backed[w] & ~group->used[w];
+        if (idle == 0) {
+            w++;
+            continue;
+        }
+        u64 from = w * 64 + (u64)__builtin_ctzll(idle);
+        u64 to = MIN(bitmap_find_set(group->used, limit, from),
+                     bitmap_find_zero(group->backed, limit, from));
+        to = MIN(to, from + (count - gone));
+        stretch_discard(memory, group_index, from, to);
+        gone += to - from;
+    }
+    return gone;
+}
+
+/* Up to COUNT free frames, from the end of the file, where they are handed out last. */
+static void trim(struct memory *memory, u64 count)
+{
+    for (u64 i = memory->frames->group_count; i > 0 && count > 0; i--)
+        if (memory->frames->groups[i - 1]->free_count)
+            count -= group_trim(memory, i - 1, count);
 }
 
 /* ---- backing ------------------------------------------------------------------------------------ */
@@ -327,7 +372,7 @@ void frame_put_run(struct memory *memory, frame first, u64 count)
             frame_release(memory, f, *word >> USE_SHIFT);
     }
     if (table->backed_count - table->used_count > table->idle_max)
-        memory_trim(memory);
+        trim(memory, TRIM_STEP);
 }
 
 u32 frame_refs(const struct memory *memory, frame f)
@@ -352,28 +397,8 @@ void frame_set_use(struct memory *memory, frame f, enum frame_use use)
 
 void memory_trim(struct memory *memory)
 {
-    struct frame_table *table = memory->frames;
-    for (u64 g = 0; g < table->group_count; g++) {
-        struct frame_group *group = table->groups[g];
-        u64 limit = group_limit(table, g);
-        u64 from = 0;
-        for (u64 w = 0; w < GROUP_WORDS && group->free_count; w++) {
-            u64 idle = group->backed[w] & ~group->used[w];
-            if (idle == 0)
-                continue;
-            from = w * 64 + (u64)__builtin_ctzll(idle);
-            u64 to = MIN(bitmap_find_set(group->used, limit, from),
-                         bitmap_find_zero(group->backed, limit, from));
-            machine_discard(memory->file, (frame){(g << GROUP_SHIFT) + from}, to - from);
-            for (u64 i = from; i < to; i++) {
-                bitmap_clear(group->backed, i);
-                bitmap_clear(group->dirty, i);
-            }
-            table->backed_count -= to - from;
-            w = to / 64 - 1; /* the same word may hold a further stretch */
-        }
-    }
-    ASSERT(table->backed_count >= table->used_count);
+    trim(memory, UINT64_MAX);
+    ASSERT(memory->frames->backed_count == memory->frames->used_count);
 }
 
 bool frame_next_used(const struct memory *memory, frame *f)
