@@ -205,7 +205,7 @@ static u64 group_trim(struct memory *memory, u64 group_index, u64 count)
         u64 from = w * 64 + (u64)__builtin_ctzll(idle);
         u64 to = MIN(bitmap_find_set(group->used, limit, from),
                      bitmap_find_zero(group->backed, limit, from));
-        to = MIN(to, from + (count - gone));
+        to = from + MIN(to - from, count - gone);
         stretch_discard(memory, group_index, from, to);
         gone += to - from;
     }
