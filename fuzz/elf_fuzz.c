@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes as an ELF file: whatever is accepted must be mappable without a further look (sentry/exec/elf.h).
- * make fuzz-elf_fuzz
+ * Bytes as an ELF file: whatever is accepted must be mappable without a further look
+ * (sentry/exec/elf.h). make fuzz-elf_fuzz
  */
 #include "sentry/exec/elf.h"
 
@@ -11,7 +11,8 @@ static void check(const struct elf_image *image, size_t size)
 {
     u64 end = image->start;
     ASSERT(image->segment_count > 0 && image->segment_count <= ELF_SEGMENTS_MAX);
-    ASSERT(!(image->start & ~PAGE_MASK) && !(image->end & ~PAGE_MASK) && image->end <= SPACE_ADDRESS_END);
+    ASSERT(!(image->start & ~PAGE_MASK) && !(image->end & ~PAGE_MASK) &&
+           image->end <= SPACE_ADDRESS_END);
     ASSERT(is_power_of_two(image->align) && image->align >= PAGE_SIZE && image->entry < image->end);
     for (u32 i = 0; i < image->segment_count; i++) {
         const struct elf_segment *segment = &image->segments[i];

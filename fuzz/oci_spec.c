@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OCI specs from anyone: parse, validate, encode, and what is encoded reads and encodes the same. */
+/* OCI specs from anyone: parse, validate, encode, and what is encoded reads and encodes the same.
+ */
 #include <stdlib.h>
 #include <string.h>
 

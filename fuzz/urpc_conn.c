@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control server's state machine on bytes of a hostile client. The first byte of the input says how the
- * rest is cut into reads; the calls that come out must not depend on the cutting, and no descriptor may be
- * lost or closed twice.
+ * The control server's state machine on bytes of a hostile client. The first byte of the input says
+ * how the rest is cut into reads; the calls that come out must not depend on the cutting, and no
+ * descriptor may be lost or closed twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +91,8 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
     size_t piece = 1 + bytes[0] % 64;
     struct run cut = feed_all(bytes + 1, size - 1, piece);
     struct run whole = feed_all(bytes + 1, size - 1, 1 + size);
-    /* A stream with more than 128 descriptors before a call ends differently by its pieces: that is right. */
+    /* A stream with more than 128 descriptors before a call ends differently by its pieces: that is
+     * right. */
     if (!cut.has_ended && !whole.has_ended && (cut.calls != whole.calls || cut.hash != whole.hash))
         abort();
     return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scanner, reader, writer and codec on any bytes: what is accepted is written back as JSON that reads the
- * same (and then no longer changes); wherever the text is cut, the scanner says the same.
+ * Scanner, reader, writer and codec on any bytes: what is accepted is written back as JSON that
+ * reads the same (and then no longer changes); wherever the text is cut, the scanner says the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,8 @@ static const struct wire_field inner_fields[] = {
     WIRE_OMIT(struct inner, text, "t", &wire_string),
     WIRE_END,
 };
-static const struct wire_type inner_type = WIRE_TYPE_STRUCT(struct inner, inner_fields, "pkg.Inner");
+static const struct wire_type inner_type = WIRE_TYPE_STRUCT(struct inner, inner_fields,
+                                                            "pkg.Inner");
 static const struct wire_field all_fields[] = {
     WIRE_FIELD(struct all, i4, "i4", &wire_int32),
     WIRE_FIELD(struct all, i8, "i8", &wire_int64),
@@ -99,7 +100,8 @@ static void check_rewrite(struct json_text value, struct arena *arena)
     write_raw(value, "  ", &indented);
     must(json_parse((char *)buf_bytes(&indented), indented.size, ARENA_SIZE_MAX, &text, &err) == 0);
     write_raw(text, NULL, &again);
-    must(again.size == compact.size && memcmp(buf_bytes(&again), buf_bytes(&compact), compact.size) == 0);
+    must(again.size == compact.size &&
+         memcmp(buf_bytes(&again), buf_bytes(&compact), compact.size) == 0);
 }
 
 /* Encode, decode, encode: a fixed point. */

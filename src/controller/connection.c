@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fiber around one control connection: read when readable, hand calls over, write when writable.
- * A client that dies while its call runs interrupts the call's sleeps; the answer then goes nowhere.
+ * The fiber around one control connection: read when readable, hand calls over, write when
+ * writable. A client that dies while its call runs interrupts the call's sleeps; the answer then
+ * goes nowhere.
  */
 #include <errno.h>
 #include <string.h>
@@ -48,7 +49,8 @@ static bool connection_read(struct connection *connection)
     if (got == -EAGAIN)
         return false;
     if (got < 0) {
-        log_info(connection->controller->kernel->log, "controller", "a control connection broke: %s", errno_text((int)-got));
+        log_info(connection->controller->kernel->log, "controller",
+                 "a control connection broke: %s", errno_text((int)-got));
         got = 0;
         fd_count = 0;
     }

@@ -7,7 +7,7 @@
 #include "controller/internal.h"
 #include "controller/process_text.h"
 
-/* ---- ExecuteAsync ---- */
+/* ---- ExecuteAsync ------------------------------------------------------------------------ */
 
 struct task_caps {
     u64 permitted, inheritable, effective, bounding, ambient;
@@ -39,7 +39,8 @@ static const struct wire_field caps_fields[] = {
     WIRE_FIELD(struct task_caps, ambient, "AmbientCaps", CAP_SET),
     WIRE_END,
 };
-static const struct wire_type caps_type = WIRE_TYPE_STRUCT(struct task_caps, caps_fields, "auth.TaskCapabilities");
+static const struct wire_type caps_type = WIRE_TYPE_STRUCT(struct task_caps, caps_fields,
+                                                           "auth.TaskCapabilities");
 
 static const struct wire_field exec_fields[] = {
     WIRE_FIELD(struct exec_call, filename, "filename", &wire_string),
@@ -60,7 +61,8 @@ static const struct wire_field exec_fields[] = {
     WIRE_FIELD(struct exec_call, limits, "Limits", &wire_raw),
     WIRE_END,
 };
-const struct wire_type rpc_exec_type = WIRE_TYPE_STRUCT(struct exec_call, exec_fields, "control.ExecArgs");
+const struct wire_type rpc_exec_type = WIRE_TYPE_STRUCT(struct exec_call, exec_fields,
+                                                        "control.ExecArgs");
 
 /* A null in a list of strings is an empty string. */
 static void no_nulls(char **items, size_t count)
@@ -71,14 +73,16 @@ static void no_nulls(char **items, size_t count)
             items[i] = empty;
 }
 
-/* Where the descriptors go. Clients before GuestFDs sent three, in order; a last one more is the program. */
+/* Where the descriptors go. Clients before GuestFDs sent three, in order; a last one more is the
+ * program. */
 static int plan_exec_fds(struct rpc_call *call, const struct exec_call *exec, struct exec_args *out)
 {
     u32 got = call->urpc->fd_count;
     bool is_named = exec->guest_fds.count > 0;
     u32 want = is_named ? (u32)MIN(exec->guest_fds.count, (size_t)HOST_FDS_MAX) : got >= 3 ? 3 : 0;
     if (exec->guest_fds.count > HOST_FDS_MAX || (got != want && got != want + 1))
-        return error_set(call->err, EINVAL, "length of payload files does not match length of file descriptor array");
+        return error_set(call->err, EINVAL,
+                         "length of payload files does not match length of file descriptor array");
     i32 *guest = pool_alloc_array(call->pool, want, sizeof *guest);
     if (!guest)
         return error_set(call->err, ENOMEM, "out of memory");
@@ -89,7 +93,8 @@ static int plan_exec_fds(struct rpc_call *call, const struct exec_call *exec, st
         guest[i] = (i32)MIN(number, (i64)INT32_MAX);
     }
     if (got == want + 1 && *rpc_text(exec->filename))
-        return error_set(call->err, EINVAL, "process must either be started from a file or a filename, not both");
+        return error_set(call->err, EINVAL,
+                         "process must either be started from a file or a filename, not both");
     out->guest_fds = guest;
     out->fd_count = want;
     return 0;
@@ -107,18 +112,27 @@ static int take_exec_fds(struct rpc_call *call, struct exec_args *out)
     return 0;
 }
 
-SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32 *pid, const char **container_id)
+SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32 *pid,
+                          const char **container_id)
 {
     const struct exec_call *exec = arg;
     no_nulls(exec->argv.items, exec->argv.count);
     no_nulls(exec->envv.items, exec->envv.count);
     struct exec_args args = {
-        .container_id = rpc_text(exec->cid), .filename = rpc_text(exec->filename),
-        .argv = exec->argv.items, .argc = (u32)exec->argv.count,
-        .envv = exec->envv.items, .envc = (u32)exec->envv.count,
-        .cwd = rpc_text(exec->wd), .uid = exec->uid, .gid = exec->gid,
-        .extra_gids = exec->extra_gids.items, .extra_gid_count = (u32)exec->extra_gids.count,
-        .no_new_privs = exec->no_new_privs, .is_tty = exec->is_tty, .exec_fd = -1,
+        .container_id = rpc_text(exec->cid),
+        .filename = rpc_text(exec->filename),
+        .argv = exec->argv.items,
+        .argc = (u32)exec->argv.count,
+        .envv = exec->envv.items,
+        .envc = (u32)exec->envv.count,
+        .cwd = rpc_text(exec->wd),
+        .uid = exec->uid,
+        .gid = exec->gid,
+        .extra_gids = exec->extra_gids.items,
+        .extra_gid_count = (u32)exec->extra_gids.count,
+        .no_new_privs = exec->no_new_privs,
+        .is_tty = exec->is_tty,
+        .exec_fd = -1,
     };
     if (exec->caps) {
         args.has_caps = true;
@@ -145,7 +159,7 @@ SLEEPS static int execute_async(struct rpc_call *call, const void *arg)
     return 0;
 }
 
-/* ---- Wait, WaitPID ---- */
+/* ---- Wait, WaitPID ----------------------------------------------------------------------- */
 
 struct wait_pid_call {
     i32 pid;
@@ -156,7 +170,8 @@ static const struct wire_field wait_pid_fields[] = {
     WIRE_FIELD(struct wait_pid_call, cid, "CID", &wire_string),
     WIRE_END,
 };
-static const struct wire_type wait_pid_type = WIRE_TYPE_STRUCT(struct wait_pid_call, wait_pid_fields, "boot.WaitPIDArgs");
+static const struct wire_type wait_pid_type = WIRE_TYPE_STRUCT(struct wait_pid_call,
+                                                               wait_pid_fields, "boot.WaitPIDArgs");
 
 SLEEPS static int wait_container(struct rpc_call *call, const void *arg)
 {
@@ -172,13 +187,14 @@ SLEEPS static int wait_pid(struct rpc_call *call, const void *arg)
 {
     const struct wait_pid_call *wait = arg;
     u32 status = 0;
-    if (loader_wait_pid(call->loader, call->task, rpc_text(wait->cid), wait->pid, &status, call->err))
+    if (loader_wait_pid(call->loader, call->task, rpc_text(wait->cid), wait->pid, &status,
+                        call->err))
         return -1;
     json_put_u64(call->result, status);
     return 0;
 }
 
-/* ---- Signal ---- */
+/* ---- Signal ------------------------------------------------------------------------------ */
 
 struct signal_call {
     char *cid;
@@ -189,22 +205,27 @@ static const struct wire_field signal_fields[] = {
     WIRE_FIELD(struct signal_call, cid, "CID", &wire_string),
     WIRE_FIELD(struct signal_call, signo, "Signo", &wire_int32),
     WIRE_FIELD(struct signal_call, pid, "PID", &wire_int32),
-    WIRE_FIELD(struct signal_call, mode, "Mode", WIRE_NAMED(WIRE_INT, i64, "boot.SignalDeliveryMode")),
+    WIRE_FIELD(struct signal_call, mode, "Mode",
+               WIRE_NAMED(WIRE_INT, i64, "boot.SignalDeliveryMode")),
     WIRE_FIELD(struct signal_call, pgid, "PGID", &wire_int32),
     WIRE_END,
 };
-static const struct wire_type signal_type = WIRE_TYPE_STRUCT(struct signal_call, signal_fields, "boot.SignalArgs");
+static const struct wire_type signal_type = WIRE_TYPE_STRUCT(struct signal_call, signal_fields,
+                                                             "boot.SignalArgs");
 
 SLEEPS static int send_signal(struct rpc_call *call, const void *arg)
 {
     const struct signal_call *signal = arg;
     const struct signal_args args = {
-        .container_id = rpc_text(signal->cid), .signo = signal->signo, .pid = signal->pid, .pgid = signal->pgid,
+        .container_id = rpc_text(signal->cid),
+        .signo = signal->signo,
+        .pid = signal->pid,
+        .pgid = signal->pgid,
         .mode = signal->mode < 0 || signal->mode > UINT32_MAX ? UINT32_MAX : (u32)signal->mode};
     return loader_signal(call->loader, call->task, &args, call->err);
 }
 
-/* ---- Processes ---- */
+/* ---- Processes --------------------------------------------------------------------------- */
 
 static int processes(struct rpc_call *call, const void *arg)
 {

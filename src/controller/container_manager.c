@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiver containerManager: life of containers and of the sandbox. The order of StartSubcontainer's
- * descriptors is in facts/control-rpc.md: stdio unless terminal, filestores, dev gofer, gofers.
+ * Receiver containerManager: life of containers and of the sandbox. The order of
+ * StartSubcontainer's descriptors is in facts/control-rpc.md: stdio unless terminal, filestores,
+ * dev gofer, gofers.
  */
 #include <errno.h>
 #include <string.h>
@@ -9,15 +10,17 @@
 #include "controller/container_args.h"
 #include "controller/internal.h"
 
-/* ---- arguments ---- */
+/* ---- arguments --------------------------------------------------------------------------- */
 
-const struct wire_type rpc_string_arg = {.kind = WIRE_STRING, .size = sizeof(struct rpc_string), .name = "string"};
+const struct wire_type rpc_string_arg = {
+    .kind = WIRE_STRING, .size = sizeof(struct rpc_string), .name = "string"};
 
 static const struct wire_field create_fields[] = {
     WIRE_FIELD(struct create_args, cid, "CID", &wire_string),
     WIRE_END,
 };
-static const struct wire_type create_type = WIRE_TYPE_STRUCT(struct create_args, create_fields, "boot.CreateArgs");
+static const struct wire_type create_type = WIRE_TYPE_STRUCT(struct create_args, create_fields,
+                                                             "boot.CreateArgs");
 
 static const struct wire_field conf_fields[] = {
     WIRE_FIELD(struct start_conf, lower, "lower", &wire_uint8),
@@ -25,7 +28,8 @@ static const struct wire_field conf_fields[] = {
     WIRE_OMIT(struct start_conf, size, "size", &wire_string),
     WIRE_END,
 };
-static const struct wire_type conf_type = WIRE_TYPE_STRUCT(struct start_conf, conf_fields, "specutils.GoferMountConf");
+static const struct wire_type conf_type = WIRE_TYPE_STRUCT(struct start_conf, conf_fields,
+                                                           "specutils.GoferMountConf");
 
 static const struct wire_field start_fields[] = {
     WIRE_FIELD(struct start_args, spec, "Spec", &wire_raw),
@@ -33,18 +37,21 @@ static const struct wire_field start_fields[] = {
     WIRE_FIELD(struct start_args, cid, "CID", &wire_string),
     WIRE_FIELD(struct start_args, filestore_count, "NumGoferFilestoreFDs", &wire_int),
     WIRE_FIELD(struct start_args, has_dev_io, "IsDevIoFilePresent", &wire_bool),
-    WIRE_FIELD(struct start_args, confs, "GoferMountConfs", WIRE_LIST_OF(&conf_type, "[]specutils.GoferMountConf")),
+    WIRE_FIELD(struct start_args, confs, "GoferMountConfs",
+               WIRE_LIST_OF(&conf_type, "[]specutils.GoferMountConf")),
     WIRE_FIELD(struct start_args, has_upper_tar, "IsRootfsUpperTarFilePresent", &wire_bool),
     WIRE_END,
 };
-static const struct wire_type start_type = WIRE_TYPE_STRUCT(struct start_args, start_fields, "boot.StartArgs");
+static const struct wire_type start_type = WIRE_TYPE_STRUCT(struct start_args, start_fields,
+                                                            "boot.StartArgs");
 
 static const struct wire_field memory_save_fields[] = {
-    WIRE_FIELD(struct memory_save_opts, excludes_zero_pages, "ExcludeCommittedZeroPages", &wire_bool),
+    WIRE_FIELD(struct memory_save_opts, excludes_zero_pages, "ExcludeCommittedZeroPages",
+               &wire_bool),
     WIRE_END,
 };
-static const struct wire_type memory_save_type =
-    WIRE_TYPE_STRUCT(struct memory_save_opts, memory_save_fields, "pgalloc.SaveOpts");
+static const struct wire_type memory_save_type = WIRE_TYPE_STRUCT(
+    struct memory_save_opts, memory_save_fields, "pgalloc.SaveOpts");
 
 static const struct wire_field save_exec_fields[] = {
     WIRE_FIELD(struct save_exec_opts, argv, "Argv", &wire_string),
@@ -52,21 +59,24 @@ static const struct wire_field save_exec_fields[] = {
     WIRE_FIELD(struct save_exec_opts, cid, "ContainerID", &wire_string),
     WIRE_END,
 };
-static const struct wire_type save_exec_type =
-    WIRE_TYPE_STRUCT(struct save_exec_opts, save_exec_fields, "control.SaveRestoreExecOpts");
+static const struct wire_type save_exec_type = WIRE_TYPE_STRUCT(
+    struct save_exec_opts, save_exec_fields, "control.SaveRestoreExecOpts");
 
 static const struct wire_field save_fields[] = {
     WIRE_FIELD(struct save_opts, key, "key", &wire_bytes),
-    WIRE_FIELD(struct save_opts, metadata, "metadata", WIRE_MAP_OF(&wire_string, "map[string]string")),
+    WIRE_FIELD(struct save_opts, metadata, "metadata",
+               WIRE_MAP_OF(&wire_string, "map[string]string")),
     WIRE_FIELD(struct save_opts, memory, "MemoryFileSaveOpts", &memory_save_type),
-    WIRE_FIELD(struct save_opts, app_excludes_zero_pages, "app_mf_exclude_committed_zero_pages", &wire_bool),
+    WIRE_FIELD(struct save_opts, app_excludes_zero_pages, "app_mf_exclude_committed_zero_pages",
+               &wire_bool),
     WIRE_FIELD(struct save_opts, has_pages_file, "have_pages_file", &wire_bool),
     WIRE_FIELD(struct save_opts, resumes, "Resume", &wire_bool),
     WIRE_FIELD(struct save_opts, exec, "ExecOpts", &save_exec_type),
     WIRE_FIELD(struct save_opts, uses_gofer, "use_checkpoint_gofer", &wire_bool),
     WIRE_END,
 };
-const struct wire_type rpc_save_type = WIRE_TYPE_STRUCT(struct save_opts, save_fields, "control.SaveOpts");
+const struct wire_type rpc_save_type = WIRE_TYPE_STRUCT(struct save_opts, save_fields,
+                                                        "control.SaveOpts");
 
 static const struct wire_field restore_fields[] = {
     WIRE_FIELD(struct restore_opts, has_pages_file, "HavePagesFile", &wire_bool),
@@ -75,9 +85,10 @@ static const struct wire_field restore_fields[] = {
     WIRE_FIELD(struct restore_opts, uses_gofer, "use_checkpoint_gofer", &wire_bool),
     WIRE_END,
 };
-static const struct wire_type restore_type = WIRE_TYPE_STRUCT(struct restore_opts, restore_fields, "boot.RestoreOpts");
+static const struct wire_type restore_type = WIRE_TYPE_STRUCT(struct restore_opts, restore_fields,
+                                                              "boot.RestoreOpts");
 
-/* ---- containers ---- */
+/* ---- containers -------------------------------------------------------------------------- */
 
 SLEEPS static int start_root(struct rpc_call *call, const void *arg)
 {
@@ -90,7 +101,8 @@ static int create_subcontainer(struct rpc_call *call, const void *arg)
     const struct create_args *args = arg;
     if (call->urpc->fd_count > 1)
         return error_set(call->err, EINVAL, "start arguments must have at most 1 files for TTY");
-    return loader_create_subcontainer(call->loader, rpc_text(args->cid), rpc_take_fd(call, 0), call->err);
+    return loader_create_subcontainer(call->loader, rpc_text(args->cid), rpc_take_fd(call, 0),
+                                      call->err);
 }
 
 static bool is_missing(struct json_text text)
@@ -114,11 +126,12 @@ struct fd_plan {
     u32 stdio, filestores, dev, tar, gofers;
 };
 
-static int plan_fds(struct rpc_call *call, const struct start_args *args, bool is_terminal, const char *kind,
-                    struct fd_plan *plan)
+static int plan_fds(struct rpc_call *call, const struct start_args *args, bool is_terminal,
+                    const char *kind, struct fd_plan *plan)
 {
     if (args->filestore_count < 0 || args->filestore_count > HOST_FDS_MAX)
-        return error_set(call->err, EINVAL, "NumGoferFilestoreFDs %lld is out of range", (long long)args->filestore_count);
+        return error_set(call->err, EINVAL, "NumGoferFilestoreFDs %lld is out of range",
+                         (long long)args->filestore_count);
     *plan = (struct fd_plan){.stdio = is_terminal ? 0 : 3,
                              .filestores = (u32)args->filestore_count,
                              .dev = args->has_dev_io,
@@ -126,7 +139,9 @@ static int plan_fds(struct rpc_call *call, const struct start_args *args, bool i
     u32 want = 1 + plan->stdio + plan->filestores + plan->dev;
     u32 got = call->urpc->fd_count;
     if (got < want)
-        return error_set(call->err, EINVAL, "%s arguments must contain at least %u FDs, but only got %u", kind, want, got);
+        return error_set(call->err, EINVAL,
+                         "%s arguments must contain at least %u FDs, but only got %u", kind, want,
+                         got);
     if (got <= want - 1 + plan->tar)
         return error_set(call->err, EINVAL, "rootfs gofer FD not found");
     plan->gofers = got - (want - 1) - plan->tar;
@@ -140,7 +155,8 @@ static void take_fds(struct rpc_call *call, u32 first, u32 count, int *out)
 }
 
 /* Memory first: what was taken is OUT's in any case. */
-static int take_planned_fds(struct rpc_call *call, const struct fd_plan *plan, struct container_args *out)
+static int take_planned_fds(struct rpc_call *call, const struct fd_plan *plan,
+                            struct container_args *out)
 {
     out->filestores = pool_alloc_array(call->pool, plan->filestores, sizeof(int));
     out->gofers = pool_alloc_array(call->pool, plan->gofers, sizeof(int));
@@ -158,7 +174,8 @@ static int take_planned_fds(struct rpc_call *call, const struct fd_plan *plan, s
     return 0;
 }
 
-static int copy_confs(struct rpc_call *call, const struct start_args *args, struct container_args *out)
+static int copy_confs(struct rpc_call *call, const struct start_args *args,
+                      struct container_args *out)
 {
     out->confs = pool_alloc_array(call->pool, args->confs.count, sizeof *out->confs);
     if (!out->confs)
@@ -166,8 +183,10 @@ static int copy_confs(struct rpc_call *call, const struct start_args *args, stru
     for (size_t i = 0; i < args->confs.count; i++) {
         const struct start_conf *conf = &args->confs.items[i];
         if (conf->lower > GOFER_LOWER_EROFS || conf->upper > GOFER_UPPER_ANON)
-            return error_set(call->err, EINVAL, "invalid gofer mount conf: %u:%u", conf->lower, conf->upper);
-        out->confs[i] = (struct gofer_mount_conf){.lower = conf->lower, .upper = conf->upper, .size = conf->size};
+            return error_set(call->err, EINVAL, "invalid gofer mount conf: %u:%u", conf->lower,
+                             conf->upper);
+        out->confs[i] = (struct gofer_mount_conf){
+            .lower = conf->lower, .upper = conf->upper, .size = conf->size};
     }
     out->conf_count = (u32)args->confs.count;
     return 0;
@@ -199,7 +218,8 @@ SLEEPS static int restore_subcontainer(struct rpc_call *call, const void *arg)
 {
     enum loader_state state = loader_state(call->loader);
     if (state != LOADER_RESTORING_UNSTARTED)
-        return error_set(call->err, EINVAL, "sandbox is not being restored, cannot restore subcontainer: state=%s",
+        return error_set(call->err, EINVAL,
+                         "sandbox is not being restored, cannot restore subcontainer: state=%s",
                          loader_state_name(state));
     return start_with(call, arg, "restore");
 }
@@ -217,7 +237,7 @@ static int container_runtime_state(struct rpc_call *call, const void *arg)
     return 0;
 }
 
-/* ---- the sandbox ---- */
+/* ---- the sandbox ------------------------------------------------------------------------- */
 
 SLEEPS static int pause_sandbox(struct rpc_call *call, const void *arg)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accepting, stopping and starting anew. Everything here runs on fibers with the kernel lock held. */
+/* Accepting, stopping and starting anew. Everything here runs on fibers with the kernel lock held.
+ */
 #include "controller/controller.h"
 
 #include <errno.h>
@@ -17,8 +18,8 @@ static void controller_renewed(struct loader_observer *observer)
     controller_wake_connections(controller);
 }
 
-int controller_create(struct loader *loader, struct host_listener *listener, const struct controller_config *config,
-                      struct controller **out)
+int controller_create(struct loader *loader, struct host_listener *listener,
+                      const struct controller_config *config, struct controller **out)
 {
     struct kernel *kernel = loader_kernel(loader);
     struct controller *controller = arena_alloc(kernel->arena, sizeof *controller);
@@ -63,7 +64,7 @@ u32 controller_connection_count(const struct controller *controller)
     return controller->connection_count;
 }
 
-/* ---- accepting ---- */
+/* ---- accepting --------------------------------------------------------------------------- */
 
 /* From host_reap: never sleeps. */
 static void listener_notify(struct host_watch *watch, u32 ready)
@@ -83,7 +84,8 @@ static void accept_waiting(struct controller *controller)
         if (!err)
             err = connection_start(controller, stream);
         if (err) {
-            log_warn(controller->kernel->log, "controller", "a control connection was refused: %s", errno_text(-err));
+            log_warn(controller->kernel->log, "controller", "a control connection was refused: %s",
+                     errno_text(-err));
             return;
         }
     }
@@ -106,7 +108,8 @@ SLEEPS_ROOT static void accept_main(struct task *task, void *arg)
 int controller_start(struct controller *controller)
 {
     AUTO_PUT struct task *task = NULL;
-    int err = task_create_kernel(controller->kernel, "control-accept", accept_main, controller, &task);
+    int err = task_create_kernel(controller->kernel, "control-accept", accept_main, controller,
+                                 &task);
     if (err)
         return err;
     controller->is_accepting = true;
@@ -121,16 +124,17 @@ int controller_start(struct controller *controller)
     return 0;
 }
 
-/* ---- stopping ---- */
+/* ---- stopping ---------------------------------------------------------------------------- */
 
 void controller_wake_connections(struct controller *controller)
 {
     struct connection *connection;
-    list_for_each(connection, &controller->connections, link)
+    list_for_each (connection, &controller->connections, link)
         wake_up_all(&connection->ready);
 }
 
-SLEEPS static void wait_for_connections(struct controller *controller, struct task *by, u64 deadline_ns)
+SLEEPS static void wait_for_connections(struct controller *controller, struct task *by,
+                                        u64 deadline_ns)
 {
     while (controller->connection_count > 0 || controller->is_accepting) {
         int err = fiber_sleep_on(&by->fiber, &controller->changed, deadline_ns);
@@ -145,7 +149,8 @@ void controller_stop(struct controller *controller, struct task *by)
 {
     controller->is_stopping = true;
     wake_up_all(&controller->listener_ready);
-    u64 deadline = deadline_after(sched_now_ns(controller->kernel->sched), controller->config.stop_timeout_ns);
+    u64 deadline = deadline_after(sched_now_ns(controller->kernel->sched),
+                                  controller->config.stop_timeout_ns);
     wait_for_connections(controller, by, deadline);
     controller->is_closing = true;
     controller_wake_connections(controller);

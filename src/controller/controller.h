@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control server of one sandbox: accepts connections, serves each by a fiber of its own (a kernel
- * task), decodes calls by the method rows and acts through the loader. spec/rpc.yaml lists the methods.
+ * The control server of one sandbox: accepts connections, serves each by a fiber of its own (a
+ * kernel task), decodes calls by the method rows and acts through the loader. spec/rpc.yaml lists
+ * the methods.
  */
 #pragma once
 #include "base/error.h"

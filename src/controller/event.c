@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiver containerManager: Event, the statistics of one container in a sandbox that may have several.
- * Memory cannot be told apart between containers: it is split evenly, and the root of a pod gets none.
+ * Receiver containerManager: Event, the statistics of one container in a sandbox that may have
+ * several. Memory cannot be told apart between containers: it is split evenly, and the root of a
+ * pod gets none.
  */
 #include <errno.h>
 #include <string.h>
@@ -48,7 +49,8 @@ static const struct wire_field cpu_usage_fields[] = {
     WIRE_OMIT(struct cpu_usage, per_cpu, "percpu", WIRE_LIST_OF(&wire_uint64, "[]uint64")),
     WIRE_END,
 };
-static const struct wire_type cpu_usage_type = WIRE_TYPE_STRUCT(struct cpu_usage, cpu_usage_fields, "boot.CPUUsage");
+static const struct wire_type cpu_usage_type = WIRE_TYPE_STRUCT(struct cpu_usage, cpu_usage_fields,
+                                                                "boot.CPUUsage");
 static const struct wire_field cpu_fields[] = {
     WIRE_FIELD(struct cpu_data, usage, "usage", &cpu_usage_type),
     WIRE_END,
@@ -61,7 +63,8 @@ static const struct wire_field entry_fields[] = {
     WIRE_FIELD(struct memory_entry, failcnt, "failcnt", &wire_uint64),
     WIRE_END,
 };
-static const struct wire_type entry_type = WIRE_TYPE_STRUCT(struct memory_entry, entry_fields, "boot.MemoryEntry");
+static const struct wire_type entry_type = WIRE_TYPE_STRUCT(struct memory_entry, entry_fields,
+                                                            "boot.MemoryEntry");
 static const struct wire_field memory_fields[] = {
     WIRE_OMIT(struct memory_data, cache, "cache", &wire_uint64),
     WIRE_FIELD(struct memory_data, usage, "usage", &entry_type),
@@ -71,13 +74,15 @@ static const struct wire_field memory_fields[] = {
     WIRE_OMIT(struct memory_data, raw, "raw", WIRE_MAP_OF(&wire_uint64, "map[string]uint64")),
     WIRE_END,
 };
-static const struct wire_type memory_type = WIRE_TYPE_STRUCT(struct memory_data, memory_fields, "boot.Memory");
+static const struct wire_type memory_type = WIRE_TYPE_STRUCT(struct memory_data, memory_fields,
+                                                             "boot.Memory");
 static const struct wire_field pids_fields[] = {
     WIRE_OMIT(struct pids_data, current, "current", &wire_uint64),
     WIRE_OMIT(struct pids_data, limit, "limit", &wire_uint64),
     WIRE_END,
 };
-static const struct wire_type pids_type = WIRE_TYPE_STRUCT(struct pids_data, pids_fields, "boot.Pids");
+static const struct wire_type pids_type = WIRE_TYPE_STRUCT(struct pids_data, pids_fields,
+                                                           "boot.Pids");
 static const struct wire_field stats_fields[] = {
     WIRE_FIELD(struct stats_data, cpu, "cpu", &cpu_type),
     WIRE_FIELD(struct stats_data, memory, "memory", &memory_type),
@@ -85,20 +90,24 @@ static const struct wire_field stats_fields[] = {
     WIRE_FIELD(struct stats_data, interfaces, "network_interfaces", &wire_raw),
     WIRE_END,
 };
-static const struct wire_type stats_type = WIRE_TYPE_STRUCT(struct stats_data, stats_fields, "boot.Stats");
+static const struct wire_type stats_type = WIRE_TYPE_STRUCT(struct stats_data, stats_fields,
+                                                            "boot.Stats");
 static const struct wire_field event_fields[] = {
     WIRE_FIELD(struct stats_event, type, "type", &wire_string),
     WIRE_FIELD(struct stats_event, id, "id", &wire_string),
     WIRE_FIELD(struct stats_event, data, "data", &stats_type),
     WIRE_END,
 };
-static const struct wire_type event_type = WIRE_TYPE_STRUCT(struct stats_event, event_fields, "boot.Event");
+static const struct wire_type event_type = WIRE_TYPE_STRUCT(struct stats_event, event_fields,
+                                                            "boot.Event");
 static const struct wire_field out_fields[] = {
     WIRE_FIELD(struct event_out, event, "event", &event_type),
-    WIRE_FIELD(struct event_out, container_usage, "containerUsage", WIRE_MAP_OF(&wire_uint64, "map[string]uint64")),
+    WIRE_FIELD(struct event_out, container_usage, "containerUsage",
+               WIRE_MAP_OF(&wire_uint64, "map[string]uint64")),
     WIRE_END,
 };
-static const struct wire_type out_type = WIRE_TYPE_STRUCT(struct event_out, out_fields, "boot.EventOut");
+static const struct wire_type out_type = WIRE_TYPE_STRUCT(struct event_out, out_fields,
+                                                          "boot.EventOut");
 
 static u64 memory_bytes(const struct kernel *kernel)
 {
@@ -127,7 +136,8 @@ static u64 memory_share(const struct rpc_call *call, const char *id)
 static bool fill_container_usage(struct rpc_call *call, struct event_out *out)
 {
     u32 count = loader_container_count(call->loader);
-    out->container_usage.items = pool_alloc_array(call->pool, count, sizeof *out->container_usage.items);
+    out->container_usage.items = pool_alloc_array(call->pool, count,
+                                                  sizeof *out->container_usage.items);
     if (!out->container_usage.items)
         return false;
     for (u32 i = 0; i < count; i++) {
@@ -144,14 +154,17 @@ static bool fill_container_usage(struct rpc_call *call, struct event_out *out)
 static u64 pids_limit(const struct rpc_call *call, const char *id)
 {
     const struct oci_spec *spec = loader_container_spec(call->loader, id);
-    return spec && spec->on_linux->limits.has_pids && spec->on_linux->limits.pids > 0 ? (u64)spec->on_linux->limits.pids : 0;
+    return spec && spec->on_linux->limits.has_pids && spec->on_linux->limits.pids > 0
+               ? (u64)spec->on_linux->limits.pids
+               : 0;
 }
 
 static int event(struct rpc_call *call, const void *arg)
 {
     const struct rpc_string *asked = arg;
     const char *id = rpc_text(asked->text);
-    if (*id && loader_container_state(call->loader, id) == CONTAINER_STOPPED && !loader_container_spec(call->loader, id))
+    if (*id && loader_container_state(call->loader, id) == CONTAINER_STOPPED &&
+        !loader_container_spec(call->loader, id))
         return error_set(call->err, ENOENT, "container \"%s\" not found", id);
     struct event_out out = {.event = {.type = "stats", .id = asked->text}};
     struct stats_data *data = &out.event.data;

@@ -5,7 +5,7 @@
 #include "wire/urpc/codec.h"
 #include "wire/urpc/server.h"
 
-/* ---- methods ---- */
+/* ---- methods ----------------------------------------------------------------------------- */
 
 /* One call under way, as a handler sees it. */
 struct rpc_call {
@@ -20,15 +20,17 @@ struct rpc_call {
 };
 
 struct rpc_method {
-    const char *name;               /* "containerManager.Signal" */
-    const struct wire_type *arg;    /* NULL: any argument is fine, none is looked at */
-    /* ARG: a zeroed struct of `arg`, decoded. 0, or -1 with call->err. NULL: named but not served. */
+    const char *name;            /* "containerManager.Signal" */
+    const struct wire_type *arg; /* NULL: any argument is fine, none is looked at */
+    /* ARG: a zeroed struct of `arg`, decoded. 0, or -1 with call->err. NULL: named but not served.
+     */
     SLEEPS_OP int (*handle)(struct rpc_call *call, const void *arg);
 };
 /* Rows of one receiver; the last has no name. */
-extern const struct rpc_method container_manager_methods[], container_exec_methods[], event_methods[],
-    lifecycle_methods[], debug_methods[], logging_methods[], usage_methods[], proc_methods[], network_methods[],
-    profile_methods[], metrics_methods[], cgroups_methods[], state_methods[], fs_methods[];
+extern const struct rpc_method container_manager_methods[], container_exec_methods[],
+    event_methods[], lifecycle_methods[], debug_methods[], logging_methods[], usage_methods[],
+    proc_methods[], network_methods[], profile_methods[], metrics_methods[], cgroups_methods[],
+    state_methods[], fs_methods[];
 
 /* NULL: no such method in this sandbox. */
 const struct rpc_method *rpc_method_find(const struct controller *controller, const char *name);
@@ -49,11 +51,12 @@ extern const struct wire_type rpc_save_type;
 MUST_CHECK SLEEPS int container_checkpoint(struct rpc_call *call, const void *arg);
 /* control.ExecArgs, for Proc.Exec too: starts the process and tells its pid. */
 extern const struct wire_type rpc_exec_type;
-MUST_CHECK SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32 *pid, const char **container_id);
+MUST_CHECK SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32 *pid,
+                                     const char **container_id);
 /* Descriptor INDEX of the call for the handler to keep; -1: there is none. */
 int rpc_take_fd(struct rpc_call *call, u32 index);
 
-/* ---- the server ---- */
+/* ---- the server -------------------------------------------------------------------------- */
 
 struct controller {
     struct kernel *kernel;
@@ -62,15 +65,15 @@ struct controller {
     struct host_listener *listener; /* NULL: stopped */
     struct host_watch listener_watch;
     struct wait_queue listener_ready;
-    struct list connections; /* struct connection.link, in order of arrival */
+    struct list connections;   /* struct connection.link, in order of arrival */
     struct wait_queue changed; /* a connection has ended; stopping has begun */
     u32 connection_count;
     struct loader_observer observer; /* a restore registers all receivers anew */
-    u32 generation;   /* connections of older ones end as soon as they are idle */
-    bool is_stopping; /* nothing new is accepted or begun */
-    bool is_closing;  /* the grace period is over: idle connections end */
+    u32 generation;                  /* connections of older ones end as soon as they are idle */
+    bool is_stopping;                /* nothing new is accepted or begun */
+    bool is_closing;                 /* the grace period is over: idle connections end */
     bool is_accepting;
-    bool is_pending;  /* the listener has told of something since we last looked */
+    bool is_pending; /* the listener has told of something since we last looked */
 };
 
 struct connection {

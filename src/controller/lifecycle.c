@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiver Lifecycle: pause and resume for clients of 2022 and for embedders. The table of containers that
- * its other methods look into is never filled in a sandbox made by a command line, so they answer as for
- * an empty one (facts/control-rpc.md).
+ * Receiver Lifecycle: pause and resume for clients of 2022 and for embedders. The table of
+ * containers that its other methods look into is never filled in a sandbox made by a command line,
+ * so they answer as for an empty one (facts/control-rpc.md).
  */
 #include <errno.h>
 
@@ -15,7 +15,8 @@ static const struct wire_field id_fields[] = {
     WIRE_FIELD(struct lifecycle_id, cid, "container_id", &wire_string),
     WIRE_END,
 };
-static const struct wire_type id_type = WIRE_TYPE_STRUCT(struct lifecycle_id, id_fields, "control.ContainerArgs");
+static const struct wire_type id_type = WIRE_TYPE_STRUCT(struct lifecycle_id, id_fields,
+                                                         "control.ContainerArgs");
 
 SLEEPS static int lifecycle_pause(struct rpc_call *call, const void *arg)
 {
@@ -42,7 +43,8 @@ static int start_container(struct rpc_call *call, const void *arg)
 static int get_exit_status(struct rpc_call *call, const void *arg)
 {
     const struct lifecycle_id *id = arg;
-    return error_set(call->err, ENOENT, "container \"%s\" doesn't exist, or has not been started", rpc_text(id->cid));
+    return error_set(call->err, ENOENT, "container \"%s\" doesn't exist, or has not been started",
+                     rpc_text(id->cid));
 }
 
 static int is_container_running(struct rpc_call *call, const void *arg)

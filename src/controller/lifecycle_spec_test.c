@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plays every row of spec/lifecycle.yaml: a sandbox in the row's state, the row's call, and what it leads to. */
+/* Plays every row of spec/lifecycle.yaml: a sandbox in the row's state, the row's call, and what it
+ * leads to. */
 #include <libfyaml.h>
 
 #include "controller/testing.h"
@@ -20,16 +21,20 @@ static const char *scalar(struct fy_node *row, const char *name)
     return text ? text : "";
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------- */
 
-static const char *start_sub(struct bench *bench, struct client *client, const char *method, const char *id)
+static const char *start_sub(struct bench *bench, struct client *client, const char *method,
+                             const char *id)
 {
     static char arg[2048];
     int pipe[2];
     CU_ASSERT_EQUAL_FATAL(sim_pipe(bench->host, pipe), 0);
     int gofer = bench_gofer(bench, "/rootfs");
     int fds[4] = {pipe[1], pipe[1], pipe[1], gofer};
-    snprintf(arg, sizeof arg, "{\"Spec\":%s,\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}", SLEEPER, id);
+    snprintf(
+        arg, sizeof arg,
+        "{\"Spec\":%s,\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}",
+        SLEEPER, id);
     const char *answer = client_call_fds(client, method, arg, fds, 4);
     sim_fd_close(bench->host, gofer);
     sim_fd_close(bench->host, pipe[0]);
@@ -37,9 +42,11 @@ static const char *start_sub(struct bench *bench, struct client *client, const c
     return answer;
 }
 
-static const char *restore(struct bench *bench, struct client *client, const struct buf *image, bool is_damaged)
+static const char *restore(struct bench *bench, struct client *client, const struct buf *image,
+                           bool is_damaged)
 {
-    CU_ASSERT_EQUAL_FATAL(sim_put_file(bench->host, "/image", buf_bytes(image), image->size, 0600), 0);
+    CU_ASSERT_EQUAL_FATAL(sim_put_file(bench->host, "/image", buf_bytes(image), image->size, 0600),
+                          0);
     if (is_damaged)
         CU_ASSERT_EQUAL_FATAL(sim_damage_truncate(bench->host, "/image", image->size / 2), 0);
     int fd = sim_open(bench->host, "/image", O_RDONLY, 0);
@@ -51,17 +58,20 @@ static const char *restore(struct bench *bench, struct client *client, const str
 static const char *checkpoint(struct bench *bench, struct client *client)
 {
     int fd = sim_open(bench->host, "/saved", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    const char *answer = client_call_fds(client, "containerManager.Checkpoint", "{\"Resume\":true}", &fd, 1);
+    const char *answer = client_call_fds(client, "containerManager.Checkpoint", "{\"Resume\":true}",
+                                         &fd, 1);
     sim_fd_close(bench->host, fd);
     return answer;
 }
 
-static const char *play(struct bench *bench, struct client *client, struct images *images, struct fy_node *row, const char *id)
+static const char *play(struct bench *bench, struct client *client, struct images *images,
+                        struct fy_node *row, const char *id)
 {
     char method[128], arg[256];
     const char *call = scalar(row, "call"), *guard = scalar(row, "guard");
     if (strcmp(call, "Restore") == 0)
-        return restore(bench, client, strstr(guard, "several") ? &images->two : &images->one, strstr(guard, "damaged") != NULL);
+        return restore(bench, client, strstr(guard, "several") ? &images->two : &images->one,
+                       strstr(guard, "damaged") != NULL);
     if (strcmp(call, "StartSubcontainer") == 0 || strcmp(call, "RestoreSubcontainer") == 0) {
         snprintf(method, sizeof method, "containerManager.%s", call);
         return start_sub(bench, client, method, id);
@@ -72,7 +82,8 @@ static const char *play(struct bench *bench, struct client *client, struct image
     if (strcmp(call, "CreateSubcontainer") == 0 || strcmp(call, "Signal") == 0)
         snprintf(arg, sizeof arg, "{\"CID\":\"%s\"}", id);
     else if (strcmp(call, "ExecuteAsync") == 0)
-        snprintf(arg, sizeof arg, "{\"argv\":[\"/bin/hello\"],\"wd\":\"/\",\"ContainerID\":\"%s\"}", id);
+        snprintf(arg, sizeof arg, "{\"argv\":[\"/bin/hello\"],\"wd\":\"/\",\"ContainerID\":\"%s\"}",
+                 id);
     else if (strcmp(call, "Pause") == 0 || strcmp(call, "Resume") == 0)
         snprintf(arg, sizeof arg, "null");
     else
@@ -80,14 +91,15 @@ static const char *play(struct bench *bench, struct client *client, struct image
     return client_call(client, method, arg);
 }
 
-/* ---- states -------------------------------------------------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------------------------ */
 
 static void must(const char *answer)
 {
     EXPECT(answer, ANSWER_OK);
 }
 
-static void reach_sandbox(struct bench *bench, struct client *client, struct images *images, const char *state)
+static void reach_sandbox(struct bench *bench, struct client *client, struct images *images,
+                          const char *state)
 {
     if (strcmp(state, "started") == 0)
         must(client_call(client, "containerManager.StartRoot", "\"c1\""));
@@ -96,7 +108,8 @@ static void reach_sandbox(struct bench *bench, struct client *client, struct ima
     else if (strcmp(state, "restored") == 0)
         must(restore(bench, client, &images->one, false));
     else if (strcmp(state, "restoreFailed") == 0)
-        CU_ASSERT_PTR_NOT_NULL(strstr(restore(bench, client, &images->one, true), "\"success\":false"));
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(restore(bench, client, &images->one, true), "\"success\":false"));
     client_close(client);
     client_open(client, bench); /* a restore ends older connections */
 }
@@ -124,7 +137,7 @@ static const char *container_word(struct bench *bench, const char *id)
     return is_known ? words[loader_container_state(bench->loader, id)] : "unknown";
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows -------------------------------------------------------------------------------- */
 
 /* The error of the row with the container's id in it. */
 static void expand(const char *text, const char *id, char *out, size_t size)
@@ -162,10 +175,13 @@ static void play_row(struct images *images, struct fy_node *row, bool is_sandbox
     } else {
         if (!strstr(scalar(row, "guard"), "damaged"))
             CU_ASSERT(strncmp(answer, "{\"success\":true", 15) == 0);
-        EXPECT(is_sandbox ? loader_state_name(loader_state(bench.loader)) : container_word(&bench, id), next);
+        EXPECT(is_sandbox ? loader_state_name(loader_state(bench.loader))
+                          : container_word(&bench, id),
+               next);
     }
     if (CU_get_number_of_failures() != failures)
-        fprintf(stderr, "%s: %s in state %s: %s\n", SPEC, scalar(row, "call"), scalar(row, "state"), answer);
+        fprintf(stderr, "%s: %s in state %s: %s\n", SPEC, scalar(row, "call"), scalar(row, "state"),
+                answer);
     client_close(&client);
     bench_fini(&bench);
 }
@@ -174,7 +190,9 @@ static void play_all(const char *machine, bool is_sandbox, struct images *images
 {
     struct fy_document *spec = fy_document_build_from_file(NULL, SPEC);
     CU_ASSERT_PTR_NOT_NULL_FATAL(spec);
-    struct fy_node *rows = fy_node_mapping_lookup_by_string(fy_document_root(spec), machine, (size_t)-1), *row;
+    struct fy_node *rows = fy_node_mapping_lookup_by_string(fy_document_root(spec), machine,
+                                                            (size_t)-1),
+                   *row;
     void *at = NULL;
     u32 count = 0;
     while ((row = fy_node_sequence_iterate(rows, &at)) != NULL) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiver Logging: Change. Only members whose Set... is true apply. Everything is judged before anything
- * changes.
+ * Receiver Logging: Change. Only members whose Set... is true apply. Everything is judged before
+ * anything changes.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,17 +28,21 @@ static const struct wire_field logging_fields[] = {
     WIRE_FIELD(struct logging_call, log_packets, "LogPackets", &wire_bool),
     WIRE_FIELD(struct logging_call, set_strace, "SetStrace", &wire_bool),
     WIRE_FIELD(struct logging_call, enable_strace, "EnableStrace", &wire_bool),
-    WIRE_FIELD(struct logging_call, strace_allowlist, "StraceAllowlist", WIRE_LIST_OF(&wire_string, "[]string")),
+    WIRE_FIELD(struct logging_call, strace_allowlist, "StraceAllowlist",
+               WIRE_LIST_OF(&wire_string, "[]string")),
     WIRE_FIELD(struct logging_call, set_event_strace, "SetEventStrace", &wire_bool),
-    WIRE_FIELD(struct logging_call, event_allowlist, "StraceEventAllowlist", WIRE_LIST_OF(&wire_string, "[]string")),
+    WIRE_FIELD(struct logging_call, event_allowlist, "StraceEventAllowlist",
+               WIRE_LIST_OF(&wire_string, "[]string")),
     WIRE_END,
 };
-static const struct wire_type logging_type = WIRE_TYPE_STRUCT(struct logging_call, logging_fields, "control.LoggingArgs");
+static const struct wire_type logging_type = WIRE_TYPE_STRUCT(struct logging_call, logging_fields,
+                                                              "control.LoggingArgs");
 
 /* A number 0 to 2, or a word. */
 static bool parse_level(struct json_text text, enum log_level *level)
 {
-    static const char *const words[] = {[LOG_WARN] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+    static const char *const words[] = {
+        [LOG_WARN] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
     u64 number;
     for (u32 i = 0; i < ARRAY_COUNT(words); i++) {
         if (json_string_is(text, words[i]) || (json_u64(text, &number) && number == i)) {
@@ -62,20 +66,23 @@ static bool add_syscall(u64 wanted[BITMAP_WORDS], const char *name)
     return false;
 }
 
-static int parse_allowlist(struct rpc_call *call, const char *kind, char *const *names, size_t count,
-                           u64 wanted[BITMAP_WORDS])
+static int parse_allowlist(struct rpc_call *call, const char *kind, char *const *names,
+                           size_t count, u64 wanted[BITMAP_WORDS])
 {
     memset(wanted, 0, BITMAP_WORDS * sizeof *wanted);
     for (size_t i = 0; i < count; i++)
         if (!add_syscall(wanted, rpc_text(names[i])))
-            return error_set(call->err, EINVAL, "error configuring %s: syscall %s not found", kind, rpc_text(names[i]));
+            return error_set(call->err, EINVAL, "error configuring %s: syscall %s not found", kind,
+                             rpc_text(names[i]));
     return 0;
 }
 
-static int apply_strace(struct rpc_call *call, const struct logging_call *logging, const u64 *wanted)
+static int apply_strace(struct rpc_call *call, const struct logging_call *logging,
+                        const u64 *wanted)
 {
     bool has_list = logging->strace_allowlist.count > 0;
-    if (loader_set_strace(call->loader, logging->enable_strace, STRACE_SIZE_MAX, has_list ? wanted : NULL))
+    if (loader_set_strace(call->loader, logging->enable_strace, STRACE_SIZE_MAX,
+                          has_list ? wanted : NULL))
         return error_set(call->err, ENOMEM, "error configuring strace: out of memory");
     return 0;
 }
@@ -86,13 +93,15 @@ static int change(struct rpc_call *call, const void *arg)
     u64 wanted[BITMAP_WORDS], event_wanted[BITMAP_WORDS];
     enum log_level level = LOG_WARN;
     if (logging->set_level && !parse_level(logging->level, &level))
-        return error_set(call->err, EINVAL, "unknown log level %.*s", (int)MIN(logging->level.size, (size_t)64),
+        return error_set(call->err, EINVAL, "unknown log level %.*s",
+                         (int)MIN(logging->level.size, (size_t)64),
                          logging->level.bytes ? logging->level.bytes : "");
     if (logging->set_strace && parse_allowlist(call, "strace", logging->strace_allowlist.items,
                                                logging->strace_allowlist.count, wanted))
         return -1;
-    if (logging->set_event_strace && parse_allowlist(call, "event strace", logging->event_allowlist.items,
-                                                     logging->event_allowlist.count, event_wanted))
+    if (logging->set_event_strace &&
+        parse_allowlist(call, "event strace", logging->event_allowlist.items,
+                        logging->event_allowlist.count, event_wanted))
         return -1;
     if (logging->set_strace && apply_strace(call, logging, wanted))
         return -1;

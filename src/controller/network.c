@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiver Network: the sandbox's interfaces. Only the loopback exists in this release, and it is there
- * from the start: links with descriptors are counted as the wire demands, then refused.
+ * Receiver Network: the sandbox's interfaces. Only the loopback exists in this release, and it is
+ * there from the start: links with descriptors are counted as the wire demands, then refused.
  */
 #include <errno.h>
 #include <string.h>
@@ -31,16 +31,20 @@ static const struct wire_field link_fields[] = {
     WIRE_FIELD(struct network_link, bind, "Bind", WIRE_NAMED(WIRE_INT, i64, "boot.BindOpt")),
     WIRE_END,
 };
-static const struct wire_type link_type = WIRE_TYPE_STRUCT(struct network_link, link_fields, "boot.FDBasedLink");
+static const struct wire_type link_type = WIRE_TYPE_STRUCT(struct network_link, link_fields,
+                                                           "boot.FDBasedLink");
 static const struct wire_field gateway_fields[] = {
     WIRE_FIELD(struct default_gateway, route, "Route", &wire_raw),
     WIRE_FIELD(struct default_gateway, name, "Name", &wire_string),
     WIRE_END,
 };
-static const struct wire_type gateway_type = WIRE_TYPE_STRUCT(struct default_gateway, gateway_fields, "boot.DefaultRoute");
+static const struct wire_type gateway_type = WIRE_TYPE_STRUCT(struct default_gateway,
+                                                              gateway_fields, "boot.DefaultRoute");
 static const struct wire_field network_fields[] = {
-    WIRE_FIELD(struct network_call, loopbacks, "LoopbackLinks", WIRE_LIST_OF(&link_type, "[]boot.LoopbackLink")),
-    WIRE_FIELD(struct network_call, fdbased, "FDBasedLinks", WIRE_LIST_OF(&link_type, "[]boot.FDBasedLink")),
+    WIRE_FIELD(struct network_call, loopbacks, "LoopbackLinks",
+               WIRE_LIST_OF(&link_type, "[]boot.LoopbackLink")),
+    WIRE_FIELD(struct network_call, fdbased, "FDBasedLinks",
+               WIRE_LIST_OF(&link_type, "[]boot.FDBasedLink")),
     WIRE_FIELD(struct network_call, xdp, "XDPLinks", WIRE_LIST_OF(&link_type, "[]boot.XDPLink")),
     WIRE_FIELD(struct network_call, gateway4, "Defaultv4Gateway", &gateway_type),
     WIRE_FIELD(struct network_call, gateway6, "Defaultv6Gateway", &gateway_type),
@@ -50,8 +54,8 @@ static const struct wire_field network_fields[] = {
     WIRE_FIELD(struct network_call, disconnect_ok, "DisconnectOk", &wire_bool),
     WIRE_END,
 };
-static const struct wire_type network_type =
-    WIRE_TYPE_STRUCT(struct network_call, network_fields, "boot.CreateLinksAndRoutesArgs");
+static const struct wire_type network_type = WIRE_TYPE_STRUCT(struct network_call, network_fields,
+                                                              "boot.CreateLinksAndRoutesArgs");
 
 /* How many descriptors these arguments need. */
 static u64 wanted_fds(const struct network_call *network)
@@ -68,12 +72,15 @@ static int check_counts(struct rpc_call *call, const struct network_call *networ
 {
     u64 want = wanted_fds(network);
     if (network->fdbased.count > 0 && network->xdp.count > 0)
-        return error_set(call->err, EINVAL, "received both fdbased and XDP links, but only one can be used at a time");
+        return error_set(call->err, EINVAL,
+                         "received both fdbased and XDP links, but only one can be used at a time");
     if (network->xdp.count > 1)
-        return error_set(call->err, EINVAL, "XDP only supports one link device, but got %zu", network->xdp.count);
+        return error_set(call->err, EINVAL, "XDP only supports one link device, but got %zu",
+                         network->xdp.count);
     if (want != call->urpc->fd_count)
         return error_set(call->err, EINVAL,
-                         "args.FilePayload.Files has %u FDs but we need %llu entries based on FDBasedLinks, XDPLinks, and PCAP",
+                         "args.FilePayload.Files has %u FDs but we need %llu entries based on "
+                         "FDBasedLinks, XDPLinks, and PCAP",
                          call->urpc->fd_count, (unsigned long long)want);
     return 0;
 }
@@ -86,7 +93,8 @@ static bool has_link(const struct network_call *network, const char *name)
     return false;
 }
 
-static int check_gateway(struct rpc_call *call, const struct network_call *network, const struct default_gateway *gateway)
+static int check_gateway(struct rpc_call *call, const struct network_call *network,
+                         const struct default_gateway *gateway)
 {
     const char *name = rpc_text(gateway->name);
     if (!*name || has_link(network, name))
@@ -100,10 +108,12 @@ static int create_links_and_routes(struct rpc_call *call, const void *arg)
     if (check_counts(call, network))
         return -1;
     if (network->fdbased.count + network->xdp.count > 0)
-        return error_set(call->err, ENOSYS, "only loopback interfaces are supported: run with --network=none");
+        return error_set(call->err, ENOSYS,
+                         "only loopback interfaces are supported: run with --network=none");
     if (network->pcap || network->nat_blob)
         return error_set(call->err, ENOSYS, "packet capture and NAT tables are not supported");
-    if (check_gateway(call, network, &network->gateway4) || check_gateway(call, network, &network->gateway6))
+    if (check_gateway(call, network, &network->gateway4) ||
+        check_gateway(call, network, &network->gateway6))
         return -1;
     return 0;
 }

@@ -12,7 +12,8 @@ static const struct wire_field ps_fields[] = {
     WIRE_FIELD(struct ps_call, is_json, "JSON", &wire_bool),
     WIRE_END,
 };
-static const struct wire_type ps_type = WIRE_TYPE_STRUCT(struct ps_call, ps_fields, "control.PsArgs");
+static const struct wire_type ps_type = WIRE_TYPE_STRUCT(struct ps_call, ps_fields,
+                                                         "control.PsArgs");
 
 struct proc_signal_call {
     i32 signo, pid;
@@ -22,8 +23,8 @@ static const struct wire_field proc_signal_fields[] = {
     WIRE_FIELD(struct proc_signal_call, pid, "pid", &wire_int32),
     WIRE_END,
 };
-static const struct wire_type proc_signal_type =
-    WIRE_TYPE_STRUCT(struct proc_signal_call, proc_signal_fields, "control.SignalProcessArgs");
+static const struct wire_type proc_signal_type = WIRE_TYPE_STRUCT(
+    struct proc_signal_call, proc_signal_fields, "control.SignalProcessArgs");
 
 SLEEPS static int proc_exec(struct rpc_call *call, const void *arg)
 {
@@ -36,7 +37,8 @@ SLEEPS static int proc_exec(struct rpc_call *call, const void *arg)
     return 0;
 }
 
-static int put_pids(struct rpc_call *call, struct buf *text, const struct process_row *rows, u32 count)
+static int put_pids(struct rpc_call *call, struct buf *text, const struct process_row *rows,
+                    u32 count)
 {
     struct json_writer pids;
     json_writer_init(&pids, text);
@@ -56,7 +58,8 @@ static int ps(struct rpc_call *call, const void *arg)
     buf_init(&text, call->kernel->arena, 0);
     if (loader_processes(call->loader, "", call->pool, &rows, &count, call->err))
         return -1;
-    int err = ps->is_json ? put_pids(call, &text, rows, count) : process_list_table(&text, rows, count, call->pool);
+    int err = ps->is_json ? put_pids(call, &text, rows, count)
+                          : process_list_table(&text, rows, count, call->pool);
     if (err)
         return error_set(call->err, ENOMEM, "out of memory");
     json_put_string_size(call->result, (char *)buf_bytes(&text), text.size);
@@ -66,8 +69,9 @@ static int ps(struct rpc_call *call, const void *arg)
 static int signal_process(struct rpc_call *call, const void *arg)
 {
     const struct proc_signal_call *signal = arg;
-    struct thread_group *group =
-        signal->pid > 0 ? thread_group_find(call->kernel->root_pid_ns, (u32)signal->pid) : NULL;
+    struct thread_group *group = signal->pid > 0 ? thread_group_find(call->kernel->root_pid_ns,
+                                                                     (u32)signal->pid)
+                                                 : NULL;
     struct linux_siginfo info;
     if (!group)
         return error_set(call->err, ESRCH, "no such process with PID %d", signal->pid);

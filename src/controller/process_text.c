@@ -20,7 +20,8 @@ static const struct wire_field process_fields[] = {
     WIRE_FIELD(struct process_wire, pid, "pid", &pid_type),
     WIRE_FIELD(struct process_wire, ppid, "ppid", &pid_type),
     WIRE_FIELD(struct process_wire, pgid, "pgid", &pid_type),
-    WIRE_FIELD(struct process_wire, threads, "threads", WIRE_LIST_OF(&pid_type, "[]kernel.ThreadID")),
+    WIRE_FIELD(struct process_wire, threads, "threads",
+               WIRE_LIST_OF(&pid_type, "[]kernel.ThreadID")),
     WIRE_FIELD(struct process_wire, cpu_percent, "c", &wire_int32),
     WIRE_FIELD(struct process_wire, tty, "tty", &wire_string),
     WIRE_FIELD(struct process_wire, start_time, "stime", &wire_string),
@@ -28,10 +29,12 @@ static const struct wire_field process_fields[] = {
     WIRE_FIELD(struct process_wire, command, "cmd", &wire_string),
     WIRE_END,
 };
-static const struct wire_type process_type = WIRE_TYPE_STRUCT(struct process_wire, process_fields, "control.Process");
+static const struct wire_type process_type = WIRE_TYPE_STRUCT(struct process_wire, process_fields,
+                                                              "control.Process");
 
 /* VALUE / 10^DIGITS without trailing zeros, then UNIT. */
-static char *decimal_text(struct pool *pool, const char *front, u64 value, int digits, const char *unit)
+static char *decimal_text(struct pool *pool, const char *front, u64 value, int digits,
+                          const char *unit)
 {
     u64 scale = 1;
     char fraction[16];
@@ -43,7 +46,8 @@ static char *decimal_text(struct pool *pool, const char *front, u64 value, int d
         size--;
     if (size == 1)
         size = 0;
-    return pool_printf(pool, "%s%llu%.*s%s", front, (unsigned long long)(value / scale), (int)size, fraction, unit);
+    return pool_printf(pool, "%s%llu%.*s%s", front, (unsigned long long)(value / scale), (int)size,
+                       fraction, unit);
 }
 
 char *duration_text(struct pool *pool, u64 ns)
@@ -59,13 +63,15 @@ char *duration_text(struct pool *pool, u64 ns)
         return decimal_text(pool, "", ns, 6, "ms");
     u64 minutes = ns / NS_PER_S / 60;
     if (minutes >= 60)
-        snprintf(front, sizeof front, "%lluh%llum", (unsigned long long)(minutes / 60), (unsigned long long)(minutes % 60));
+        snprintf(front, sizeof front, "%lluh%llum", (unsigned long long)(minutes / 60),
+                 (unsigned long long)(minutes % 60));
     else if (minutes > 0)
         snprintf(front, sizeof front, "%llum", (unsigned long long)minutes);
     return decimal_text(pool, front, ns - minutes * 60 * NS_PER_S, 9, "s");
 }
 
-void process_list_encode(struct json_writer *writer, const struct process_row *rows, u32 count, struct pool *pool)
+void process_list_encode(struct json_writer *writer, const struct process_row *rows, u32 count,
+                         struct pool *pool)
 {
     if (count == 0) {
         json_put_null(writer);
@@ -74,9 +80,15 @@ void process_list_encode(struct json_writer *writer, const struct process_row *r
     json_begin_array(writer);
     for (u32 i = 0; i < count; i++) {
         const struct process_row *row = &rows[i];
-        struct process_wire wire = {.uid = row->uid, .pid = row->pid, .ppid = row->ppid, .pgid = row->pgid,
-                                    .cpu_percent = row->cpu_percent, .tty = row->tty, .start_time = row->start_time,
-                                    .time = duration_text(pool, row->system_ns), .command = row->command};
+        struct process_wire wire = {.uid = row->uid,
+                                    .pid = row->pid,
+                                    .ppid = row->ppid,
+                                    .pgid = row->pgid,
+                                    .cpu_percent = row->cpu_percent,
+                                    .tty = row->tty,
+                                    .start_time = row->start_time,
+                                    .time = duration_text(pool, row->system_ns),
+                                    .command = row->command};
         wire.threads.items = row->threads;
         wire.threads.count = row->thread_count;
         wire_encode(writer, &process_type, &wire);
@@ -104,7 +116,8 @@ static bool row_cells(const struct process_row *row, struct pool *pool, char *ce
     return true;
 }
 
-static int put_row(struct buf *out, char *const cells[COLUMN_COUNT], const size_t widths[COLUMN_COUNT])
+static int put_row(struct buf *out, char *const cells[COLUMN_COUNT],
+                   const size_t widths[COLUMN_COUNT])
 {
     for (u32 i = 0; i < COLUMN_COUNT - 1; i++) {
         int err = buf_printf(out, "%-*s", (int)widths[i], cells[i]);
@@ -114,9 +127,11 @@ static int put_row(struct buf *out, char *const cells[COLUMN_COUNT], const size_
     return buf_printf(out, "%s\n", cells[COLUMN_COUNT - 1]);
 }
 
-int process_list_table(struct buf *out, const struct process_row *rows, u32 count, struct pool *pool)
+int process_list_table(struct buf *out, const struct process_row *rows, u32 count,
+                       struct pool *pool)
 {
-    static char *const titles[COLUMN_COUNT] = {"UID", "PID", "PPID", "PGID", "C", "TTY", "STIME", "TIME", "CMD"};
+    static char *const titles[COLUMN_COUNT] = {"UID", "PID",   "PPID", "PGID", "C",
+                                               "TTY", "STIME", "TIME", "CMD"};
     size_t widths[COLUMN_COUNT];
     char *(*cells)[COLUMN_COUNT] = pool_alloc_array(pool, count, sizeof *cells);
     if (!cells)

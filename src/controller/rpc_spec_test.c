@@ -20,7 +20,8 @@ static const char *scalar(struct fy_node *row, const char *name)
 
 static struct fy_node *list_of(struct fy_document *spec, const char *name)
 {
-    struct fy_node *list = fy_node_mapping_lookup_by_string(fy_document_root(spec), name, (size_t)-1);
+    struct fy_node *list = fy_node_mapping_lookup_by_string(fy_document_root(spec), name,
+                                                            (size_t)-1);
     CU_ASSERT_PTR_NOT_NULL_FATAL(list);
     return list;
 }
@@ -38,7 +39,7 @@ static void fail(const char *what, const char *which)
     CU_FAIL("spec and source differ");
 }
 
-/* ---- methods ---------------------------------------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------------- */
 
 static const struct rpc_method *find_row(const char *name)
 {
@@ -121,7 +122,7 @@ static void test_methods_are_those_of_the_spec(void)
     fy_document_destroy(spec);
 }
 
-/* ---- structs ----------------------------------------------------------------------------------------------------- */
+/* ---- structs ----------------------------------------------------------------------------- */
 
 static struct fy_node *find_struct(struct fy_document *spec, const char *name)
 {
@@ -149,8 +150,10 @@ static void check_struct(struct fy_document *spec, const struct wire_type *type)
     for (const struct wire_field *field = type->fields; field->name; field++, index++) {
         CU_ASSERT_EQUAL(field->size, field->type->size);
         struct fy_node *pair = fy_node_sequence_get_by_index(members, index);
-        const char *member = pair ? fy_node_get_scalar0(fy_node_sequence_get_by_index(pair, 0)) : "";
-        const char *type_name = pair ? fy_node_get_scalar0(fy_node_sequence_get_by_index(pair, 1)) : "";
+        const char *member = pair ? fy_node_get_scalar0(fy_node_sequence_get_by_index(pair, 0))
+                                  : "";
+        const char *type_name = pair ? fy_node_get_scalar0(fy_node_sequence_get_by_index(pair, 1))
+                                     : "";
         type_text(field->type, text, sizeof text);
         if (strcmp(member, field->name) != 0 || strcmp(type_name, text) != 0) {
             snprintf(text + strlen(text), sizeof text - strlen(text), " %s", field->name);
@@ -179,7 +182,7 @@ static void test_arguments_are_those_of_the_spec(void)
     fy_document_destroy(spec);
 }
 
-/* ---- texts ---------------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------- */
 
 /* All string literals of a folder's sources run together, escapes of quotes undone. */
 static void read_sources(const char *folder, char **text, size_t *size)
@@ -189,7 +192,8 @@ static void read_sources(const char *folder, char **text, size_t *size)
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         char path[512];
         size_t length = strlen(entry->d_name);
-        if (length < 3 || strcmp(entry->d_name + length - 2, ".c") != 0 || strstr(entry->d_name, "_test.c"))
+        if (length < 3 || strcmp(entry->d_name + length - 2, ".c") != 0 ||
+            strstr(entry->d_name, "_test.c"))
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         FILE *file = fopen(path, "r");
@@ -223,7 +227,8 @@ static void test_error_texts_stand_in_the_sources(void)
     read_sources("src/controller", &text, &size);
     read_sources("src/loader", &text, &size);
     while ((row = fy_node_sequence_iterate(methods, &at)) != NULL) {
-        struct fy_node *errors = fy_node_mapping_lookup_by_string(row, "errors", (size_t)-1), *error;
+        struct fy_node *errors = fy_node_mapping_lookup_by_string(row, "errors", (size_t)-1),
+                       *error;
         void *error_at = NULL;
         while ((error = fy_node_sequence_iterate(errors, &error_at)) != NULL) {
             char want[512];

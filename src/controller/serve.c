@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call: find the row, decode the argument, act, encode. The order of the checks is the wire's: an
- * unknown method first, then a missing argument, then its type (facts/control-rpc.md).
+ * One call: find the row, decode the argument, act, encode. The order of the checks is the wire's:
+ * an unknown method first, then a missing argument, then its type (facts/control-rpc.md).
  */
 #include <errno.h>
 #include <string.h>
@@ -11,10 +11,20 @@
 /* The largest results are lists of metrics, stacks and processes. */
 #define RESULT_SIZE_MAX ((size_t)16 << 20)
 
-static const struct rpc_method *const receivers[] = {
-    container_manager_methods, container_exec_methods, event_methods, lifecycle_methods, debug_methods,
-    logging_methods, usage_methods, proc_methods, network_methods, profile_methods, metrics_methods,
-    cgroups_methods, state_methods, fs_methods};
+static const struct rpc_method *const receivers[] = {container_manager_methods,
+                                                     container_exec_methods,
+                                                     event_methods,
+                                                     lifecycle_methods,
+                                                     debug_methods,
+                                                     logging_methods,
+                                                     usage_methods,
+                                                     proc_methods,
+                                                     network_methods,
+                                                     profile_methods,
+                                                     metrics_methods,
+                                                     cgroups_methods,
+                                                     state_methods,
+                                                     fs_methods};
 
 const struct rpc_method *rpc_method_at(u32 index)
 {
@@ -93,9 +103,14 @@ void rpc_serve(struct connection *connection, struct urpc_call *urpc)
     struct error err = {0};
     buf_init(&text, kernel->arena, RESULT_SIZE_MAX);
     json_writer_init(&writer, &text);
-    struct rpc_call call = {.controller = connection->controller, .loader = connection->controller->loader,
-                            .kernel = kernel, .task = connection->task, .urpc = urpc,
-                            .pool = &connection->conn.pool, .result = &writer, .err = &err};
+    struct rpc_call call = {.controller = connection->controller,
+                            .loader = connection->controller->loader,
+                            .kernel = kernel,
+                            .task = connection->task,
+                            .urpc = urpc,
+                            .pool = &connection->conn.pool,
+                            .result = &writer,
+                            .err = &err};
     int failed = run_call(connection, &call);
     struct json_text result = {(char *)buf_bytes(&text), text.size};
     if (urpc_conn_answer(&connection->conn, result, NULL, 0, failed ? err.text : NULL))

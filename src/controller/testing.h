@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole sandbox in a test: sim host, script platform, sentry, loader, controller, a gofer that serves
- * /rootfs, and control clients. The test is the outside: it drives everything by bench_run and nothing waits.
+ * A whole sandbox in a test: sim host, script platform, sentry, loader, controller, a gofer that
+ * serves /rootfs, and control clients. The test is the outside: it drives everything by bench_run
+ * and nothing waits.
  */
 #pragma once
 #include <CUnit/Basic.h>
@@ -20,7 +21,8 @@
 #include "wire/gofer/gofer_wire.h"
 #include "wire/urpc/codec.h"
 
-/* ---- programs: byte code by hand ---------------------------------------------------------------------------- */
+/* ---- programs: byte code by hand
+ * ---------------------------------------------------------------------------- */
 
 #define PROGRAM_SIZE_MAX 64u
 #define PROGRAM_TEXT_MAX 256u
@@ -33,7 +35,8 @@ struct program {
 
 static inline u64 program_text(struct program *program, const char *text)
 {
-    u64 at = BYTECODE_SEGMENT + sizeof(struct bytecode_header) + sizeof program->code + program->text_size;
+    u64 at = BYTECODE_SEGMENT + sizeof(struct bytecode_header) + sizeof program->code +
+             program->text_size;
     size_t size = strlen(text) + 1;
     memcpy(program->text + program->text_size, text, size);
     program->text_size += (u32)size;
@@ -42,9 +45,11 @@ static inline u64 program_text(struct program *program, const char *text)
 
 static inline void program_call(struct program *program, u32 nr, u32 count, const u64 *args)
 {
-    program->code[program->count++] = (struct bytecode_instruction){.op = OP_SYS, .a = (u8)count, .b = 255, .imm = nr};
+    program->code[program->count++] = (struct bytecode_instruction){
+        .op = OP_SYS, .a = (u8)count, .b = 255, .imm = nr};
     for (u32 i = 0; i < count; i++)
-        program->code[program->count++] = (struct bytecode_instruction){.op = OP_ARG, .imm64 = args[i]};
+        program->code[program->count++] = (struct bytecode_instruction){.op = OP_ARG,
+                                                                        .imm64 = args[i]};
 }
 
 static inline void program_write(struct program *program, u32 fd, const char *text)
@@ -60,13 +65,15 @@ static inline void program_exit(struct program *program, u32 code)
 /* pause(2) for ever. */
 static inline void program_sleep(struct program *program)
 {
-    u32 start = (u32)(sizeof(struct bytecode_header) + program->count * sizeof(struct bytecode_instruction));
+    u32 start = (u32)(sizeof(struct bytecode_header) +
+                      program->count * sizeof(struct bytecode_instruction));
     program_call(program, 34, 0, NULL);
     program->code[program->count++] = (struct bytecode_instruction){.op = OP_JUMP, .imm = start};
 }
 
 /* The ELF at PATH of the sim host. */
-static inline void program_install(const struct program *program, struct host *host, const char *path)
+static inline void program_install(const struct program *program, struct host *host,
+                                   const char *path)
 {
     struct {
         struct linux_elf_header header;
@@ -77,21 +84,42 @@ static inline void program_install(const struct program *program, struct host *h
         char text[PROGRAM_TEXT_MAX];
     } *image = calloc(1, sizeof *image);
     u64 size = sizeof *image - offsetof(__typeof__(*image), code_header);
-    image->header = (struct linux_elf_header){.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .type = 2, .machine = 62, .version = 1,
-                                        .entry = BYTECODE_START, .phoff = offsetof(__typeof__(*image), segments),
-                                        .ehsize = sizeof(struct linux_elf_header), .phentsize = sizeof(struct linux_elf_phdr), .phnum = 3};
-    image->segments[0] = (struct linux_elf_phdr){.type = 1, .flags = 5, .vaddr = BYTECODE_TEXT, .filesz = 4096, .memsz = 8192, .align = 4096};
-    image->segments[1] = (struct linux_elf_phdr){.type = 1, .flags = 4, .offset = 4096, .vaddr = BYTECODE_SEGMENT, .filesz = size,
-                                              .memsz = size, .align = 4096};
-    image->segments[2] = (struct linux_elf_phdr){.type = 1, .flags = 6, .vaddr = BYTECODE_ARENA, .memsz = BYTECODE_ARENA_SIZE, .align = 4096};
-    image->code_header = (struct bytecode_header){.magic = BYTECODE_MAGIC, .start = sizeof(struct bytecode_header), .size = (u32)size};
+    image->header = (struct linux_elf_header){.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
+                                              .type = 2,
+                                              .machine = 62,
+                                              .version = 1,
+                                              .entry = BYTECODE_START,
+                                              .phoff = offsetof(__typeof__(*image), segments),
+                                              .ehsize = sizeof(struct linux_elf_header),
+                                              .phentsize = sizeof(struct linux_elf_phdr),
+                                              .phnum = 3};
+    image->segments[0] = (struct linux_elf_phdr){.type = 1,
+                                                 .flags = 5,
+                                                 .vaddr = BYTECODE_TEXT,
+                                                 .filesz = 4096,
+                                                 .memsz = 8192,
+                                                 .align = 4096};
+    image->segments[1] = (struct linux_elf_phdr){.type = 1,
+                                                 .flags = 4,
+                                                 .offset = 4096,
+                                                 .vaddr = BYTECODE_SEGMENT,
+                                                 .filesz = size,
+                                                 .memsz = size,
+                                                 .align = 4096};
+    image->segments[2] = (struct linux_elf_phdr){.type = 1,
+                                                 .flags = 6,
+                                                 .vaddr = BYTECODE_ARENA,
+                                                 .memsz = BYTECODE_ARENA_SIZE,
+                                                 .align = 4096};
+    image->code_header = (struct bytecode_header){
+        .magic = BYTECODE_MAGIC, .start = sizeof(struct bytecode_header), .size = (u32)size};
     memcpy(image->code, program->code, sizeof image->code);
     memcpy(image->text, program->text, sizeof image->text);
     CU_ASSERT_EQUAL_FATAL(sim_put_file(host, path, image, sizeof *image, 0755), 0);
     free(image);
 }
 
-/* ---- the sandbox ------------------------------------------------------------------------------------------------ */
+/* ---- the sandbox ------------------------------------------------------------------------- */
 
 #define BENCH_GOFERS_MAX 8
 struct bench_gofer {
@@ -113,7 +141,8 @@ struct bench {
     struct arena heap;
 };
 
-static inline void bench_log(struct log *log, enum log_level level, const char *room, const char *line)
+static inline void bench_log(struct log *log, enum log_level level, const char *room,
+                             const char *line)
 {
     if (getenv("BENCH_LOG"))
         fprintf(stderr, "[%s] %s\n", room, line);
@@ -127,7 +156,8 @@ static inline int bench_gofer(struct bench *bench, const char *path)
     struct bench_gofer *gofer = &bench->gofers[bench->gofer_count++];
     const struct gofer_options options = {0};
     CU_ASSERT_EQUAL_FATAL(sim_pair(bench->host, SOCK_SEQPACKET, fds), 0);
-    CU_ASSERT_EQUAL_FATAL(host_open_path(bench->host, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, &root), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        host_open_path(bench->host, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, &root), 0);
     CU_ASSERT_EQUAL_FATAL(gofer_core_create(bench->host, root, &options, &gofer->core), 0);
     gofer->stream = host_stream_from_fd(bench->host, fds[1]);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gofer->stream);
@@ -152,7 +182,8 @@ static inline bool bench_gofer_step(struct bench *bench, struct bench_gofer *gof
     CU_ASSERT_FATAL(answer >= 0);
     int fd = donation.file ? host_file_fd(donation.file) : -1;
     if (answer > 0)
-        CU_ASSERT_EQUAL(host_stream_write(gofer->stream, reply, (size_t)answer, &fd, fd >= 0), answer);
+        CU_ASSERT_EQUAL(host_stream_write(gofer->stream, reply, (size_t)answer, &fd, fd >= 0),
+                        answer);
     host_file_put(donation.file);
     return true;
 }
@@ -177,7 +208,8 @@ static inline void bench_advance(struct bench *bench, u64 ns)
     u64 end = sched_now_ns(bench->kernel->sched) + ns;
     for (;;) {
         bench_run(bench);
-        u64 next = MIN(sched_next_deadline(bench->kernel->sched), host_next_completion_ns(bench->host));
+        u64 next = MIN(sched_next_deadline(bench->kernel->sched),
+                       host_next_completion_ns(bench->host));
         if (next > end)
             break;
         sched_advance_to(bench->kernel->sched, next);
@@ -186,7 +218,7 @@ static inline void bench_advance(struct bench *bench, u64 ns)
     bench_run(bench);
 }
 
-/* ---- clients -------------------------------------------------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------------------------- */
 
 struct client {
     struct bench *bench;
@@ -213,7 +245,8 @@ static inline void client_close(struct client *client)
     client->stream = NULL;
 }
 
-static inline void client_send(struct client *client, const void *bytes, size_t size, const int *fds, u32 fd_count)
+static inline void client_send(struct client *client, const void *bytes, size_t size,
+                               const int *fds, u32 fd_count)
 {
     CU_ASSERT_EQUAL(host_stream_write(client->stream, bytes, size, fds, fd_count), (i64)size);
 }
@@ -238,7 +271,8 @@ static inline const char *client_read(struct client *client)
 }
 
 /* Send one call and run until it rests; its answer, or "" while it is under way. */
-static inline const char *client_call_fds(struct client *client, const char *method, const char *arg, const int *fds, u32 fd_count)
+static inline const char *client_call_fds(struct client *client, const char *method,
+                                          const char *arg, const int *fds, u32 fd_count)
 {
     size_t size = strlen(method) + strlen(arg) + 64;
     char *text = malloc(size);
@@ -285,10 +319,10 @@ static inline void expect_error(const char *got, const char *text, int line)
 }
 #define EXPECT_ERROR(got, text) expect_error((got), (text), __LINE__)
 
-/* ---- making and ending ------------------------------------------------------------------------------------------------ */
+/* ---- making and ending ------------------------------------------------------------------- */
 
-#define BENCH_SPEC(args, more)                                                                            \
-    "{\"ociVersion\":\"1.2.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[" args "],"            \
+#define BENCH_SPEC(args, more)                                                                   \
+    "{\"ociVersion\":\"1.2.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[" args "]," \
     "\"env\":[\"PATH=/bin\"],\"cwd\":\"/\"},\"root\":{\"path\":\"/rootfs\"}" more "}"
 
 static inline void bench_files(struct bench *bench)
@@ -299,7 +333,9 @@ static inline void bench_files(struct bench *bench)
     program_sleep(&sleep);
     program_install(&hello, bench->host, "/rootfs/bin/hello");
     program_install(&sleep, bench->host, "/rootfs/bin/sleep");
-    CU_ASSERT_EQUAL_FATAL(sim_put_file(bench->host, "/rootfs/etc/passwd", "root:x:0:0::/root:/bin/sh\n", 26, 0644), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        sim_put_file(bench->host, "/rootfs/etc/passwd", "root:x:0:0::/root:/bin/sh\n", 26, 0644),
+        0);
 }
 
 /* A sandbox whose root container has SPEC (the whole text); the root is a gofer's. */
@@ -308,11 +344,16 @@ static inline void bench_init(struct bench *bench, const char *spec)
     struct error err;
     int pipe[2];
     memset(bench, 0, sizeof *bench);
-    bench->host = host_sim_create(&(struct sim_config){.seed = 1, .epoch_ns = 1700000000ll * 1000000000});
+    bench->host = host_sim_create(
+        &(struct sim_config){.seed = 1, .epoch_ns = 1700000000ll * 1000000000});
     bench->log = (struct log){.level = LOG_DEBUG, .write = bench_log};
     bench_files(bench);
     const struct sentry_config config = {
-        .host = bench->host, .platform = "script", .cpu_count = 1, .memory_size = 64 << 20, .log = &bench->log,
+        .host = bench->host,
+        .platform = "script",
+        .cpu_count = 1,
+        .memory_size = 64 << 20,
+        .log = &bench->log,
         .kernel = {.memory_max = 64 << 20, .hostname = "box", .release = "6.1.0", .seed = 1}};
     if (sentry_create(&config, &bench->sentry, &err))
         fprintf(stderr, "%s\n", err.text);
@@ -322,15 +363,22 @@ static inline void bench_init(struct bench *bench, const char *spec)
     bench->out_fd = pipe[0];
     int gofer = bench_gofer(bench, "/rootfs");
     struct gofer_mount_conf conf = {.lower = GOFER_LOWER_LISAFS};
-    struct container_args args = {.stdio = {-1, pipe[1], sim_dup(bench->host, pipe[1])}, .gofers = &gofer, .gofer_count = 1,
-                                  .confs = &conf, .conf_count = 1, .dev_gofer = -1, .exec_fd = -1};
+    struct container_args args = {.stdio = {-1, pipe[1], sim_dup(bench->host, pipe[1])},
+                                  .gofers = &gofer,
+                                  .gofer_count = 1,
+                                  .confs = &conf,
+                                  .conf_count = 1,
+                                  .dev_gofer = -1,
+                                  .exec_fd = -1};
     CU_ASSERT_EQUAL_FATAL(oci_spec_parse(spec, strlen(spec), &args.spec, &err), 0);
     const struct loader_config loader_config = {.sandbox_id = "c1", .version = "test"};
-    CU_ASSERT_EQUAL_FATAL(loader_create(bench->kernel, &loader_config, &args, &bench->loader, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(loader_create(bench->kernel, &loader_config, &args, &bench->loader, &err),
+                          0);
     bench->listen_fd = sim_listen(bench->host, NULL);
     struct host_listener *listener = host_listener_from_fd(bench->host, bench->listen_fd);
     const struct controller_config controller_config = {0};
-    CU_ASSERT_EQUAL_FATAL(controller_create(bench->loader, listener, &controller_config, &bench->controller), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        controller_create(bench->loader, listener, &controller_config, &bench->controller), 0);
     CU_ASSERT_EQUAL_FATAL(controller_start(bench->controller), 0);
     bench_run(bench);
 }
@@ -340,7 +388,7 @@ SLEEPS_ROOT static inline void bench_stop_main(struct task *task, void *arg)
     struct bench *bench = arg;
     struct thread_group *group;
     struct task *each;
-    list_for_each(each, &bench->kernel->tasks, kernel_link)
+    list_for_each (each, &bench->kernel->tasks, kernel_link)
         if (!each->is_kernel && (group = each->group) != NULL)
             thread_group_kill(group, LINUX_SIGKILL);
     while (kernel_resume(bench->kernel) == 0)
@@ -352,7 +400,8 @@ SLEEPS_ROOT static inline void bench_stop_main(struct task *task, void *arg)
 static inline void bench_fini(struct bench *bench)
 {
     struct task *task;
-    CU_ASSERT_EQUAL_FATAL(task_create_kernel(bench->kernel, "stop", bench_stop_main, bench, &task), 0);
+    CU_ASSERT_EQUAL_FATAL(task_create_kernel(bench->kernel, "stop", bench_stop_main, bench, &task),
+                          0);
     CU_ASSERT_EQUAL_FATAL(task_start(task), 0);
     REF_PUT(task);
     bench_advance(bench, 20 * NS_PER_S);

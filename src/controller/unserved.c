@@ -4,13 +4,23 @@
 
 /* Registered only when profiling is enabled. */
 const struct rpc_method profile_methods[] = {
-    {"Profile.CPU"}, {"Profile.Heap"}, {"Profile.Block"}, {"Profile.Mutex"}, {"Profile.Trace"}, {"Profile.Goroutine"}, {NULL},
+    {"Profile.CPU"},
+    {"Profile.Heap"},
+    {"Profile.Block"},
+    {"Profile.Mutex"},
+    {"Profile.Trace"},
+    {"Profile.Goroutine"},
+    {NULL},
 };
 const struct rpc_method metrics_methods[] = {
-    {"Metrics.GetRegisteredMetrics"}, {"Metrics.Export"}, {NULL},
+    {"Metrics.GetRegisteredMetrics"},
+    {"Metrics.Export"},
+    {NULL},
 };
 const struct rpc_method cgroups_methods[] = {
-    {"Cgroups.ReadControlFiles"}, {"Cgroups.WriteControlFiles"}, {NULL},
+    {"Cgroups.ReadControlFiles"},
+    {"Cgroups.WriteControlFiles"},
+    {NULL},
 };
 const struct rpc_method fs_methods[] = {
     {"Fs.Cat"}, {"Fs.Read"}, {"Fs.TarRootfsUpperLayer"}, {"Fs.Mount"}, {"Fs.Umount"}, {NULL},

@@ -9,7 +9,8 @@ static const struct wire_field collect_fields[] = {
     WIRE_FIELD(struct collect_call, is_full, "Full", &wire_bool),
     WIRE_END,
 };
-static const struct wire_type collect_type = WIRE_TYPE_STRUCT(struct collect_call, collect_fields, "control.MemoryUsageOpts");
+static const struct wire_type collect_type = WIRE_TYPE_STRUCT(struct collect_call, collect_fields,
+                                                              "control.MemoryUsageOpts");
 
 struct memory_usage {
     u64 unknown, system, anonymous, page_cache, mapped, tmpfs, ramdiskfs, total;
@@ -25,7 +26,8 @@ static const struct wire_field usage_fields[] = {
     WIRE_FIELD(struct memory_usage, total, "Total", &wire_uint64),
     WIRE_END,
 };
-static const struct wire_type usage_type = WIRE_TYPE_STRUCT(struct memory_usage, usage_fields, "control.MemoryUsage");
+static const struct wire_type usage_type = WIRE_TYPE_STRUCT(struct memory_usage, usage_fields,
+                                                            "control.MemoryUsage");
 
 static int collect(struct rpc_call *call, const void *arg)
 {

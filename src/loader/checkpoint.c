@@ -10,7 +10,7 @@
 #include "loader/internal.h"
 #include "sentry/state/state.h"
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------- */
 
 struct output {
     struct state_output out;
@@ -57,9 +57,10 @@ static int output_open(struct output *output, struct loader *loader, struct task
     return 0;
 }
 
-/* ---- metadata ----------------------------------------------------------------------------------------------------- */
+/* ---- metadata ---------------------------------------------------------------------------- */
 
-static int describe_container(struct container *container, struct pool *pool, struct image_container *out)
+static int describe_container(struct container *container, struct pool *pool,
+                              struct image_container *out)
 {
     out->id = container->id;
     out->name = container_name(container, pool);
@@ -78,13 +79,14 @@ static int describe_container(struct container *container, struct pool *pool, st
     return 0;
 }
 
-static int describe_containers(struct loader *loader, struct pool *pool, struct image_containers *out)
+static int describe_containers(struct loader *loader, struct pool *pool,
+                               struct image_containers *out)
 {
     struct container *container;
     out->list.items = pool_alloc_array(pool, loader->container_count, sizeof *out->list.items);
     if (!out->list.items)
         return -ENOMEM;
-    list_for_each(container, &loader->containers, link) {
+    list_for_each (container, &loader->containers, link) {
         if (container->phase != CONTAINER_PHASE_STARTED)
             continue;
         int err = describe_container(container, pool, &out->list.items[out->list.count++]);
@@ -103,7 +105,7 @@ static char *spec_map_text(struct loader *loader, struct pool *pool)
     buf_init(&text, loader->kernel->arena, 0);
     json_writer_init(&writer, &text);
     json_begin_object(&writer);
-    list_for_each(container, &loader->containers, link) {
+    list_for_each (container, &loader->containers, link) {
         if (container->phase != CONTAINER_PHASE_STARTED || !container->spec)
             continue;
         const char *name = container_name(container, pool);
@@ -139,13 +141,13 @@ static u64 total_cpu_ns(struct loader *loader)
 {
     struct container *container;
     u64 total = 0;
-    list_for_each(container, &loader->containers, link)
+    list_for_each (container, &loader->containers, link)
         total += loader_container_cpu_ns(loader, container->id);
     return total;
 }
 
-static int fill_metadata(struct loader *loader, struct state_metadata *metadata, const struct wire_list *client,
-                         struct pool *pool)
+static int fill_metadata(struct loader *loader, struct state_metadata *metadata,
+                         const struct wire_list *client, struct pool *pool)
 {
     struct image_containers containers = {0};
     u64 realtime = kernel_realtime_ns(loader->kernel);
@@ -153,31 +155,37 @@ static int fill_metadata(struct loader *loader, struct state_metadata *metadata,
     if (!err)
         err = describe_containers(loader, pool, &containers);
     if (!err)
-        err = set_text(metadata, "picket_containers", wire_encode_text(&image_containers_type, &containers, pool));
+        err = set_text(metadata, "picket_containers",
+                       wire_encode_text(&image_containers_type, &containers, pool));
     if (!err)
         err = set_text(metadata, "container_specs", spec_map_text(loader, pool));
     if (!err)
         err = set_text(metadata, "runsc_version", loader->config.version);
     if (!err)
-        err = set_text(metadata, "container_count", pool_printf(pool, "%zu", containers.list.count));
+        err = set_text(metadata, "container_count",
+                       pool_printf(pool, "%zu", containers.list.count));
     if (!err)
-        err = set_text(metadata, "cpu_usage", pool_printf(pool, "%lluns", (unsigned long long)total_cpu_ns(loader)));
+        err = set_text(metadata, "cpu_usage",
+                       pool_printf(pool, "%lluns", (unsigned long long)total_cpu_ns(loader)));
     if (!err)
-        err = set_text(metadata, "timestamp", pool_printf(pool, "%llu", (unsigned long long)(realtime / NS_PER_S)));
+        err = set_text(metadata, "timestamp",
+                       pool_printf(pool, "%llu", (unsigned long long)(realtime / NS_PER_S)));
     if (!err)
-        err = set_text(metadata, "_timestamp", pool_printf(pool, "%llu", (unsigned long long)realtime));
+        err = set_text(metadata, "_timestamp",
+                       pool_printf(pool, "%llu", (unsigned long long)realtime));
     if (!err)
         err = set_text(metadata, "network", loader->config.has_host_network ? "host" : "none");
     return err;
 }
 
-/* ---- saving ----------------------------------------------------------------------------------------------------------- */
+/* ---- saving ------------------------------------------------------------------------------ */
 
 struct outputs {
     struct output state, pages_meta, pages;
 };
 
-static int outputs_open(struct outputs *outputs, struct loader *loader, struct task *by, struct checkpoint_args *args)
+static int outputs_open(struct outputs *outputs, struct loader *loader, struct task *by,
+                        struct checkpoint_args *args)
 {
     int err = output_open(&outputs->state, loader, by, &args->state_fd);
     if (!err)
@@ -224,14 +232,16 @@ static void end_everything(struct loader *loader)
         thread_group_kill(group, 0);
 }
 
-SLEEPS static int save_paused(struct loader *loader, struct task *by, struct checkpoint_args *args, struct error *err)
+SLEEPS static int save_paused(struct loader *loader, struct task *by, struct checkpoint_args *args,
+                              struct error *err)
 {
     struct kernel *kernel = loader->kernel;
     struct outputs outputs = {0};
     kernel_pause(kernel, by);
     kernel->is_frozen = true;
     int result = outputs_open(&outputs, loader, by, args);
-    result = result ? error_set(err, -result, "checkpoint: %s", errno_text(-result)) : save(loader, by, &outputs, args, err);
+    result = result ? error_set(err, -result, "checkpoint: %s", errno_text(-result))
+                    : save(loader, by, &outputs, args, err);
     outputs_close(&outputs);
     kernel->is_frozen = false;
     if (!args->resumes)
@@ -241,7 +251,8 @@ SLEEPS static int save_paused(struct loader *loader, struct task *by, struct che
     return result;
 }
 
-int loader_checkpoint(struct loader *loader, struct task *by, const struct checkpoint_args *args, struct error *err)
+int loader_checkpoint(struct loader *loader, struct task *by, const struct checkpoint_args *args,
+                      struct error *err)
 {
     struct checkpoint_args own = *args;
     int result;
@@ -251,7 +262,8 @@ int loader_checkpoint(struct loader *loader, struct task *by, const struct check
         loader->checkpoint_error = result ? *err : (struct error){0};
         wake_up_all(&loader->changed);
     } else {
-        result = error_set(err, EINVAL, "sandbox is not in started state, cannot checkpoint: state=%s",
+        result = error_set(err, EINVAL,
+                           "sandbox is not in started state, cannot checkpoint: state=%s",
                            loader_state_name(loader->state));
     }
     loader_close_fd(loader, &own.state_fd);

@@ -35,7 +35,7 @@ int not_found(const char *id, struct error *err)
 struct container *container_find(struct loader *loader, const char *id)
 {
     struct container *container;
-    list_for_each(container, &loader->containers, link)
+    list_for_each (container, &loader->containers, link)
         if (strcmp(container->id, id) == 0)
             return container;
     return NULL;
@@ -100,21 +100,24 @@ bool container_has_ended(const struct container *container)
     return container->init && thread_group_has_ended(container->init);
 }
 
-struct thread_group *container_next_group(struct loader *loader, const char *id, struct thread_group *group)
+struct thread_group *container_next_group(struct loader *loader, const char *id,
+                                          struct thread_group *group)
 {
     bool is_past = group == NULL;
     struct task *task;
-    list_for_each(task, &loader->kernel->tasks, kernel_link) {
+    list_for_each (task, &loader->kernel->tasks, kernel_link) {
         if (task->is_kernel || task->group->leader != task)
             continue;
-        if (is_past && task->group->container_id && (!id || strcmp(task->group->container_id, id) == 0))
+        if (is_past && task->group->container_id &&
+            (!id || strcmp(task->group->container_id, id) == 0))
             return task->group;
         is_past = is_past || task->group == group;
     }
     return NULL;
 }
 
-/* ---- what the controller asks ---------------------------------------------------------------------------- */
+/* ---- what the controller asks
+ * ---------------------------------------------------------------------------- */
 
 enum container_state loader_container_state(struct loader *loader, const char *id)
 {
@@ -134,7 +137,7 @@ u32 loader_container_count(const struct loader *loader)
 const char *loader_container_id(struct loader *loader, u32 index)
 {
     struct container *container;
-    list_for_each(container, &loader->containers, link)
+    list_for_each (container, &loader->containers, link)
         if (index-- == 0)
             return container->id;
     return NULL;
@@ -158,13 +161,15 @@ int loader_container_check_running(struct loader *loader, const char *id, struct
     return 0;
 }
 
-/* ---- starting ---------------------------------------------------------------------------------------------- */
+/* ---- starting
+ * ---------------------------------------------------------------------------------------------- */
 
 int loader_start_root(struct loader *loader, struct task *by, const char *id, struct error *err)
 {
     struct container *container = container_find(loader, id);
     if (loader->state != LOADER_CREATED || loader->is_starting)
-        return error_set(err, EINVAL, "sandbox is not in created state, cannot start root container: state=%s",
+        return error_set(err, EINVAL,
+                         "sandbox is not in created state, cannot start root container: state=%s",
                          loader_state_name(loader->state));
     if (!container || !container_is_root(container))
         return not_found(id, err);
@@ -182,12 +187,14 @@ int loader_start_root(struct loader *loader, struct task *by, const char *id, st
 int loader_create_subcontainer(struct loader *loader, const char *id, int tty, struct error *err)
 {
     struct container *container;
-    int result = strlen(id) > CONTAINER_ID_MAX || !*id ? -EINVAL : container_create(loader, id, &container);
+    int result = strlen(id) > CONTAINER_ID_MAX || !*id ? -EINVAL
+                                                       : container_create(loader, id, &container);
     if (result) {
         loader_close_fd(loader, &tty);
         if (result == -EEXIST)
             return error_set(err, EEXIST, "container \"%s\" already exists", id);
-        return error_set(err, -result, "cannot create container \"%.64s\": %s", id, errno_text(-result));
+        return error_set(err, -result, "cannot create container \"%.64s\": %s", id,
+                         errno_text(-result));
     }
     container->tty = tty;
     return 0;
@@ -198,14 +205,17 @@ static int check_start(struct loader *loader, const char *id, struct container *
 {
     bool is_terminal = args->spec->process && args->spec->process->terminal;
     if (loader->state != LOADER_STARTED && loader->state != LOADER_RESTORED)
-        return error_set(err, EINVAL, "sandbox is not in started state, cannot start subcontainer: state=%s",
+        return error_set(err, EINVAL,
+                         "sandbox is not in started state, cannot start subcontainer: state=%s",
                          loader_state_name(loader->state));
     if (!container)
         return error_set(err, ENOENT, "trying to start a deleted container \"%s\"", id);
     if (container->phase != CONTAINER_PHASE_CREATING)
         return error_set(err, EINVAL, "container \"%s\" already started", id);
     if (is_terminal && container->tty < 0)
-        return error_set(err, EINVAL, "terminal enabled but no TTY provided. Did you set --console-socket on create?");
+        return error_set(
+            err, EINVAL,
+            "terminal enabled but no TTY provided. Did you set --console-socket on create?");
     return 0;
 }
 
@@ -220,8 +230,8 @@ static void give_tty(struct container *container)
     container->tty = -1;
 }
 
-int loader_start_subcontainer(struct loader *loader, struct task *by, const char *id, struct container_args *args,
-                              struct error *err)
+int loader_start_subcontainer(struct loader *loader, struct task *by, const char *id,
+                              struct container_args *args, struct error *err)
 {
     if (loader->state == LOADER_RESTORING_UNSTARTED)
         return restore_subcontainer(loader, by, id, args, err);
@@ -238,7 +248,7 @@ int loader_start_subcontainer(struct loader *loader, struct task *by, const char
     return container_start(container, by, err);
 }
 
-/* ---- ending ------------------------------------------------------------------------------------------------ */
+/* ---- ending ------------------------------------------------------------------------------ */
 
 static void kill_all(struct container *container, i32 status)
 {
@@ -259,7 +269,7 @@ static bool has_live_group(struct container *container)
 static void forget_execs(struct loader *loader, const char *id)
 {
     struct exec_entry *entry, *next;
-    list_for_each_safe(entry, next, &loader->execs, link) {
+    list_for_each_safe (entry, next, &loader->execs, link) {
         if (strcmp(entry->container_id, id) != 0)
             continue;
         list_remove(&entry->link);
@@ -279,7 +289,8 @@ SLEEPS static void kill_and_wait(struct container *container, struct task *by)
     }
 }
 
-int loader_destroy_subcontainer(struct loader *loader, struct task *by, const char *id, struct error *err)
+int loader_destroy_subcontainer(struct loader *loader, struct task *by, const char *id,
+                                struct error *err)
 {
     AUTO_PUT struct container *container = container_lookup(loader, id);
     if (!container || container->is_destroyed)
@@ -296,12 +307,15 @@ int loader_destroy_subcontainer(struct loader *loader, struct task *by, const ch
     return 0;
 }
 
-/* ---- the end of the sandbox ----------------------------------------------------------------------------------- */
+/* ---- the end of the sandbox
+ * ----------------------------------------------------------------------------------- */
 
 int loader_wait_root(struct loader *loader, struct task *by, u32 *status)
 {
-    AUTO_PUT struct container *root = REF_GET(list_first(&loader->containers, struct container, link));
-    while (!container_has_ended(root) && loader->state != LOADER_RESTORE_FAILED && root->phase != CONTAINER_PHASE_FAILED) {
+    AUTO_PUT struct container *root = REF_GET(
+        list_first(&loader->containers, struct container, link));
+    while (!container_has_ended(root) && loader->state != LOADER_RESTORE_FAILED &&
+           root->phase != CONTAINER_PHASE_FAILED) {
         struct wait_queue *queue = root->init ? &loader->kernel->task_ended : &loader->changed;
         int err = sleep_on(queue, by, NO_DEADLINE);
         if (err)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lies in /dev besides what the file system "dev" brings, and the masks that lie over /proc and /sys. */
+/* What lies in /dev besides what the file system "dev" brings, and the masks that lie over /proc
+ * and /sys. */
 #include <errno.h>
 #include <string.h>
 
@@ -33,7 +34,9 @@ SLEEPS static int set_owner(struct task *by, const struct oci_device *device)
     int err = path_walk(by, NULL, device->path, 0, &path);
     if (err)
         return err;
-    struct attr attr = {.mask = ATTR_UID | ATTR_GID, .uid = device->uid ? *device->uid : 0, .gid = device->gid ? *device->gid : 0};
+    struct attr attr = {.mask = ATTR_UID | ATTR_GID,
+                        .uid = device->uid ? *device->uid : 0,
+                        .gid = device->gid ? *device->gid : 0};
     if (device->file_mode) {
         attr.mask |= ATTR_MODE;
         attr.mode = device_type(device) | (*device->file_mode & 07777);
@@ -45,13 +48,16 @@ SLEEPS static int device_create(struct task *by, const struct oci_device *device
 {
     struct arena *arena = by->kernel->arena;
     const char *slash = strrchr(device->path, '/');
-    char *dir = slash > device->path ? arena_strndup(arena, device->path, (size_t)(slash - device->path)) : NULL;
+    char *dir = slash > device->path
+                    ? arena_strndup(arena, device->path, (size_t)(slash - device->path))
+                    : NULL;
     int err = dir ? vfs_mkdir_all(by, dir, 0755) : 0;
     arena_free_string(arena, dir);
     if (err)
         return err;
     u32 mode = device_type(device) | (device->file_mode ? *device->file_mode & 07777 : DEVICE_MODE);
-    err = vfs_mknod(by, NULL, device->path, mode, make_rdev((u64)device->major, (u64)device->minor));
+    err = vfs_mknod(by, NULL, device->path, mode,
+                    make_rdev((u64)device->major, (u64)device->minor));
     if (err == -EEXIST)
         return 0;
     return err ? err : set_owner(by, device);
@@ -63,16 +69,15 @@ SLEEPS static int link_create(struct task *by, const char *target, const char *p
     return err == -EEXIST ? 0 : err;
 }
 
-/* runtime-spec, config-linux.md, "Default Devices": the file system has them unless /dev is the host's. */
+/* runtime-spec, config-linux.md, "Default Devices": the file system has them unless /dev is the
+ * host's. */
 SLEEPS static int links_create(struct task *by, struct error *err)
 {
     static const struct {
         const char *target, *path;
     } links[] = {
-        {"/proc/self/fd", "/dev/fd"},
-        {"/proc/self/fd/0", "/dev/stdin"},
-        {"/proc/self/fd/1", "/dev/stdout"},
-        {"/proc/self/fd/2", "/dev/stderr"},
+        {"/proc/self/fd", "/dev/fd"},       {"/proc/self/fd/0", "/dev/stdin"},
+        {"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"},
         {"pts/ptmx", "/dev/ptmx"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(links); i++) {
@@ -89,12 +94,13 @@ int devices_create(struct task *by, const struct oci_spec *spec, struct error *e
         const struct oci_device *device = &spec->on_linux->devices.items[i];
         int result = device_create(by, device);
         if (result)
-            return error_set(err, -result, "making device \"%s\": %s", device->path, errno_text(-result));
+            return error_set(err, -result, "making device \"%s\": %s", device->path,
+                             errno_text(-result));
     }
     return links_create(by, err);
 }
 
-/* ---- masks -------------------------------------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------------------------- */
 
 /* Nothing can be read under PATH any more; a path that is not there needs no mask. */
 SLEEPS static int mask(struct task *by, const char *path)
@@ -118,7 +124,8 @@ SLEEPS static int make_readonly(struct task *by, const char *path)
     path_put(&found);
     err = vfs_mount(by, path, path, NULL, LINUX_MS_BIND | LINUX_MS_REC, NULL);
     if (!err)
-        err = vfs_mount(by, NULL, path, NULL, LINUX_MS_BIND | LINUX_MS_REMOUNT | LINUX_MS_RDONLY | flags, NULL);
+        err = vfs_mount(by, NULL, path, NULL,
+                        LINUX_MS_BIND | LINUX_MS_REMOUNT | LINUX_MS_RDONLY | flags, NULL);
     return err;
 }
 
@@ -135,7 +142,8 @@ int masks_create(struct task *by, const struct oci_spec *spec, struct error *err
         const char *path = on_linux->readonly_paths.items[i];
         int result = path ? make_readonly(by, path) : 0;
         if (result)
-            return error_set(err, -result, "making \"%s\" read-only: %s", path, errno_text(-result));
+            return error_set(err, -result, "making \"%s\" read-only: %s", path,
+                             errno_text(-result));
     }
     return 0;
 }

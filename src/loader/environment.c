@@ -19,7 +19,7 @@ static const char *env_find(char *const *envv, size_t envc, const char *name)
     return NULL;
 }
 
-/* ---- HOME ----------------------------------------------------------------------------------------------------- */
+/* ---- HOME -------------------------------------------------------------------------------- */
 
 /* The whole of a small file of the container: pool memory, or NULL. */
 SLEEPS static char *read_file(struct task *by, struct pool *pool, const char *path)
@@ -82,15 +82,16 @@ SLEEPS static const char *find_home(struct task *by, struct pool *pool, u32 uid)
     return "/";
 }
 
-int process_environment(struct task *by, struct pool *pool, char *const *envv, size_t envc, u32 uid, char ***out,
-                        size_t *count, struct error *err)
+int process_environment(struct task *by, struct pool *pool, char *const *envv, size_t envc, u32 uid,
+                        char ***out, size_t *count, struct error *err)
 {
     char **copy = pool_alloc_array(pool, envc + 1, sizeof *copy);
     if (!copy)
         return error_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; i < envc; i++) {
         if (!envv[i] || !strchr(envv[i], '='))
-            return error_set(err, EINVAL, "resolving env: invalid variable: %s", envv[i] ? envv[i] : "");
+            return error_set(err, EINVAL, "resolving env: invalid variable: %s",
+                             envv[i] ? envv[i] : "");
         copy[i] = envv[i];
     }
     *count = envc;
@@ -104,7 +105,7 @@ int process_environment(struct task *by, struct pool *pool, char *const *envv, s
     return 0;
 }
 
-/* ---- PATH ------------------------------------------------------------------------------------------------------- */
+/* ---- PATH -------------------------------------------------------------------------------- */
 
 /* 0: PATH can be executed; -EACCES: it is there but cannot. */
 SLEEPS static int judge_program(struct task *by, const char *path)
@@ -118,8 +119,8 @@ SLEEPS static int judge_program(struct task *by, const char *path)
     return vfs_permission(by, &found, PERMISSION_EXEC);
 }
 
-int process_find_program(struct task *by, struct pool *pool, const char *name, char *const *envv, size_t envc,
-                         const char **out, struct error *err)
+int process_find_program(struct task *by, struct pool *pool, const char *name, char *const *envv,
+                         size_t envc, const char **out, struct error *err)
 {
     const char *dirs = env_find(envv, envc, "PATH");
     int result = -ENOENT;
@@ -128,7 +129,8 @@ int process_find_program(struct task *by, struct pool *pool, const char *name, c
         return 0;
     while (*name && dirs && *dirs) {
         size_t size = strcspn(dirs, ":");
-        char *path = size ? pool_printf(pool, "%.*s/%s", (int)MIN(size, (size_t)PATH_SIZE_MAX), dirs, name)
+        char *path = size ? pool_printf(pool, "%.*s/%s", (int)MIN(size, (size_t)PATH_SIZE_MAX),
+                                        dirs, name)
                           : pool_printf(pool, "./%s", name);
         if (!path)
             return error_set(err, ENOMEM, "out of memory");
@@ -142,5 +144,6 @@ int process_find_program(struct task *by, struct pool *pool, const char *name, c
         dirs += size + (dirs[size] == ':');
     }
     return error_set(err, -result, "exec: \"%s\": %s: %s", name,
-                     result == -EACCES ? "found in $PATH" : "executable file not found in $PATH", errno_text(-result));
+                     result == -EACCES ? "found in $PATH" : "executable file not found in $PATH",
+                     errno_text(-result));
 }

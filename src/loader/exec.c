@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that come from outside into a running container (ExecuteAsync). They have no parent inside;
- * their statuses wait in the loader's table until somebody asks.
+ * Processes that come from outside into a running container (ExecuteAsync). They have no parent
+ * inside; their statuses wait in the loader's table until somebody asks.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,8 +16,10 @@ static void close_rest(struct loader *loader, int *fds, u32 count, int exec_fd)
     loader_close_fd(loader, &exec_fd);
 }
 
-/* In the table that BY wears. With a terminal, all that is the first descriptor's file is one description. */
-SLEEPS static int install_fds(struct loader *loader, struct task *by, const struct exec_args *args, int *fds)
+/* In the table that BY wears. With a terminal, all that is the first descriptor's file is one
+ * description. */
+SLEEPS static int install_fds(struct loader *loader, struct task *by, const struct exec_args *args,
+                              int *fds)
 {
     AUTO_PUT struct file *terminal = NULL;
     for (u32 i = 0; i < args->fd_count; i++) {
@@ -41,8 +43,8 @@ SLEEPS static int install_fds(struct loader *loader, struct task *by, const stru
     return 0;
 }
 
-SLEEPS static int make_fds(struct container *container, struct task *by, const struct exec_args *args, int *fds,
-                           struct fd_table **out)
+SLEEPS static int make_fds(struct container *container, struct task *by,
+                           const struct exec_args *args, int *fds, struct fd_table **out)
 {
     struct loader *loader = container->loader;
     AUTO_PUT struct fd_table *table = NULL;
@@ -89,19 +91,24 @@ static int exec_limits(struct loader *loader, struct limits *limits, struct erro
     return 0;
 }
 
-SLEEPS static int exec_start(struct container *container, struct task *by, const struct exec_args *args, int *fds,
-                             struct thread_group **out, struct error *err)
+SLEEPS static int exec_start(struct container *container, struct task *by,
+                             const struct exec_args *args, int *fds, struct thread_group **out,
+                             struct error *err)
 {
     struct limits limits;
     struct process_plan plan = {
         .container = container,
         .filename = args->filename,
-        .argv = args->argv, .argc = args->argc,
-        .envv = args->envv, .envc = args->envc,
+        .argv = args->argv,
+        .argc = args->argc,
+        .envv = args->envv,
+        .envc = args->envc,
         .cwd = args->cwd,
         .umask = 022,
-        .uid = args->uid, .gid = args->gid,
-        .groups = args->extra_gids, .group_count = args->extra_gid_count,
+        .uid = args->uid,
+        .gid = args->gid,
+        .groups = args->extra_gids,
+        .group_count = args->extra_gid_count,
         .no_new_privs = args->no_new_privs,
         .is_tty = args->is_tty,
         .limits = &limits,
@@ -109,16 +116,19 @@ SLEEPS static int exec_start(struct container *container, struct task *by, const
     if (exec_limits(container->loader, &limits, err))
         return -1;
     if (args->has_caps)
-        plan.caps = (struct process_caps){args->permitted, args->inheritable, args->effective, args->bounding, args->ambient};
+        plan.caps = (struct process_caps){args->permitted, args->inheritable, args->effective,
+                                          args->bounding, args->ambient};
     else if (process_spec_caps(container->loader, container->spec->process, &plan.caps, err))
         return -1;
     int result = make_fds(container, by, args, fds, &plan.fds);
     if (result)
-        return error_set(err, -result, "opening the process's descriptors: %s", errno_text(-result));
+        return error_set(err, -result, "opening the process's descriptors: %s",
+                         errno_text(-result));
     return process_start(&plan, by, out, err);
 }
 
-int loader_exec(struct loader *loader, struct task *by, const struct exec_args *args, u32 *pid, struct error *err)
+int loader_exec(struct loader *loader, struct task *by, const struct exec_args *args, u32 *pid,
+                struct error *err)
 {
     int fds[HOST_FDS_MAX];
     AUTO_PUT struct container *container = container_lookup(loader, args->container_id);

@@ -52,10 +52,12 @@ static bool copy_array(struct pool *pool, void **array, u32 count, size_t size)
 
 static bool copy_arrays(struct pool *pool, struct container_args *args)
 {
-    bool is_copied = copy_array(pool, (void **)&args->confs, args->conf_count, sizeof *args->confs) &&
-                     copy_array(pool, (void **)&args->gofers, args->gofer_count, sizeof *args->gofers) &&
-                     copy_array(pool, (void **)&args->filestores, args->filestore_count, sizeof *args->filestores) &&
-                     copy_array(pool, (void **)&args->passed, args->passed_count, sizeof *args->passed);
+    bool is_copied =
+        copy_array(pool, (void **)&args->confs, args->conf_count, sizeof *args->confs) &&
+        copy_array(pool, (void **)&args->gofers, args->gofer_count, sizeof *args->gofers) &&
+        copy_array(pool, (void **)&args->filestores, args->filestore_count,
+                   sizeof *args->filestores) &&
+        copy_array(pool, (void **)&args->passed, args->passed_count, sizeof *args->passed);
     for (u32 i = 0; is_copied && i < args->conf_count; i++) {
         if (!args->confs[i].size)
             continue;
@@ -90,13 +92,14 @@ void args_free(struct loader *loader, struct container_args *args)
     arena_free(loader->kernel->arena, held, sizeof *held);
 }
 
-/* ---- stdio ---------------------------------------------------------------------------------------------------- */
+/* ---- stdio ------------------------------------------------------------------------------- */
 
 /* Majors of terminals (Linux's devices.txt): virtual, alternate, UNIX98 slaves. */
 static bool is_terminal(const struct host_stat *stat)
 {
     u32 major = stat->rdev_major;
-    return (stat->mode & LINUX_S_IFMT) == LINUX_S_IFCHR && (major == 4 || major == 5 || (major >= 136 && major <= 143));
+    return (stat->mode & LINUX_S_IFMT) == LINUX_S_IFCHR &&
+           (major == 4 || major == 5 || (major >= 136 && major <= 143));
 }
 
 /* Nobody tells the access mode of a descriptor here: pipes and files go by their place. */
@@ -124,7 +127,8 @@ static int stdio_wrap(struct loader *loader, int fd, u32 index, struct host_std 
         return err;
     }
     u32 type = stat.mode & LINUX_S_IFMT;
-    *std = (struct host_std){.mode = stat.mode, .flags = stdio_flags(&stat, index), .is_tty = is_terminal(&stat)};
+    *std = (struct host_std){
+        .mode = stat.mode, .flags = stdio_flags(&stat, index), .is_tty = is_terminal(&stat)};
     if (type != LINUX_S_IFIFO && type != LINUX_S_IFSOCK && !std->is_tty) {
         std->file = file;
         return 0;
@@ -162,7 +166,8 @@ u32 stdio_number(const struct file *file)
 {
     if (file->ops != &host_std_ops)
         return 0;
-    const struct host_std_file *std = container_of(file->private_object, struct host_std_file, tty.object);
+    const struct host_std_file *std = container_of(file->private_object, struct host_std_file,
+                                                   tty.object);
     if (strncmp(std->name, "host:[", 6) != 0)
         return 0;
     u32 number = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What checkpoint and restore say to each other in an image's metadata, and how an image file is read. */
+/* What checkpoint and restore say to each other in an image's metadata, and how an image file is
+ * read. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,23 +16,26 @@ static const struct wire_field image_container_fields[] = {
     WIRE_FIELD(struct image_container, stdio, "stdio", WIRE_LIST_OF(&wire_uint32, "[]uint32")),
     WIRE_END,
 };
-static const struct wire_type image_container_type =
-    WIRE_TYPE_STRUCT(struct image_container, image_container_fields, "picket.Container");
+static const struct wire_type image_container_type = WIRE_TYPE_STRUCT(
+    struct image_container, image_container_fields, "picket.Container");
 static const struct wire_field image_containers_fields[] = {
-    WIRE_FIELD(struct image_containers, list, "containers", WIRE_LIST_OF(&image_container_type, "[]picket.Container")),
+    WIRE_FIELD(struct image_containers, list, "containers",
+               WIRE_LIST_OF(&image_container_type, "[]picket.Container")),
     WIRE_END,
 };
-const struct wire_type image_containers_type =
-    WIRE_TYPE_STRUCT(struct image_containers, image_containers_fields, "picket.Containers");
+const struct wire_type image_containers_type = WIRE_TYPE_STRUCT(
+    struct image_containers, image_containers_fields, "picket.Containers");
 
 char *container_name(struct container *container, struct pool *pool)
 {
-    const char *name = container->spec ? oci_annotation(container->spec, "io.kubernetes.cri.container-name") : "";
+    const char *name = container->spec
+                           ? oci_annotation(container->spec, "io.kubernetes.cri.container-name")
+                           : "";
     if (*name)
         return pool_strdup(pool, name);
     u32 index = 0;
     struct container *other;
-    list_for_each(other, &container->loader->containers, link) {
+    list_for_each (other, &container->loader->containers, link) {
         if (other == container)
             break;
         index += !other->spec || !*oci_annotation(other->spec, "io.kubernetes.cri.container-name");
@@ -39,7 +43,7 @@ char *container_name(struct container *container, struct pool *pool)
     return pool_printf(pool, "__no_name_%u", index);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------- */
 
 struct image_file {
     struct state_input input;
@@ -72,7 +76,8 @@ int image_file_open(struct loader *loader, struct task *by, int *fd, struct imag
     struct image_file *file = arena_alloc(loader->kernel->arena, sizeof *file);
     if (!file)
         return -ENOMEM;
-    *file = (struct image_file){.loader = loader, .by = by, .input = {.read = image_read, .owner = file}};
+    *file = (struct image_file){
+        .loader = loader, .by = by, .input = {.read = image_read, .owner = file}};
     file->file = host_file_from_fd(loader->kernel->host, *fd);
     if (!file->file) {
         arena_free(loader->kernel->arena, file, sizeof *file);

@@ -8,29 +8,36 @@
 struct state_metadata;
 struct strace;
 
-/* ---- containers ------------------------------------------------------------------------------------ */
+/* ---- containers
+ * ------------------------------------------------------------------------------------ */
 
-enum container_phase { CONTAINER_PHASE_CREATING, CONTAINER_PHASE_STARTING, CONTAINER_PHASE_STARTED, CONTAINER_PHASE_FAILED };
+enum container_phase {
+    CONTAINER_PHASE_CREATING,
+    CONTAINER_PHASE_STARTING,
+    CONTAINER_PHASE_STARTED,
+    CONTAINER_PHASE_FAILED
+};
 
-/* The registry holds one reference, every sleeping call another: a destroyed container may have readers. */
+/* The registry holds one reference, every sleeping call another: a destroyed container may have
+ * readers. */
 struct container {
     struct object object;
-    struct list link;        /* loader->containers, in order of creation */
+    struct list link; /* loader->containers, in order of creation */
     struct loader *loader;
     char *id;
     enum container_phase phase;
-    bool is_destroyed;       /* out of the registry, or on its way */
-    struct oci_spec *spec;   /* owned; NULL: a subcontainer that was not started */
+    bool is_destroyed;           /* out of the registry, or on its way */
+    struct oci_spec *spec;       /* owned; NULL: a subcontainer that was not started */
     struct container_args *args; /* owned: descriptors that wait for the start; NULL afterwards */
-    int tty;                 /* of CreateSubcontainer; -1: none */
-    struct thread_group *init; /* counted; NULL before the start */
-    struct pid_ns *pid_ns;   /* counted */
-    struct mount_ns *mounts; /* counted */
-    struct nsproxy *ns;      /* counted: what exec'd processes get */
-    struct super **gofers;   /* counted: of the root and of bind mounts, for restore; arena array */
+    int tty;                     /* of CreateSubcontainer; -1: none */
+    struct thread_group *init;   /* counted; NULL before the start */
+    struct pid_ns *pid_ns;       /* counted */
+    struct mount_ns *mounts;     /* counted */
+    struct nsproxy *ns;          /* counted: what exec'd processes get */
+    struct super **gofers; /* counted: of the root and of bind mounts, for restore; arena array */
     u32 gofer_count;
-    u32 stdio_numbers[3];    /* of "host:[N]": which description is which; 0: none */
-    u64 past_cpu_ns;         /* of exec'd processes that have ended */
+    u32 stdio_numbers[3];      /* of "host:[N]": which description is which; 0: none */
+    u64 past_cpu_ns;           /* of exec'd processes that have ended */
     struct wait_queue changed; /* phase, init's end is told by kernel->task_ended */
 };
 
@@ -53,19 +60,20 @@ struct loader {
     u32 stdio_next;            /* the number in "host:[N]" */
     bool is_starting;          /* StartRoot or a restore runs */
     /* checkpoints */
-    u64 checkpoint_count;      /* attempts that have ended */
+    u64 checkpoint_count;          /* attempts that have ended */
     struct error checkpoint_error; /* of the last one; text empty: it succeeded */
     /* restore: taken by Restore, used when the last container has come */
     struct restore_args restore;
-    u32 restore_want;          /* containers of the image */
+    u32 restore_want; /* containers of the image */
     struct error restore_error;
-    struct list observers;     /* struct loader_observer.link */
-    struct strace *strace;     /* NULL: off */
-    u64 *strace_wanted;        /* arena memory, or NULL */
+    struct list observers; /* struct loader_observer.link */
+    struct strace *strace; /* NULL: off */
+    u64 *strace_wanted;    /* arena memory, or NULL */
 };
 
 struct container *container_find(struct loader *loader, const char *id); /* lent, or NULL */
-MUST_CHECK struct container *container_lookup(struct loader *loader, const char *id); /* a reference, or NULL */
+MUST_CHECK struct container *container_lookup(struct loader *loader,
+                                              const char *id); /* a reference, or NULL */
 /* Registers ID with one lent reference in *OUT. -EEXIST, -ENOMEM. */
 MUST_CHECK int container_create(struct loader *loader, const char *id, struct container **out);
 /* Out of the registry; the last reference frees. */
@@ -77,27 +85,33 @@ static inline bool container_is_root(const struct container *container)
 }
 bool thread_group_has_ended(const struct thread_group *group);
 /* The next process of the container after GROUP (NULL: the first), in order of creation; lent. */
-struct thread_group *container_next_group(struct loader *loader, const char *id, struct thread_group *group);
+struct thread_group *container_next_group(struct loader *loader, const char *id,
+                                          struct thread_group *group);
 int not_found(const char *id, struct error *err);
 
-/* ---- host descriptors -------------------------------------------------------------------------------- */
+/* ---- host descriptors
+ * -------------------------------------------------------------------------------- */
 
 void loader_close_fd(struct loader *loader, int *fd);
-/* A deep copy of ARGS (spec and descriptors move); NULL without memory, and then all are closed and freed. */
+/* A deep copy of ARGS (spec and descriptors move); NULL without memory, and then all are closed and
+ * freed. */
 MUST_CHECK struct container_args *args_take(struct loader *loader, struct container_args *args);
 /* Closes what is left; NULL is fine. */
 void args_free(struct loader *loader, struct container_args *args);
 /* Close and forget everything ARGS holds (not its arrays). */
 void args_close(struct loader *loader, struct container_args *args);
-/* A description over the host descriptor FD, taken; INDEX: which of stdin, stdout, stderr (3: another). Its name is
- * "host:[loader->stdio_next]". */
-MUST_CHECK SLEEPS int stdio_open(struct loader *loader, struct task *by, int fd, u32 index, struct file **out);
+/* A description over the host descriptor FD, taken; INDEX: which of stdin, stdout, stderr (3:
+ * another). Its name is "host:[loader->stdio_next]". */
+MUST_CHECK SLEEPS int stdio_open(struct loader *loader, struct task *by, int fd, u32 index,
+                                 struct file **out);
 /* For a restored description: the restoring side's descriptor, taken. */
-MUST_CHECK SLEEPS int stdio_replace(struct loader *loader, struct task *by, int fd, u32 index, struct file *file);
+MUST_CHECK SLEEPS int stdio_replace(struct loader *loader, struct task *by, int fd, u32 index,
+                                    struct file *file);
 /* The number in a description's name; 0: not one of the host's. */
 u32 stdio_number(const struct file *file);
 
-/* ---- acting inside a container -------------------------------------------------------------------------- */
+/* ---- acting inside a container
+ * -------------------------------------------------------------------------- */
 
 /* BY's own members while it acts with a container's root, credentials and descriptors. */
 struct view {
@@ -107,31 +121,34 @@ struct view {
     struct fd_table *fds;
 };
 /* FS, CRED, FDS: lent; NULL leaves BY's own. */
-void view_enter(struct view *view, struct task *by, struct fs_context *fs, struct cred *cred, struct fd_table *fds);
+void view_enter(struct view *view, struct task *by, struct fs_context *fs, struct cred *cred,
+                struct fd_table *fds);
 void view_leave(struct view *view);
 /* Root and cwd at the root of NS. */
 MUST_CHECK int view_root(struct kernel *kernel, struct mount_ns *ns, struct fs_context **out);
 
-/* ---- mounts ------------------------------------------------------------------------------------------------ */
+/* ---- mounts ------------------------------------------------------------------------------ */
 
 /* What mount(8) options say. */
 struct mount_options {
     u64 flags;       /* MS_* of the mount */
     u32 propagation; /* MS_PRIVATE, MS_SLAVE or 0 */
     bool is_recursive;
-    char *data;      /* the rest, comma-separated; arena string or NULL */
+    char *data; /* the rest, comma-separated; arena string or NULL */
 };
-MUST_CHECK int mount_options_parse(struct arena *arena, char *const *options, size_t count, struct mount_options *out);
+MUST_CHECK int mount_options_parse(struct arena *arena, char *const *options, size_t count,
+                                   struct mount_options *out);
 /* For restore: SUPER speaks to the container's next gofer. 0 or -ENOMEM. */
 MUST_CHECK int container_add_gofer(struct container *container, struct super *super);
 /* The whole mount tree of CONTAINER by its spec and ARGS: container->mounts. */
-MUST_CHECK SLEEPS int mounts_create(struct container *container, struct task *by, struct container_args *args,
-                                    struct error *err);
+MUST_CHECK SLEEPS int mounts_create(struct container *container, struct task *by,
+                                    struct container_args *args, struct error *err);
 /* Nodes of linux.devices, links and masks, when all mounts are there; BY acts in the container. */
-MUST_CHECK SLEEPS int devices_create(struct task *by, const struct oci_spec *spec, struct error *err);
+MUST_CHECK SLEEPS int devices_create(struct task *by, const struct oci_spec *spec,
+                                     struct error *err);
 MUST_CHECK SLEEPS int masks_create(struct task *by, const struct oci_spec *spec, struct error *err);
 
-/* ---- processes ------------------------------------------------------------------------------------------------ */
+/* ---- processes --------------------------------------------------------------------------- */
 
 struct process_caps {
     u64 permitted, inheritable, effective, bounding, ambient;
@@ -139,47 +156,55 @@ struct process_caps {
 /* All that a first or an exec'd process is made of. Everything is lent but FDS. */
 struct process_plan {
     struct container *container;
-    const char *filename;   /* NULL or "": argv[0] by PATH */
+    const char *filename; /* NULL or "": argv[0] by PATH */
     char *const *argv;
     char *const *envv;
     size_t argc, envc;
     const char *cwd;
-    bool makes_cwd;         /* create it if it is missing */
+    bool makes_cwd; /* create it if it is missing */
     u32 umask;
     u32 uid, gid;
     const u32 *groups;
     size_t group_count;
     struct process_caps caps;
     bool no_new_privs;
-    struct fd_table *fds;   /* taken; FD 0 is the terminal if is_tty */
+    struct fd_table *fds; /* taken; FD 0 is the terminal if is_tty */
     bool is_tty;
     const struct limits *limits;
     i64 oom_score_adj;
 };
 /* Makes the process and starts it; *OUT is a reference to its group. ERR says which step failed. */
-MUST_CHECK SLEEPS int process_start(struct process_plan *plan, struct task *by, struct thread_group **out, struct error *err);
-MUST_CHECK int process_spec_caps(const struct loader *loader, const struct oci_process *process, struct process_caps *out,
-                                 struct error *err);
-MUST_CHECK int process_spec_limits(const struct oci_process *process, struct limits *out, struct error *err);
-/* The environment, with HOME if it was missing (from /etc/passwd, else "/"); pool memory. BY acts in the container. */
-MUST_CHECK SLEEPS int process_environment(struct task *by, struct pool *pool, char *const *envv, size_t envc, u32 uid,
-                                          char ***out, size_t *count, struct error *err);
+MUST_CHECK SLEEPS int process_start(struct process_plan *plan, struct task *by,
+                                    struct thread_group **out, struct error *err);
+MUST_CHECK int process_spec_caps(const struct loader *loader, const struct oci_process *process,
+                                 struct process_caps *out, struct error *err);
+MUST_CHECK int process_spec_limits(const struct oci_process *process, struct limits *out,
+                                   struct error *err);
+/* The environment, with HOME if it was missing (from /etc/passwd, else "/"); pool memory. BY acts
+ * in the container. */
+MUST_CHECK SLEEPS int process_environment(struct task *by, struct pool *pool, char *const *envv,
+                                          size_t envc, u32 uid, char ***out, size_t *count,
+                                          struct error *err);
 /* NAME by the PATH of ENVV: pool memory. */
-MUST_CHECK SLEEPS int process_find_program(struct task *by, struct pool *pool, const char *name, char *const *envv,
-                                           size_t envc, const char **out, struct error *err);
+MUST_CHECK SLEEPS int process_find_program(struct task *by, struct pool *pool, const char *name,
+                                           char *const *envv, size_t envc, const char **out,
+                                           struct error *err);
 
 /* Start a registered container with its args: CREATING -> STARTED, or FAILED with ERR. */
-MUST_CHECK SLEEPS int container_start(struct container *container, struct task *by, struct error *err);
+MUST_CHECK SLEEPS int container_start(struct container *container, struct task *by,
+                                      struct error *err);
 
-/* ---- images -------------------------------------------------------------------------------------------------------- */
+/* ---- images ------------------------------------------------------------------------------ */
 
 /* What an image says of one container: an entry of the metadata "picket_containers". */
 struct image_container {
     char *name, *id;
-    char *marked;            /* not in the image: what its processes are called while ids are exchanged */
-    u32 init;                /* its first process in the root PID namespace; 0: had ended */
-    WIRE_LIST(u32) gofers;   /* device numbers of the file systems behind gofers, in the order of their descriptors */
-    WIRE_LIST(u32) stdio;    /* see container.stdio_numbers */
+    char *marked; /* not in the image: what its processes are called while ids are exchanged */
+    u32 init;     /* its first process in the root PID namespace; 0: had ended */
+    WIRE_LIST(u32)
+    gofers; /* device numbers of the file systems behind gofers, in the order of their descriptors
+             */
+    WIRE_LIST(u32) stdio; /* see container.stdio_numbers */
 };
 struct image_containers {
     WIRE_LIST(struct image_container) list;
@@ -190,14 +215,15 @@ char *container_name(struct container *container, struct pool *pool);
 /* A host file read from its start, for state_load and state_read_metadata. */
 struct image_file;
 struct state_input;
-MUST_CHECK int image_file_open(struct loader *loader, struct task *by, int *fd, struct image_file **out);
+MUST_CHECK int image_file_open(struct loader *loader, struct task *by, int *fd,
+                               struct image_file **out);
 struct state_input *image_file_input(struct image_file *file); /* from the start again */
 SLEEPS i64 image_file_size(struct image_file *file);           /* bytes, or -errno */
 void image_file_close(struct image_file *file);
 /* Frees FILE and gives its descriptor back. */
 void image_file_release(struct image_file *file, int *fd);
 
-/* ---- restore ---------------------------------------------------------------------------------------------------- */
+/* ---- restore ----------------------------------------------------------------------------- */
 
 /* All containers of the image are registered: read it. loader->state says how it went. */
 MUST_CHECK SLEEPS int restore_run(struct loader *loader, struct task *by, struct error *err);

@@ -64,8 +64,8 @@ static void fail_args(struct kernel *kernel, struct container_args *args)
     args_close(&temporary, args);
 }
 
-int loader_create(struct kernel *kernel, const struct loader_config *config, struct container_args *args,
-                  struct loader **out, struct error *err)
+int loader_create(struct kernel *kernel, const struct loader_config *config,
+                  struct container_args *args, struct loader **out, struct error *err)
 {
     struct loader *loader = loader_alloc(kernel, config);
     if (!loader) {
@@ -82,7 +82,8 @@ int loader_create(struct kernel *kernel, const struct loader_config *config, str
     if (result) {
         args_close(loader, args);
         loader_free(loader);
-        return error_set(err, -result, "cannot register container \"%s\": %s", config->sandbox_id, errno_text(-result));
+        return error_set(err, -result, "cannot register container \"%s\": %s", config->sandbox_id,
+                         errno_text(-result));
     }
     container->args = args_take(loader, args);
     if (!container->args) {

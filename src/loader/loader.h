@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sandbox's containers over one struct kernel: from OCI spec and descriptors to running tasks, exec,
- * wait, signals, pause, checkpoint, restore. The controller calls it from fibers of kernel tasks (BY);
- * boot calls it once at the start. spec/lifecycle.yaml says which call is allowed when and what the
- * others are told; the texts in ERR are the wire's.
+ * A sandbox's containers over one struct kernel: from OCI spec and descriptors to running tasks,
+ * exec, wait, signals, pause, checkpoint, restore. The controller calls it from fibers of kernel
+ * tasks (BY); boot calls it once at the start. spec/lifecycle.yaml says which call is allowed when
+ * and what the others are told; the texts in ERR are the wire's.
  *
  * Every function that fails changes nothing but what its comment says. Descriptors in arguments are
- * host descriptors and are taken in any case. A sleep that the client's death interrupts ends with -1
- * and ERR's code EINTR.
+ * host descriptors and are taken in any case. A sleep that the client's death interrupts ends with
+ * -1 and ERR's code EINTR.
  */
 #pragma once
 #include "base/error.h"
@@ -33,11 +33,17 @@ enum loader_state {
 const char *loader_state_name(enum loader_state state);
 
 /* What ContainerRuntimeState answers. */
-enum container_state { CONTAINER_INVALID, CONTAINER_CREATING, CONTAINER_RUNNING, CONTAINER_STOPPED };
+enum container_state {
+    CONTAINER_INVALID,
+    CONTAINER_CREATING,
+    CONTAINER_RUNNING,
+    CONTAINER_STOPPED
+};
 
 enum gofer_lower { GOFER_LOWER_NONE, GOFER_LOWER_LISAFS, GOFER_LOWER_EROFS };
 enum gofer_upper { GOFER_UPPER_NONE, GOFER_UPPER_MEMORY, GOFER_UPPER_SELF, GOFER_UPPER_ANON };
-/* How one mount is served; the root's comes first, then one for each bind mount in the spec's order. */
+/* How one mount is served; the root's comes first, then one for each bind mount in the spec's
+ * order. */
 struct gofer_mount_conf {
     u8 lower;
     u8 upper;
@@ -55,31 +61,31 @@ struct container_args {
     struct oci_spec *spec; /* taken */
     struct gofer_mount_conf *confs;
     u32 conf_count;
-    int stdio[3];          /* all -1: /dev/null; a terminal may be all three */
-    int *gofers;           /* one for each conf with a lower LISAFS (a stream) or EROFS (an image) */
+    int stdio[3]; /* all -1: /dev/null; a terminal may be all three */
+    int *gofers;  /* one for each conf with a lower LISAFS (a stream) or EROFS (an image) */
     u32 gofer_count;
-    int *filestores;       /* one for each upper SELF or ANON */
+    int *filestores; /* one for each upper SELF or ANON */
     u32 filestore_count;
     int dev_gofer;
     struct passed_fd *passed;
     u32 passed_count;
-    int exec_fd;           /* the program itself */
+    int exec_fd; /* the program itself */
 };
 
 struct loader_config {
-    const char *sandbox_id;      /* the root container's id */
-    const char *version;         /* runsc_version of images */
-    bool has_host_network;       /* affects errors only in this release */
-    bool keeps_net_raw;          /* --net-raw: else CAP_NET_RAW is taken from every container */
-    bool has_overlay;            /* --overlay2 not none: a conf without an upper stays as it is all the same */
-    bool is_root_shared;         /* --file-access=shared */
-    bool are_mounts_shared;      /* --file-access-mounts=shared (the default) */
-    u64 epoch_ns;                /* realtime when the sandbox was made, for `timestamp` */
+    const char *sandbox_id; /* the root container's id */
+    const char *version;    /* runsc_version of images */
+    bool has_host_network;  /* affects errors only in this release */
+    bool keeps_net_raw;     /* --net-raw: else CAP_NET_RAW is taken from every container */
+    bool has_overlay; /* --overlay2 not none: a conf without an upper stays as it is all the same */
+    bool is_root_shared;    /* --file-access=shared */
+    bool are_mounts_shared; /* --file-access-mounts=shared (the default) */
+    u64 epoch_ns;           /* realtime when the sandbox was made, for `timestamp` */
 };
 
 /* KERNEL, with vfs, net, syscalls set, outlives the loader. ARGS: the root container's. */
-MUST_CHECK int loader_create(struct kernel *kernel, const struct loader_config *config, struct container_args *args,
-                             struct loader **out, struct error *err);
+MUST_CHECK int loader_create(struct kernel *kernel, const struct loader_config *config,
+                             struct container_args *args, struct loader **out, struct error *err);
 /* All application tasks have ended. */
 void loader_destroy(struct loader *loader);
 struct kernel *loader_kernel(struct loader *loader);
@@ -93,30 +99,39 @@ struct loader_observer {
 };
 void loader_observe(struct loader *loader, struct loader_observer *observer);
 
-/* ---- containers -------------------------------------------------------------------------------- */
+/* ---- containers --------------------------------------------------------------------------------
+ */
 
 /* StartRoot: waits until the first task has been started. */
-MUST_CHECK SLEEPS int loader_start_root(struct loader *loader, struct task *by, const char *id, struct error *err);
+MUST_CHECK SLEEPS int loader_start_root(struct loader *loader, struct task *by, const char *id,
+                                        struct error *err);
 /* CreateSubcontainer: TTY (-1: none) waits for the start. */
-MUST_CHECK int loader_create_subcontainer(struct loader *loader, const char *id, int tty, struct error *err);
-/* StartSubcontainer; during a restore it is RestoreSubcontainer. ARGS' stdio are ignored with a TTY. */
-MUST_CHECK SLEEPS int loader_start_subcontainer(struct loader *loader, struct task *by, const char *id,
-                                                struct container_args *args, struct error *err);
+MUST_CHECK int loader_create_subcontainer(struct loader *loader, const char *id, int tty,
+                                          struct error *err);
+/* StartSubcontainer; during a restore it is RestoreSubcontainer. ARGS' stdio are ignored with a
+ * TTY. */
+MUST_CHECK SLEEPS int loader_start_subcontainer(struct loader *loader, struct task *by,
+                                                const char *id, struct container_args *args,
+                                                struct error *err);
 /* DestroySubcontainer: kills all, waits for all, forgets all. */
-MUST_CHECK SLEEPS int loader_destroy_subcontainer(struct loader *loader, struct task *by, const char *id,
-                                                  struct error *err);
+MUST_CHECK SLEEPS int loader_destroy_subcontainer(struct loader *loader, struct task *by,
+                                                  const char *id, struct error *err);
 enum container_state loader_container_state(struct loader *loader, const char *id);
 /* How many are known, the root container included. */
 u32 loader_container_count(const struct loader *loader);
 /* The i-th, in order of creation, or NULL; lent. */
 const char *loader_container_id(struct loader *loader, u32 index);
 const struct oci_spec *loader_container_spec(struct loader *loader, const char *id);
-/* Is ID known and running? Writes the error of those who want an init process: not found, not started, has stopped. */
-MUST_CHECK int loader_container_check_running(struct loader *loader, const char *id, struct error *err);
-/* Sleeps until the root container's first task has ended (or a failed restore): what boot waits for. */
+/* Is ID known and running? Writes the error of those who want an init process: not found, not
+ * started, has stopped. */
+MUST_CHECK int loader_container_check_running(struct loader *loader, const char *id,
+                                              struct error *err);
+/* Sleeps until the root container's first task has ended (or a failed restore): what boot waits
+ * for. */
 MUST_CHECK SLEEPS int loader_wait_root(struct loader *loader, struct task *by, u32 *status);
 
-/* ---- processes ----------------------------------------------------------------------------------- */
+/* ---- processes
+ * ----------------------------------------------------------------------------------- */
 
 struct exec_args {
     const char *container_id;
@@ -134,14 +149,15 @@ struct exec_args {
     const i32 *guest_fds; /* where the descriptors go; NULL: 0, 1, 2 in order */
     const int *fds;       /* taken */
     u32 fd_count;
-    int exec_fd;          /* the program itself, or -1; taken */
+    int exec_fd; /* the program itself, or -1; taken */
 };
-MUST_CHECK SLEEPS int loader_exec(struct loader *loader, struct task *by, const struct exec_args *args, u32 *pid,
-                                  struct error *err);
+MUST_CHECK SLEEPS int loader_exec(struct loader *loader, struct task *by,
+                                  const struct exec_args *args, u32 *pid, struct error *err);
 /* Wait statuses. */
-MUST_CHECK SLEEPS int loader_wait(struct loader *loader, struct task *by, const char *id, u32 *status, struct error *err);
-MUST_CHECK SLEEPS int loader_wait_pid(struct loader *loader, struct task *by, const char *id, i32 pid, u32 *status,
-                                      struct error *err);
+MUST_CHECK SLEEPS int loader_wait(struct loader *loader, struct task *by, const char *id,
+                                  u32 *status, struct error *err);
+MUST_CHECK SLEEPS int loader_wait_pid(struct loader *loader, struct task *by, const char *id,
+                                      i32 pid, u32 *status, struct error *err);
 
 enum signal_mode { SIGNAL_PROCESS, SIGNAL_ALL, SIGNAL_FOREGROUND, SIGNAL_GROUP };
 struct signal_args {
@@ -151,8 +167,8 @@ struct signal_args {
     i32 pgid;
     u32 mode; /* unjudged */
 };
-MUST_CHECK SLEEPS int loader_signal(struct loader *loader, struct task *by, const struct signal_args *args,
-                                    struct error *err);
+MUST_CHECK SLEEPS int loader_signal(struct loader *loader, struct task *by,
+                                    const struct signal_args *args, struct error *err);
 
 /* One row of ps. Lists are the pool's. */
 struct process_row {
@@ -166,37 +182,44 @@ struct process_row {
     char *command;
     struct thread_group *group; /* lent until the next sleep */
 };
-/* ID "": all. Sorted by pid. Pids are those of the container's own PID namespace (of the root one for all). */
-MUST_CHECK int loader_processes(struct loader *loader, const char *id, struct pool *pool, struct process_row **rows,
-                                u32 *count, struct error *err);
+/* ID "": all. Sorted by pid. Pids are those of the container's own PID namespace (of the root one
+ * for all). */
+MUST_CHECK int loader_processes(struct loader *loader, const char *id, struct pool *pool,
+                                struct process_row **rows, u32 *count, struct error *err);
 /* CPU nanoseconds of all processes that a container has and had. */
 u64 loader_container_cpu_ns(struct loader *loader, const char *id);
 u32 loader_container_process_count(struct loader *loader, const char *id);
 
-/* ---- the sandbox as a whole ------------------------------------------------------------------------ */
+/* ---- the sandbox as a whole
+ * ------------------------------------------------------------------------ */
 
 MUST_CHECK SLEEPS int loader_pause(struct loader *loader, struct task *by, struct error *err);
 MUST_CHECK SLEEPS int loader_resume(struct loader *loader, struct task *by, struct error *err);
 
-/* Log the system calls of WANTED (bitmap by number; NULL: all) from now on, or none any more. 0 or -ENOMEM. */
-MUST_CHECK int loader_set_strace(struct loader *loader, bool is_on, u32 size_max, const u64 *wanted);
+/* Log the system calls of WANTED (bitmap by number; NULL: all) from now on, or none any more. 0 or
+ * -ENOMEM. */
+MUST_CHECK int loader_set_strace(struct loader *loader, bool is_on, u32 size_max,
+                                 const u64 *wanted);
 
 struct checkpoint_args {
     int state_fd, pages_meta_fd, pages_fd; /* the last two: both or -1; taken */
     const struct wire_list *metadata;      /* WIRE_MAP(char *) of the client, or NULL */
-    bool resumes;                          /* else everything ends with status 0, also when saving failed */
+    bool resumes; /* else everything ends with status 0, also when saving failed */
     bool is_compressed;
 };
-MUST_CHECK SLEEPS int loader_checkpoint(struct loader *loader, struct task *by, const struct checkpoint_args *args,
-                                        struct error *err);
+MUST_CHECK SLEEPS int loader_checkpoint(struct loader *loader, struct task *by,
+                                        const struct checkpoint_args *args, struct error *err);
 /* The next attempt's end; its error if it failed. */
-MUST_CHECK SLEEPS int loader_wait_checkpoint(struct loader *loader, struct task *by, struct error *err);
+MUST_CHECK SLEEPS int loader_wait_checkpoint(struct loader *loader, struct task *by,
+                                             struct error *err);
 
 struct restore_args {
     int state_fd, pages_meta_fd, pages_fd, device_fd; /* -1: none; taken */
     bool is_background;
 };
-/* With one container in the image it restores before it returns, else the last RestoreSubcontainer does. */
-MUST_CHECK SLEEPS int loader_restore(struct loader *loader, struct task *by, const struct restore_args *args,
-                                     struct error *err);
-MUST_CHECK SLEEPS int loader_wait_restore(struct loader *loader, struct task *by, struct error *err);
+/* With one container in the image it restores before it returns, else the last RestoreSubcontainer
+ * does. */
+MUST_CHECK SLEEPS int loader_restore(struct loader *loader, struct task *by,
+                                     const struct restore_args *args, struct error *err);
+MUST_CHECK SLEEPS int loader_wait_restore(struct loader *loader, struct task *by,
+                                          struct error *err);

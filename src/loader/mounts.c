@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's mount tree: the root (a gofer's, or a tmpfs, with a tmpfs over it where the runtime said
- * so), then the mounts every container has (/dev, /dev/pts, /proc, /sys), then those of the spec in its order.
- * The surprising fact: a read-only root whose mount points are missing gets a layer of its own above it,
- * and becomes read-only when everything is mounted.
+ * A container's mount tree: the root (a gofer's, or a tmpfs, with a tmpfs over it where the runtime
+ * said so), then the mounts every container has (/dev, /dev/pts, /proc, /sys), then those of the
+ * spec in its order. The surprising fact: a read-only root whose mount points are missing gets a
+ * layer of its own above it, and becomes read-only when everything is mounted.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,10 +22,10 @@ struct building {
     struct container_args *args;
     const struct oci_spec *spec;
     struct error *err;
-    struct mount_ns *ns;     /* counted */
-    struct fs_context *fs;   /* counted: root and cwd of ns */
-    u32 gofer_next;          /* the next unused of args->gofers */
-    u32 conf_next;           /* the next bind mount's of args->confs */
+    struct mount_ns *ns;   /* counted */
+    struct fs_context *fs; /* counted: root and cwd of ns */
+    u32 gofer_next;        /* the next unused of args->gofers */
+    u32 conf_next;         /* the next bind mount's of args->confs */
 };
 
 static int step_error(struct building *building, int err, const char *what, const char *where)
@@ -33,9 +33,11 @@ static int step_error(struct building *building, int err, const char *what, cons
     return error_set(building->err, -err, "%s \"%s\": %s", what, where, errno_text(-err));
 }
 
-/* ---- gofers and layers ---------------------------------------------------------------------------------- */
+/* ---- gofers and layers
+ * ---------------------------------------------------------------------------------- */
 
-SLEEPS static int gofer_super(struct building *building, bool is_readonly, bool is_shared, struct super **out)
+SLEEPS static int gofer_super(struct building *building, bool is_readonly, bool is_shared,
+                              struct super **out)
 {
     struct container_args *args = building->args;
     if (building->gofer_next >= args->gofer_count)
@@ -55,7 +57,8 @@ SLEEPS static int gofer_super(struct building *building, bool is_readonly, bool 
 }
 
 /* A writable tmpfs over LOWER. */
-SLEEPS static int add_upper(struct building *building, struct super *lower, const char *size, struct super **out)
+SLEEPS static int add_upper(struct building *building, struct super *lower, const char *size,
+                            struct super **out)
 {
     struct kernel *kernel = building->by->kernel;
     AUTO_PUT struct super *upper = NULL;
@@ -79,8 +82,8 @@ SLEEPS static int add_upper(struct building *building, struct super *lower, cons
 }
 
 /* What one conf describes: *OUT is its topmost file system. */
-SLEEPS static int conf_super(struct building *building, const struct gofer_mount_conf *conf, bool is_readonly,
-                             bool is_shared, struct super **out)
+SLEEPS static int conf_super(struct building *building, const struct gofer_mount_conf *conf,
+                             bool is_readonly, bool is_shared, struct super **out)
 {
     AUTO_PUT struct super *lower = NULL;
     bool has_upper = conf->upper != GOFER_UPPER_NONE;
@@ -98,7 +101,8 @@ SLEEPS static int conf_super(struct building *building, const struct gofer_mount
     return add_upper(building, lower, conf->size, out);
 }
 
-/* ---- the root -------------------------------------------------------------------------------------------- */
+/* ---- the root
+ * -------------------------------------------------------------------------------------------- */
 
 SLEEPS static int enter_root(struct building *building, struct super *super)
 {
@@ -154,7 +158,8 @@ SLEEPS static int root_create(struct building *building)
     return err ? step_error(building, err, "mounting the root", building->spec->root->path) : 0;
 }
 
-/* ---- mount points ---------------------------------------------------------------------------------------- */
+/* ---- mount points
+ * ---------------------------------------------------------------------------------------- */
 
 /* Make an empty file at PATH and the directories above it. */
 SLEEPS static int make_file(struct task *by, const char *path)
@@ -167,7 +172,8 @@ SLEEPS static int make_file(struct task *by, const char *path)
     if (err)
         return err;
     AUTO_PUT struct file *file = NULL;
-    return vfs_open(by, NULL, path, LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, 0644, WALK_FOLLOW, &file);
+    return vfs_open(by, NULL, path, LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_CLOEXEC, 0644,
+                    WALK_FOLLOW, &file);
 }
 
 /* The place PATH names, made if it is missing. */
@@ -180,8 +186,8 @@ SLEEPS static int find_point(struct task *by, const char *path, bool is_dir, str
     return err ? err : path_walk(by, NULL, path, WALK_FOLLOW, out);
 }
 
-SLEEPS static int attach(struct building *building, struct super *super, const char *destination, u32 flags,
-                         const char *source)
+SLEEPS static int attach(struct building *building, struct super *super, const char *destination,
+                         u32 flags, const char *source)
 {
     AUTO_PATH struct path point = {0};
     AUTO_PUT struct mount *mount = NULL;
@@ -191,10 +197,11 @@ SLEEPS static int attach(struct building *building, struct super *super, const c
     return err;
 }
 
-/* ---- one mount --------------------------------------------------------------------------------------------- */
+/* ---- one mount
+ * --------------------------------------------------------------------------------------------- */
 
-SLEEPS static int type_mount(const struct fs_type *type, struct task *by, const char *source, u32 flags,
-                             const char *data, struct super **out)
+SLEEPS static int type_mount(const struct fs_type *type, struct task *by, const char *source,
+                             u32 flags, const char *data, struct super **out)
 {
     return type->mount(by, source, flags, data, out);
 }
@@ -205,7 +212,8 @@ SLEEPS static int mount_plain(struct building *building, const char *type_name, 
     AUTO_PUT struct super *super = NULL;
     const struct fs_type *type = fs_type_find(type_name);
     if (!type || !type->mount) {
-        log_warn(building->by->kernel->log, "loader", "mount %s is left out: no file system type '%s'", destination, type_name);
+        log_warn(building->by->kernel->log, "loader",
+                 "mount %s is left out: no file system type '%s'", destination, type_name);
         return 0;
     }
     int err = type_mount(type, building->by, source, (u32)options->flags, options->data, &super);
@@ -215,7 +223,8 @@ SLEEPS static int mount_plain(struct building *building, const char *type_name, 
 }
 
 /* Bind mounts come through the gofer; a conf says how. */
-SLEEPS static int mount_bind(struct building *building, const struct oci_mount *mount, const struct mount_options *options)
+SLEEPS static int mount_bind(struct building *building, const struct oci_mount *mount,
+                             const struct mount_options *options)
 {
     static const struct gofer_mount_conf plain = {.lower = GOFER_LOWER_LISAFS};
     const struct gofer_mount_conf *conf = &plain;
@@ -234,7 +243,8 @@ SLEEPS static int mount_bind(struct building *building, const struct oci_mount *
 static const char *type_of(const struct oci_mount *mount)
 {
     const char *type = mount->type && *mount->type ? mount->type : "none";
-    if (strcmp(mount->destination, "/dev") == 0 && (strcmp(type, "tmpfs") == 0 || strcmp(type, "devtmpfs") == 0))
+    if (strcmp(mount->destination, "/dev") == 0 &&
+        (strcmp(type, "tmpfs") == 0 || strcmp(type, "devtmpfs") == 0))
         return "dev";
     return strcmp(type, "sys") == 0 ? "sysfs" : type;
 }
@@ -252,7 +262,7 @@ SLEEPS static int mount_one(struct building *building, const struct oci_mount *m
     return err ? step_error(building, err, "mounting", mount->destination) : 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole --------------------------------------------------------------------------- */
 
 static bool has_mount(const struct oci_spec *spec, const char *destination)
 {
@@ -271,7 +281,8 @@ SLEEPS static int mount_always(struct building *building)
         const char *data;
     } always[] = {
         {"/proc", "proc", LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC, NULL},
-        {"/sys", "sysfs", LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC, NULL},
+        {"/sys", "sysfs", LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC,
+         NULL},
         {"/dev", "dev", LINUX_MS_NOSUID | LINUX_MS_NOEXEC, NULL},
         {"/dev/pts", "devpts", LINUX_MS_NOSUID | LINUX_MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"},
     };
@@ -280,8 +291,10 @@ SLEEPS static int mount_always(struct building *building)
             continue;
         if (strcmp(always[i].destination, "/dev/pts") == 0 && has_mount(building->spec, "/dev"))
             continue; /* would be hidden by it */
-        const struct mount_options options = {.flags = always[i].flags, .data = (char *)(uintptr_t)always[i].data};
-        int err = mount_plain(building, always[i].type, always[i].type, always[i].destination, &options);
+        const struct mount_options options = {.flags = always[i].flags,
+                                              .data = (char *)(uintptr_t)always[i].data};
+        int err = mount_plain(building, always[i].type, always[i].type, always[i].destination,
+                              &options);
         if (err)
             return step_error(building, err, "mounting", always[i].destination);
     }
@@ -303,9 +316,11 @@ SLEEPS static int mount_all(struct building *building)
     return 0;
 }
 
-int mounts_create(struct container *container, struct task *by, struct container_args *args, struct error *err)
+int mounts_create(struct container *container, struct task *by, struct container_args *args,
+                  struct error *err)
 {
-    struct building building = {.container = container, .by = by, .args = args, .spec = container->spec, .err = err};
+    struct building building = {
+        .container = container, .by = by, .args = args, .spec = container->spec, .err = err};
     struct view view;
     AUTO_PUT struct cred *root = NULL;
     int result = cred_create_root(by->kernel->arena, &root);

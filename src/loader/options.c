@@ -62,9 +62,10 @@ static const struct option_row *find_row(const char *name)
 }
 
 /* Kept by the mount itself, not by how it is made. */
-#define MOUNT_FLAGS                                                                                          \
-    (LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC | LINUX_MS_SYNCHRONOUS |           \
-     LINUX_MS_DIRSYNC | LINUX_MS_NOATIME | LINUX_MS_NODIRATIME | LINUX_MS_RELATIME | LINUX_MS_STRICTATIME)
+#define MOUNT_FLAGS                                                                                \
+    (LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC | LINUX_MS_SYNCHRONOUS | \
+     LINUX_MS_DIRSYNC | LINUX_MS_NOATIME | LINUX_MS_NODIRATIME | LINUX_MS_RELATIME |               \
+     LINUX_MS_STRICTATIME)
 
 static int add_data(struct buf *data, const char *option)
 {
@@ -72,7 +73,8 @@ static int add_data(struct buf *data, const char *option)
     return err ? err : buf_append_text(data, option);
 }
 
-int mount_options_parse(struct arena *arena, char *const *options, size_t count, struct mount_options *out)
+int mount_options_parse(struct arena *arena, char *const *options, size_t count,
+                        struct mount_options *out)
 {
     AUTO_BUF struct buf data;
     u64 flags = 0;

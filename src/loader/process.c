@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a plan to a running process: credentials, working directory, program, address space, and then, in
- * one step that cannot sleep, the task. Linux's rules of execve(2) decide the capabilities, as they do
- * under runc and crun: root gets what it may inherit or is not bounded, others keep the ambient ones.
+ * From a plan to a running process: credentials, working directory, program, address space, and
+ * then, in one step that cannot sleep, the task. Linux's rules of execve(2) decide the
+ * capabilities, as they do under runc and crun: root gets what it may inherit or is not bounded,
+ * others keep the ambient ones.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,17 +16,19 @@ static int step_error(struct error *err, int result, const char *what, const cha
     return error_set(err, -result, "%s \"%s\": %s", what, where, errno_text(-result));
 }
 
-/* ---- credentials and limits ------------------------------------------------------------------------------- */
+/* ---- credentials and limits
+ * ------------------------------------------------------------------------------- */
 
-int process_spec_caps(const struct loader *loader, const struct oci_process *process, struct process_caps *out,
-                      struct error *err)
+int process_spec_caps(const struct loader *loader, const struct oci_process *process,
+                      struct process_caps *out, struct error *err)
 {
     const struct oci_capabilities *caps = process->capabilities;
     *out = (struct process_caps){0};
     if (!caps)
         return 0;
     if (oci_capability_mask(caps->permitted.items, caps->permitted.count, &out->permitted, err) ||
-        oci_capability_mask(caps->inheritable.items, caps->inheritable.count, &out->inheritable, err) ||
+        oci_capability_mask(caps->inheritable.items, caps->inheritable.count, &out->inheritable,
+                            err) ||
         oci_capability_mask(caps->effective.items, caps->effective.count, &out->effective, err) ||
         oci_capability_mask(caps->bounding.items, caps->bounding.count, &out->bounding, err) ||
         oci_capability_mask(caps->ambient.items, caps->ambient.count, &out->ambient, err))
@@ -55,7 +58,8 @@ static void apply_caps(const struct process_plan *plan, struct cred *cred)
     cred->cap_bounding = caps->bounding & allowed;
     cred->cap_inheritable = caps->inheritable & allowed;
     cred->cap_ambient = caps->ambient & caps->permitted & caps->inheritable & allowed;
-    cred->cap_permitted = plan->uid == 0 ? (caps->inheritable | caps->bounding) & allowed : cred->cap_ambient;
+    cred->cap_permitted = plan->uid == 0 ? (caps->inheritable | caps->bounding) & allowed
+                                         : cred->cap_ambient;
     cred->cap_effective = cred->cap_permitted;
 }
 
@@ -75,10 +79,12 @@ static int make_cred(const struct process_plan *plan, struct arena *arena, struc
     return err;
 }
 
-/* ---- working directory --------------------------------------------------------------------------------------- */
+/* ---- working directory
+ * --------------------------------------------------------------------------------------- */
 
 /* As root: chdir comes before the change of user, as runc does it. */
-SLEEPS static int find_cwd(const struct process_plan *plan, struct task *by, struct path *out, struct error *err)
+SLEEPS static int find_cwd(const struct process_plan *plan, struct task *by, struct path *out,
+                           struct error *err)
 {
     const char *cwd = plan->cwd && *plan->cwd ? plan->cwd : "/";
     if (cwd[0] != '/')
@@ -92,7 +98,7 @@ SLEEPS static int find_cwd(const struct process_plan *plan, struct task *by, str
     return result ? step_error(err, result, "working directory", cwd) : 0;
 }
 
-/* ---- the program ------------------------------------------------------------------------------------------------ */
+/* ---- the program ------------------------------------------------------------------------- */
 
 static int add_strings(struct exec_text *text, char *const *strings, size_t count)
 {
@@ -105,8 +111,9 @@ static int add_strings(struct exec_text *text, char *const *strings, size_t coun
 }
 
 /* A complete address space for PATH; BY wears the process's root, cwd and credentials. */
-SLEEPS static int build_image(const struct process_plan *plan, struct task *by, const char *path, char *const *envv,
-                              size_t envc, struct exec_image *image, char comm[COMM_SIZE])
+SLEEPS static int build_image(const struct process_plan *plan, struct task *by, const char *path,
+                              char *const *envv, size_t envc, struct exec_image *image,
+                              char comm[COMM_SIZE])
 {
     struct exec_request request = {.path = path, .walk_flags = WALK_FOLLOW, .name = path};
     AUTO_EXEC_PROGRAM struct exec_program program = {0};
@@ -128,15 +135,17 @@ SLEEPS static int build_image(const struct process_plan *plan, struct task *by, 
     return exec_build(by, &program, &params, image);
 }
 
-SLEEPS static int load_program(const struct process_plan *plan, struct task *by, struct exec_image *image,
-                               char comm[COMM_SIZE], struct error *err)
+SLEEPS static int load_program(const struct process_plan *plan, struct task *by,
+                               struct exec_image *image, char comm[COMM_SIZE], struct error *err)
 {
     AUTO_POOL struct pool pool;
     char **envv;
     size_t envc;
     const char *path;
     pool_init(&pool, by->kernel->arena);
-    const char *name = plan->filename && *plan->filename ? plan->filename : plan->argc ? plan->argv[0] : "";
+    const char *name = plan->filename && *plan->filename ? plan->filename
+                       : plan->argc                      ? plan->argv[0]
+                                                         : "";
     if (process_environment(by, &pool, plan->envv, plan->envc, plan->uid, &envv, &envc, err) ||
         process_find_program(by, &pool, name, envv, envc, &path, err))
         return -1;
@@ -144,7 +153,7 @@ SLEEPS static int load_program(const struct process_plan *plan, struct task *by,
     return result ? step_error(err, result, "failed to load", path) : 0;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------------------------ */
+/* ---- the task ---------------------------------------------------------------------------- */
 
 /* The terminal at descriptor 0 becomes the controlling one of the new session. */
 static void take_terminal(struct task *task)
@@ -156,16 +165,19 @@ static void take_terminal(struct task *task)
 }
 
 /* Nothing sleeps here: the task appears complete or not at all. */
-static int make_task(struct process_plan *plan, struct exec_image *image, const char *comm, struct fs_context *fs,
-                     struct cred *cred, struct task **out)
+static int make_task(struct process_plan *plan, struct exec_image *image, const char *comm,
+                     struct fs_context *fs, struct cred *cred, struct task **out)
 {
     struct container *container = plan->container;
     struct kernel *kernel = container->loader->kernel;
     char *id = arena_strdup(kernel->arena, container->id);
     if (!id)
         return -ENOMEM;
-    struct task_parts parts = {.mm = MOVE(image->mm), .fds = MOVE(plan->fds), .fs = REF_GET(fs),
-                               .ns = REF_GET(container->ns), .cred = REF_GET(cred)};
+    struct task_parts parts = {.mm = MOVE(image->mm),
+                               .fds = MOVE(plan->fds),
+                               .fs = REF_GET(fs),
+                               .ns = REF_GET(container->ns),
+                               .cred = REF_GET(cred)};
     struct task *task;
     int err = task_create_init(kernel, container->pid_ns, &parts, plan->limits, comm, &task);
     if (err) {
@@ -184,8 +196,9 @@ static int make_task(struct process_plan *plan, struct exec_image *image, const 
     return 0;
 }
 
-static int launch(struct process_plan *plan, struct exec_image *image, const char *comm, struct fs_context *fs,
-                  struct cred *cred, struct thread_group **out, struct error *err)
+static int launch(struct process_plan *plan, struct exec_image *image, const char *comm,
+                  struct fs_context *fs, struct cred *cred, struct thread_group **out,
+                  struct error *err)
 {
     struct task *task;
     int result = make_task(plan, image, comm, fs, cred, &task);
@@ -203,8 +216,9 @@ static int launch(struct process_plan *plan, struct exec_image *image, const cha
 }
 
 /* FS has the container's root as its cwd: moves it to the process's and loads its program. */
-SLEEPS static int prepare(const struct process_plan *plan, struct task *by, struct fs_context *fs, struct cred *cred,
-                          struct exec_image *image, char comm[COMM_SIZE], struct error *err)
+SLEEPS static int prepare(const struct process_plan *plan, struct task *by, struct fs_context *fs,
+                          struct cred *cred, struct exec_image *image, char comm[COMM_SIZE],
+                          struct error *err)
 {
     struct view view;
     AUTO_PATH struct path cwd = {0};
@@ -221,7 +235,8 @@ SLEEPS static int prepare(const struct process_plan *plan, struct task *by, stru
     return result;
 }
 
-SLEEPS static int start_planned(struct process_plan *plan, struct task *by, struct thread_group **out, struct error *err)
+SLEEPS static int start_planned(struct process_plan *plan, struct task *by,
+                                struct thread_group **out, struct error *err)
 {
     struct kernel *kernel = plan->container->loader->kernel;
     AUTO_PUT struct fs_context *fs = NULL;
@@ -239,7 +254,8 @@ SLEEPS static int start_planned(struct process_plan *plan, struct task *by, stru
     return launch(plan, &image, comm, fs, cred, out, err);
 }
 
-int process_start(struct process_plan *plan, struct task *by, struct thread_group **out, struct error *err)
+int process_start(struct process_plan *plan, struct task *by, struct thread_group **out,
+                  struct error *err)
 {
     int result = start_planned(plan, by, out, err);
     REF_CLEAR(plan->fds);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What ps and events see of a container's processes. Times of day are UTC: the sandbox has no zone. */
+/* What ps and events see of a container's processes. Times of day are UTC: the sandbox has no zone.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -20,10 +21,12 @@ static struct date date_of(i64 days)
     i64 shifted = days + 719468;
     i64 era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
     u32 day_of_era = (u32)(shifted - era * 146097);
-    u32 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    u32 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) /
+                      365;
     u32 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     u32 month = (5 * day_of_year + 2) / 153;
-    struct date date = {.day = day_of_year - (153 * month + 2) / 5 + 1, .month = month < 10 ? month + 3 : month - 9};
+    struct date date = {.day = day_of_year - (153 * month + 2) / 5 + 1,
+                        .month = month < 10 ? month + 3 : month - 9};
     date.year = (i64)year_of_era + era * 400 + (date.month <= 2);
     return date;
 }
@@ -31,7 +34,8 @@ static struct date date_of(i64 days)
 /* HH:MM if it was today, else MonDD, else the year. */
 static char *start_text(struct pool *pool, i64 start_s, i64 now_s)
 {
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     i64 day = start_s / DAY_S, today = now_s / DAY_S;
     struct date date = date_of(day), now = date_of(today);
     u32 minutes = (u32)(start_s % DAY_S) / 60;
@@ -53,21 +57,22 @@ static char *tty_text(struct pool *pool, const struct thread_group *group)
     return pool_strdup(pool, name);
 }
 
-static bool fill_threads(struct pool *pool, const struct thread_group *group, const struct pid_ns *ns, struct process_row *row)
+static bool fill_threads(struct pool *pool, const struct thread_group *group,
+                         const struct pid_ns *ns, struct process_row *row)
 {
     const struct task *task;
     row->threads = pool_alloc_array(pool, group->task_count + 1, sizeof *row->threads);
     if (!row->threads)
         return false;
-    list_for_each(task, &group->tasks, group_link)
+    list_for_each (task, &group->tasks, group_link)
         if (task->phase < PHASE_ZOMBIE && row->thread_count < group->task_count)
             row->threads[row->thread_count++] = task_tid_in(task, ns);
     return true;
 }
 
 /* LEADER's process as NS sees it; false without memory. */
-static bool fill_row(struct kernel *kernel, struct pool *pool, struct task *leader, const struct pid_ns *ns,
-                     struct process_row *row)
+static bool fill_row(struct kernel *kernel, struct pool *pool, struct task *leader,
+                     const struct pid_ns *ns, struct process_row *row)
 {
     struct thread_group *group = leader->group;
     u64 now = kernel_monotonic_ns(kernel);
@@ -83,7 +88,8 @@ static bool fill_row(struct kernel *kernel, struct pool *pool, struct task *lead
     u64 percent = alive ? (user_ns + row->system_ns) / MAX(alive / 100, (u64)1) : 0;
     row->cpu_percent = (i32)MIN(percent, (u64)CPU_PERCENT_MAX);
     row->tty = tty_text(pool, group);
-    row->start_time = start_text(pool, (i64)((realtime - MIN(alive, realtime)) / NS_PER_S), (i64)(realtime / NS_PER_S));
+    row->start_time = start_text(pool, (i64)((realtime - MIN(alive, realtime)) / NS_PER_S),
+                                 (i64)(realtime / NS_PER_S));
     row->command = pool_strndup(pool, leader->comm, strnlen(leader->comm, COMM_SIZE));
     return fill_threads(pool, group, ns, row) && row->tty && row->start_time && row->command;
 }
@@ -104,14 +110,15 @@ static u32 count_groups(struct loader *loader, const char *id)
     return count;
 }
 
-int loader_processes(struct loader *loader, const char *id, struct pool *pool, struct process_row **rows, u32 *count,
-                     struct error *err)
+int loader_processes(struct loader *loader, const char *id, struct pool *pool,
+                     struct process_row **rows, u32 *count, struct error *err)
 {
     const struct container *container = *id ? container_find(loader, id) : NULL;
     if (*id && !container)
         return not_found(id, err);
     const char *wanted = *id ? id : NULL;
-    const struct pid_ns *ns = container && container->pid_ns ? container->pid_ns : loader->kernel->root_pid_ns;
+    const struct pid_ns *ns = container && container->pid_ns ? container->pid_ns
+                                                             : loader->kernel->root_pid_ns;
     u32 most = count_groups(loader, wanted);
     struct process_row *list = pool_alloc_array(pool, most, sizeof *list);
     struct thread_group *group = NULL;
@@ -142,7 +149,7 @@ static u64 ended_execs_cpu_ns(struct loader *loader, const char *id)
 {
     const struct exec_entry *entry;
     u64 total = 0;
-    list_for_each(entry, &loader->execs, link)
+    list_for_each (entry, &loader->execs, link)
         if (strcmp(entry->container_id, id) == 0 && thread_group_has_ended(entry->group))
             total += group_cpu_ns(entry->group);
     return total;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Restore: the image's kernel takes the place of the fresh one, and the restoring side's containers take the
- * place of the saved ones, by name. Until the last container has come nothing is read but the metadata.
+ * Restore: the image's kernel takes the place of the fresh one, and the restoring side's containers
+ * take the place of the saved ones, by name. Until the last container has come nothing is read but
+ * the metadata.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,18 +11,23 @@
 #include "sentry/fs/host_std.h"
 #include "sentry/state/state.h"
 
-/* ---- judging the metadata ------------------------------------------------------------------------------------- */
+/* ---- judging the metadata
+ * ------------------------------------------------------------------------------------- */
 
-static int check_version(struct loader *loader, const struct state_metadata *metadata, struct error *err)
+static int check_version(struct loader *loader, const struct state_metadata *metadata,
+                         struct error *err)
 {
     const char *version = state_metadata_get(metadata, "runsc_version");
     if (version && strcmp(version, loader->config.version) == 0)
         return 0;
-    return error_set(err, EINVAL, "runsc version does not match across checkpoint restore, checkpoint: %s current: %s",
-                     version ? version : "", loader->config.version);
+    return error_set(
+        err, EINVAL,
+        "runsc version does not match across checkpoint restore, checkpoint: %s current: %s",
+        version ? version : "", loader->config.version);
 }
 
-static int read_count(struct loader *loader, const struct state_metadata *metadata, struct error *err)
+static int read_count(struct loader *loader, const struct state_metadata *metadata,
+                      struct error *err)
 {
     i64 count = 1;
     const char *text = state_metadata_get(metadata, "container_count");
@@ -51,12 +57,13 @@ SLEEPS static int read_head(struct loader *loader, struct image_file *file, stru
     return result;
 }
 
-/* ---- containers of the image --------------------------------------------------------------------------------------- */
+/* ---- containers of the image
+ * --------------------------------------------------------------------------------------- */
 
 static struct container *find_named(struct loader *loader, const char *name, struct pool *pool)
 {
     struct container *container;
-    list_for_each(container, &loader->containers, link) {
+    list_for_each (container, &loader->containers, link) {
         const char *its = container_name(container, pool);
         if (its && name && strcmp(its, name) == 0)
             return container;
@@ -98,13 +105,14 @@ static int adopt_init(struct container *container, u32 init)
 static struct super *find_super(struct kernel *kernel, u32 dev)
 {
     struct super *super;
-    list_for_each(super, &kernel->vfs->supers, link)
+    list_for_each (super, &kernel->vfs->supers, link)
         if (super->dev == dev)
             return super;
     return NULL;
 }
 
-SLEEPS static int reconnect_gofers(struct container *container, struct task *by, const struct image_container *image)
+SLEEPS static int reconnect_gofers(struct container *container, struct task *by,
+                                   const struct image_container *image)
 {
     struct kernel *kernel = container->loader->kernel;
     struct container_args *args = container->args;
@@ -112,7 +120,8 @@ SLEEPS static int reconnect_gofers(struct container *container, struct task *by,
         return -EBADF;
     for (u32 i = 0; i < image->gofers.count; i++) {
         struct super *super = find_super(kernel, image->gofers.items[i]);
-        struct host_stream *stream = super ? host_stream_from_fd(kernel->host, args->gofers[i]) : NULL;
+        struct host_stream *stream = super ? host_stream_from_fd(kernel->host, args->gofers[i])
+                                           : NULL;
         if (!stream)
             return super ? -ENOMEM : -EINVAL;
         args->gofers[i] = -1;
@@ -125,13 +134,13 @@ SLEEPS static int reconnect_gofers(struct container *container, struct task *by,
     return 0;
 }
 
-/* ---- stdio ------------------------------------------------------------------------------------------------------------ */
+/* ---- stdio ------------------------------------------------------------------------------- */
 
 /* A reference to the description with NUMBER among the container's descriptors, or NULL. */
 static struct file *find_stdio(struct container *container, u32 number)
 {
     struct task *task;
-    list_for_each(task, &container->loader->kernel->tasks, kernel_link) {
+    list_for_each (task, &container->loader->kernel->tasks, kernel_link) {
         if (task->is_kernel || !task->fds || !task->group->container_id ||
             strcmp(task->group->container_id, container->id) != 0)
             continue;
@@ -142,14 +151,16 @@ static struct file *find_stdio(struct container *container, u32 number)
     return NULL;
 }
 
-SLEEPS static int replace_stdio(struct container *container, struct task *by, const struct image_container *image)
+SLEEPS static int replace_stdio(struct container *container, struct task *by,
+                                const struct image_container *image)
 {
     struct file *files[3] = {NULL, NULL, NULL};
     u32 count = (u32)MIN(image->stdio.count, (size_t)3);
     /* Find all first: a replaced one has a new number, which may be another's old one. */
     for (u32 i = 0; i < count; i++) {
         bool is_same = i > 0 && image->stdio.items[i] == image->stdio.items[i - 1];
-        files[i] = image->stdio.items[i] && !is_same ? find_stdio(container, image->stdio.items[i]) : NULL;
+        files[i] = image->stdio.items[i] && !is_same ? find_stdio(container, image->stdio.items[i])
+                                                     : NULL;
     }
     int err = 0;
     for (u32 i = 0; i < count; i++) {
@@ -158,21 +169,25 @@ SLEEPS static int replace_stdio(struct container *container, struct task *by, co
             container->args->stdio[i] = -1;
             err = stdio_replace(container->loader, by, fd, i, files[i]);
         }
-        container->stdio_numbers[i] = files[i] ? stdio_number(files[i]) : i > 0 ? container->stdio_numbers[i - 1] : 0;
+        container->stdio_numbers[i] = files[i] ? stdio_number(files[i])
+                                      : i > 0  ? container->stdio_numbers[i - 1]
+                                               : 0;
     }
     for (u32 i = 0; i < count; i++)
         REF_PUT(files[i]);
     return err;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------- */
 
-SLEEPS static int adopt_container(struct loader *loader, struct task *by, const struct image_container *image,
-                                  struct pool *pool, struct error *err)
+SLEEPS static int adopt_container(struct loader *loader, struct task *by,
+                                  const struct image_container *image, struct pool *pool,
+                                  struct error *err)
 {
     struct container *container = find_named(loader, image->name, pool);
     if (!container || !container->args || !image->id)
-        return error_set(err, EINVAL, "unable to remap task with CID %s", image->id ? image->id : "");
+        return error_set(err, EINVAL, "unable to remap task with CID %s",
+                         image->id ? image->id : "");
     int result = rename_groups(loader, image->marked, container->id);
     if (!result)
         result = adopt_init(container, image->init);
@@ -181,19 +196,22 @@ SLEEPS static int adopt_container(struct loader *loader, struct task *by, const 
     if (!result)
         result = replace_stdio(container, by, image);
     if (result)
-        return error_set(err, -result, "restoring container \"%s\": %s", container->id, errno_text(-result));
+        return error_set(err, -result, "restoring container \"%s\": %s", container->id,
+                         errno_text(-result));
     container->phase = CONTAINER_PHASE_STARTED;
     args_free(loader, MOVE(container->args));
     return 0;
 }
 
-/* Ids that are to be given must not be ids that are still to be replaced: saved ones get a mark first. */
+/* Ids that are to be given must not be ids that are still to be replaced: saved ones get a mark
+ * first. */
 static int mark_groups(struct loader *loader, struct image_containers *images, struct pool *pool)
 {
     for (size_t i = 0; i < images->list.count; i++) {
         struct image_container *image = &images->list.items[i];
         image->marked = pool_printf(pool, "saved/%zu", i);
-        int err = image->marked ? rename_groups(loader, image->id ? image->id : "", image->marked) : -ENOMEM;
+        int err = image->marked ? rename_groups(loader, image->id ? image->id : "", image->marked)
+                                : -ENOMEM;
         if (err)
             return err;
     }
@@ -203,7 +221,7 @@ static int mark_groups(struct loader *loader, struct image_containers *images, s
 static bool is_init(struct loader *loader, const struct thread_group *group)
 {
     struct container *container;
-    list_for_each(container, &loader->containers, link)
+    list_for_each (container, &loader->containers, link)
         if (container->init == group)
             return true;
     return false;
@@ -218,8 +236,8 @@ static void kill_execs(struct loader *loader)
             thread_group_kill(group, LINUX_SIGKILL);
 }
 
-SLEEPS static int adopt_all(struct loader *loader, struct task *by, const struct state_metadata *metadata,
-                            struct error *err)
+SLEEPS static int adopt_all(struct loader *loader, struct task *by,
+                            const struct state_metadata *metadata, struct error *err)
 {
     AUTO_POOL struct pool pool;
     struct image_containers images = {0};
@@ -228,7 +246,8 @@ SLEEPS static int adopt_all(struct loader *loader, struct task *by, const struct
     pool_init(&pool, loader->kernel->arena);
     if (!text)
         return error_set(err, EINVAL, "the image does not say which containers it has");
-    if (json_parse(text, strlen(text), 0, &value, err) || wire_decode(&image_containers_type, value, &pool, &images, err))
+    if (json_parse(text, strlen(text), 0, &value, err) ||
+        wire_decode(&image_containers_type, value, &pool, &images, err))
         return error_prefix(err, "containers of the image");
     if (mark_groups(loader, &images, &pool))
         return error_set(err, ENOMEM, "out of memory");
@@ -250,7 +269,8 @@ static void files_close(struct image_files *files)
     image_file_close(files->pages);
 }
 
-static int files_open(struct loader *loader, struct task *by, struct image_files *files, struct error *err)
+static int files_open(struct loader *loader, struct task *by, struct image_files *files,
+                      struct error *err)
 {
     struct restore_args *args = &loader->restore;
     int result = image_file_open(loader, by, &args->state_fd, &files->state);
@@ -261,7 +281,8 @@ static int files_open(struct loader *loader, struct task *by, struct image_files
     return result ? error_set(err, -result, "cannot open the image: %s", errno_text(-result)) : 0;
 }
 
-SLEEPS static int load_image(struct loader *loader, struct task *by, struct image_files *files, struct error *err)
+SLEEPS static int load_image(struct loader *loader, struct task *by, struct image_files *files,
+                             struct error *err)
 {
     struct state_metadata metadata;
     struct object *extra = NULL;
@@ -280,14 +301,16 @@ SLEEPS static int load_image(struct loader *loader, struct task *by, struct imag
     if (result)
         return -1;
     result = state_start(loader->kernel);
-    return result ? error_set(err, -result, "cannot start the restored tasks: %s", errno_text(-result)) : 0;
+    return result
+               ? error_set(err, -result, "cannot start the restored tasks: %s", errno_text(-result))
+               : 0;
 }
 
 /* Tasks that were loaded but will never run. */
 static void discard_tasks(struct loader *loader)
 {
     struct task *task, *next;
-    list_for_each_safe(task, next, &loader->kernel->tasks, kernel_link)
+    list_for_each_safe (task, next, &loader->kernel->tasks, kernel_link)
         if (!task->is_kernel && task->fiber.state == FIBER_NEW)
             task_discard(REF_GET(task));
 }
@@ -300,11 +323,11 @@ static void finish(struct loader *loader, int result, const struct error *err)
     loader->state = result ? LOADER_RESTORE_FAILED : LOADER_RESTORED;
     if (result)
         loader->restore_error = *err;
-    list_for_each(container, &loader->containers, link)
+    list_for_each (container, &loader->containers, link)
         if (result && container->phase != CONTAINER_PHASE_STARTED)
             container->phase = CONTAINER_PHASE_FAILED;
     if (!result)
-        list_for_each_safe(observer, next, &loader->observers, link)
+        list_for_each_safe (observer, next, &loader->observers, link)
             observer->renewed(observer);
     wake_up_all(&loader->changed);
 }
@@ -332,7 +355,7 @@ int restore_run(struct loader *loader, struct task *by, struct error *err)
     return 0;
 }
 
-/* ---- the calls ------------------------------------------------------------------------------------------------------------ */
+/* ---- the calls --------------------------------------------------------------------------- */
 
 static void close_restore(struct loader *loader)
 {
@@ -347,7 +370,8 @@ static int check_restore(struct loader *loader, struct error *err)
     if (loader->state == LOADER_RESTORING_UNSTARTED || loader->state == LOADER_RESTORING_STARTED)
         return error_set(err, EINVAL, "restore is already in progress");
     if (loader->state != LOADER_CREATED || loader->is_starting)
-        return error_set(err, EINVAL, "cannot restore a container in state=%s", loader_state_name(loader->state));
+        return error_set(err, EINVAL, "cannot restore a container in state=%s",
+                         loader_state_name(loader->state));
     return 0;
 }
 
@@ -366,7 +390,8 @@ SLEEPS static int accept_image(struct loader *loader, struct task *by, struct er
     return result;
 }
 
-int loader_restore(struct loader *loader, struct task *by, const struct restore_args *args, struct error *err)
+int loader_restore(struct loader *loader, struct task *by, const struct restore_args *args,
+                   struct error *err)
 {
     if (check_restore(loader, err)) {
         struct loader taken = {.kernel = loader->kernel, .restore = *args};
@@ -391,10 +416,12 @@ static int check_name(struct container *container, struct error *err)
     struct container *other;
     pool_init(&pool, container->loader->kernel->arena);
     const char *name = container_name(container, &pool);
-    list_for_each(other, &container->loader->containers, link) {
+    list_for_each (other, &container->loader->containers, link) {
         const char *its = other != container && other->args ? container_name(other, &pool) : NULL;
         if (its && name && strcmp(its, name) == 0)
-            return error_set(err, EEXIST, "container CID \"%s\" already belongs to container \"%s\"", other->id, name);
+            return error_set(err, EEXIST,
+                             "container CID \"%s\" already belongs to container \"%s\"", other->id,
+                             name);
     }
     return 0;
 }
@@ -404,13 +431,13 @@ static u32 count_ready(struct loader *loader)
 {
     struct container *container;
     u32 count = 0;
-    list_for_each(container, &loader->containers, link)
+    list_for_each (container, &loader->containers, link)
         count += container->args != NULL;
     return count;
 }
 
-int restore_subcontainer(struct loader *loader, struct task *by, const char *id, struct container_args *args,
-                         struct error *err)
+int restore_subcontainer(struct loader *loader, struct task *by, const char *id,
+                         struct container_args *args, struct error *err)
 {
     struct container *container = container_find(loader, id);
     int result = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals from outside. They come from nobody inside (pid 0), so that a PID namespace's init, which is
- * deaf to its own kind, hears them.
+ * Signals from outside. They come from nobody inside (pid 0), so that a PID namespace's init, which
+ * is deaf to its own kind, hears them.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,8 @@ static int send_error(int result, struct error *err)
 }
 
 /* The live process PID (0: the first one) of a container: lent. */
-static int find_process(struct loader *loader, const char *id, i32 pid, struct thread_group **out, struct error *err)
+static int find_process(struct loader *loader, const char *id, i32 pid, struct thread_group **out,
+                        struct error *err)
 {
     const struct container *container = container_find(loader, id);
     struct thread_group *group = NULL;
@@ -49,12 +50,15 @@ static int signal_process(struct loader *loader, const struct signal_args *args,
     struct thread_group *group;
     if (check_pid(args, err))
         return -1;
-    if (find_process(loader, args->container_id, args->pid, &group, err) || send_error(send_group(group, args->signo), err))
-        return error_prefix(err, "signaling process in container \"%s\" PID %d", args->container_id, args->pid);
+    if (find_process(loader, args->container_id, args->pid, &group, err) ||
+        send_error(send_group(group, args->signo), err))
+        return error_prefix(err, "signaling process in container \"%s\" PID %d", args->container_id,
+                            args->pid);
     return 0;
 }
 
-/* ---- all processes --------------------------------------------------------------------------------------------- */
+/* ---- all processes
+ * --------------------------------------------------------------------------------------------- */
 
 static int send_all(struct loader *loader, const char *id, i32 signo)
 {
@@ -68,11 +72,13 @@ static int send_all(struct loader *loader, const char *id, i32 signo)
 }
 
 /* While the kernel is paused nothing forks past the signal. */
-SLEEPS static int signal_all(struct loader *loader, struct task *by, const struct signal_args *args, struct error *err)
+SLEEPS static int signal_all(struct loader *loader, struct task *by, const struct signal_args *args,
+                             struct error *err)
 {
     const struct container *container = container_find(loader, args->container_id);
     if (args->pid != 0)
-        return error_set(err, EINVAL, "PID (%d) cannot be set when signaling all processes", args->pid);
+        return error_set(err, EINVAL, "PID (%d) cannot be set when signaling all processes",
+                         args->pid);
     if (!container || container->phase != CONTAINER_PHASE_STARTED)
         return error_set(err, EINVAL, "container \"%s\" not started", args->container_id);
     kernel_pause(loader->kernel, by);
@@ -83,10 +89,12 @@ SLEEPS static int signal_all(struct loader *loader, struct task *by, const struc
     return 0;
 }
 
-/* ---- terminals and groups ------------------------------------------------------------------------------------------ */
+/* ---- terminals and groups
+ * ------------------------------------------------------------------------------------------ */
 
 /* The foreground process group of the terminal of GROUP's session, lent, or the error. */
-static int find_foreground(struct thread_group *group, struct process_group **out, struct error *err)
+static int find_foreground(struct thread_group *group, struct process_group **out,
+                           struct error *err)
 {
     const struct session *session = group->pgrp ? group->pgrp->session : NULL;
     if (!session || !session->tty)
@@ -99,15 +107,15 @@ static int send_pgrp(struct process_group *pgrp, i32 signo)
 {
     struct thread_group *group;
     int first = 0;
-    list_for_each(group, &pgrp->members, pgrp_link) {
+    list_for_each (group, &pgrp->members, pgrp_link) {
         int err = thread_group_has_ended(group) ? 0 : send_group(group, signo);
         first = first ? first : err;
     }
     return first;
 }
 
-static int find_for_foreground(struct loader *loader, const struct signal_args *args, struct thread_group **out,
-                               struct error *err)
+static int find_for_foreground(struct loader *loader, const struct signal_args *args,
+                               struct thread_group **out, struct error *err)
 {
     const struct container *container = container_find(loader, args->container_id);
     if (container && container->phase != CONTAINER_PHASE_STARTED)
@@ -121,7 +129,8 @@ static int find_for_foreground(struct loader *loader, const struct signal_args *
     return error_set(err, ESRCH, "no thread group found: %s", why);
 }
 
-static int signal_foreground(struct loader *loader, const struct signal_args *args, struct error *err)
+static int signal_foreground(struct loader *loader, const struct signal_args *args,
+                             struct error *err)
 {
     struct thread_group *group;
     struct process_group *pgrp = NULL;
@@ -129,8 +138,8 @@ static int signal_foreground(struct loader *loader, const struct signal_args *ar
         return -1;
     if (find_for_foreground(loader, args, &group, err) || find_foreground(group, &pgrp, err) ||
         send_error(send_pgrp(pgrp, args->signo), err))
-        return error_prefix(err, "signaling foreground process group in container \"%s\" PID %d", args->container_id,
-                            args->pid);
+        return error_prefix(err, "signaling foreground process group in container \"%s\" PID %d",
+                            args->container_id, args->pid);
     return 0;
 }
 
@@ -140,14 +149,16 @@ static int signal_group(struct loader *loader, const struct signal_args *args, s
     if (args->pgid <= 0)
         return error_set(err, EINVAL, "PGID must be set when signaling a process group");
     if (!container || container->phase != CONTAINER_PHASE_STARTED)
-        return error_set(err, EINVAL, "signaling process group %d: container \"%s\" not started", args->pgid,
-                         args->container_id);
+        return error_set(err, EINVAL, "signaling process group %d: container \"%s\" not started",
+                         args->pgid, args->container_id);
     struct process_group *pgrp = process_group_find(container->pid_ns, (u32)args->pgid);
     int result = pgrp ? send_pgrp(pgrp, args->signo) : -ESRCH;
-    return send_error(result, err) ? error_prefix(err, "signaling process group %d", args->pgid) : 0;
+    return send_error(result, err) ? error_prefix(err, "signaling process group %d", args->pgid)
+                                   : 0;
 }
 
-int loader_signal(struct loader *loader, struct task *by, const struct signal_args *args, struct error *err)
+int loader_signal(struct loader *loader, struct task *by, const struct signal_args *args,
+                  struct error *err)
 {
     if (args->signo < 0 || args->signo > LINUX_NSIG)
         return error_set(err, EINVAL, "invalid signal %d", args->signo);

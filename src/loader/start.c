@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first process of a container: namespaces, mounts, descriptors, limits by its spec and arguments. */
+/* The first process of a container: namespaces, mounts, descriptors, limits by its spec and
+ * arguments. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,7 +8,8 @@
 #include "loader/internal.h"
 #include "sentry/fs/tty/tty.h"
 
-/* ---- namespaces ---------------------------------------------------------------------------------------------- */
+/* ---- namespaces
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Another container whose spec names the same path for namespace TYPE, or NULL. */
 static struct container *find_sharer(struct container *container, const char *type)
@@ -16,8 +18,10 @@ static struct container *find_sharer(struct container *container, const char *ty
     struct container *other;
     if (!ns || !ns->path || !*ns->path)
         return NULL;
-    list_for_each(other, &container->loader->containers, link) {
-        const struct oci_namespace *its = other != container && other->spec && other->ns ? oci_namespace_find(other->spec, type) : NULL;
+    list_for_each (other, &container->loader->containers, link) {
+        const struct oci_namespace *its = other != container && other->spec && other->ns
+                                              ? oci_namespace_find(other->spec, type)
+                                              : NULL;
         if (its && its->path && strcmp(its->path, ns->path) == 0)
             return other;
     }
@@ -87,10 +91,11 @@ static int make_namespaces(struct container *container)
     return 0;
 }
 
-/* ---- descriptors -------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------- */
 
 /* A reference in *OUT: the host's descriptor, or the container's /dev/null. */
-SLEEPS static int open_stdio(struct loader *loader, struct task *by, int *fd, u32 index, struct file **out)
+SLEEPS static int open_stdio(struct loader *loader, struct task *by, int *fd, u32 index,
+                             struct file **out)
 {
     if (*fd < 0)
         return vfs_open(by, NULL, "/dev/null", LINUX_O_RDWR, 0, WALK_FOLLOW, out);
@@ -100,7 +105,8 @@ SLEEPS static int open_stdio(struct loader *loader, struct task *by, int *fd, u3
 }
 
 /* 0, 1 and 2 in the table that BY wears. A terminal is one description three times. */
-SLEEPS static int install_stdio(struct container *container, struct task *by, int stdio[3], bool is_terminal)
+SLEEPS static int install_stdio(struct container *container, struct task *by, int stdio[3],
+                                bool is_terminal)
 {
     struct loader *loader = container->loader;
     AUTO_PUT struct file *file = NULL;
@@ -119,7 +125,8 @@ SLEEPS static int install_stdio(struct container *container, struct task *by, in
     return 0;
 }
 
-SLEEPS static int install_passed(struct loader *loader, struct task *by, struct container_args *args)
+SLEEPS static int install_passed(struct loader *loader, struct task *by,
+                                 struct container_args *args)
 {
     for (u32 i = 0; i < args->passed_count; i++) {
         struct file *file = NULL;
@@ -155,7 +162,7 @@ SLEEPS static int make_fds(struct container *container, struct task *by, struct 
     return err;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+/* ---- the whole --------------------------------------------------------------------------- */
 
 SLEEPS static int start_process(struct container *container, struct task *by, struct error *err)
 {
@@ -163,22 +170,29 @@ SLEEPS static int start_process(struct container *container, struct task *by, st
     struct limits limits;
     struct process_plan plan = {
         .container = container,
-        .argv = process->args.items, .argc = process->args.count,
-        .envv = process->env.items, .envc = process->env.count,
-        .cwd = process->cwd, .makes_cwd = true,
+        .argv = process->args.items,
+        .argc = process->args.count,
+        .envv = process->env.items,
+        .envc = process->env.count,
+        .cwd = process->cwd,
+        .makes_cwd = true,
         .umask = process->user.umask ? *process->user.umask : 022,
-        .uid = process->user.uid, .gid = process->user.gid,
-        .groups = process->user.additional_gids.items, .group_count = process->user.additional_gids.count,
+        .uid = process->user.uid,
+        .gid = process->user.gid,
+        .groups = process->user.additional_gids.items,
+        .group_count = process->user.additional_gids.count,
         .no_new_privs = process->no_new_privileges,
         .is_tty = process->terminal,
         .limits = &limits,
         .oom_score_adj = process->oom_score_adj ? *process->oom_score_adj : 0,
     };
-    if (process_spec_caps(container->loader, process, &plan.caps, err) || process_spec_limits(process, &limits, err))
+    if (process_spec_caps(container->loader, process, &plan.caps, err) ||
+        process_spec_limits(process, &limits, err))
         return -1;
     int result = make_fds(container, by, &plan.fds);
     if (result)
-        return error_set(err, -result, "opening standard input and output: %s", errno_text(-result));
+        return error_set(err, -result, "opening standard input and output: %s",
+                         errno_text(-result));
     return process_start(&plan, by, &container->init, err);
 }
 

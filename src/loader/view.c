@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A control fiber acts inside a container by wearing its root, credentials and descriptors for a while.
- * The fiber is its own task, so nobody else sees it.
+ * A control fiber acts inside a container by wearing its root, credentials and descriptors for a
+ * while. The fiber is its own task, so nobody else sees it.
  */
 #include "loader/internal.h"
 
-void view_enter(struct view *view, struct task *by, struct fs_context *fs, struct cred *cred, struct fd_table *fds)
+void view_enter(struct view *view, struct task *by, struct fs_context *fs, struct cred *cred,
+                struct fd_table *fds)
 {
     *view = (struct view){.by = by, .fs = by->fs, .cred = by->cred, .fds = by->fds};
     if (fs)

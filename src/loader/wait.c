@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wait statuses for callers outside: of a container's first process, of exec'd ones, of any other. */
+/* Wait statuses for callers outside: of a container's first process, of exec'd ones, of any other.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@ static int interrupted(struct error *err)
 }
 
 /* Sleeps until GROUP, which the caller holds, has ended. */
-SLEEPS static int wait_group(struct loader *loader, struct task *by, struct thread_group *group, struct error *err)
+SLEEPS static int wait_group(struct loader *loader, struct task *by, struct thread_group *group,
+                             struct error *err)
 {
     while (!thread_group_has_ended(group))
         if (sleep_on(&loader->kernel->task_ended, by, NO_DEADLINE))
@@ -28,7 +30,8 @@ SLEEPS static int wait_for_restore(struct loader *loader, struct task *by, struc
     return 0;
 }
 
-int loader_wait(struct loader *loader, struct task *by, const char *id, u32 *status, struct error *err)
+int loader_wait(struct loader *loader, struct task *by, const char *id, u32 *status,
+                struct error *err)
 {
     if (wait_for_restore(loader, by, err))
         return -1;
@@ -47,12 +50,12 @@ int loader_wait(struct loader *loader, struct task *by, const char *id, u32 *sta
     return 0;
 }
 
-/* ---- WaitPID --------------------------------------------------------------------------------------------------- */
+/* ---- WaitPID ----------------------------------------------------------------------------- */
 
 static struct exec_entry *find_exec(struct loader *loader, const char *id, u32 pid)
 {
     struct exec_entry *entry;
-    list_for_each(entry, &loader->execs, link)
+    list_for_each (entry, &loader->execs, link)
         if (entry->pid == pid && strcmp(entry->container_id, id) == 0)
             return entry;
     return NULL;
@@ -63,14 +66,15 @@ static void reap_exec(struct loader *loader, const struct thread_group *group)
 {
     struct arena *arena = loader->kernel->arena;
     struct exec_entry *entry;
-    list_for_each(entry, &loader->execs, link) {
+    list_for_each (entry, &loader->execs, link) {
         if (entry->group != group)
             continue;
         struct container *container = container_find(loader, entry->container_id);
         u64 user_ns, system_ns;
         thread_group_times(group, &user_ns, &system_ns);
         if (container)
-            container->past_cpu_ns += user_ns + system_ns + group->children_user_ns + group->children_system_ns;
+            container->past_cpu_ns += user_ns + system_ns + group->children_user_ns +
+                                      group->children_system_ns;
         list_remove(&entry->link);
         REF_PUT(entry->group);
         arena_free_string(arena, entry->container_id);
@@ -80,7 +84,8 @@ static void reap_exec(struct loader *loader, const struct thread_group *group)
 }
 
 /* A reference to the process PID of container ID, or the error. */
-static int find_process(struct loader *loader, const char *id, u32 pid, struct thread_group **out, struct error *err)
+static int find_process(struct loader *loader, const char *id, u32 pid, struct thread_group **out,
+                        struct error *err)
 {
     const struct exec_entry *entry = find_exec(loader, id, pid);
     if (entry) {
@@ -90,7 +95,8 @@ static int find_process(struct loader *loader, const char *id, u32 pid, struct t
     const struct container *container = container_find(loader, id);
     if (!container)
         return not_found(id, err);
-    struct thread_group *group = container->pid_ns ? thread_group_find(container->pid_ns, pid) : NULL;
+    struct thread_group *group = container->pid_ns ? thread_group_find(container->pid_ns, pid)
+                                                   : NULL;
     if (!group && container->init && container->init->pid == pid)
         group = container->init; /* ended: its number may be free already */
     if (!group)
@@ -102,7 +108,8 @@ static int find_process(struct loader *loader, const char *id, u32 pid, struct t
     return 0;
 }
 
-int loader_wait_pid(struct loader *loader, struct task *by, const char *id, i32 pid, u32 *status, struct error *err)
+int loader_wait_pid(struct loader *loader, struct task *by, const char *id, i32 pid, u32 *status,
+                    struct error *err)
 {
     AUTO_PUT struct thread_group *group = NULL;
     if (pid <= 0)

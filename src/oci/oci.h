@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The OCI runtime configuration (config.json, runtime-spec 1.2). One parsed spec owns one pool: every
- * pointer below lives in it, new ones come from oci_alloc/oci_strdup, and oci_spec_free frees all.
- * Parts that only the host side or nobody interprets are kept raw (`struct json_text`).
+ * The OCI runtime configuration (config.json, runtime-spec 1.2). One parsed spec owns one pool:
+ * every pointer below lives in it, new ones come from oci_alloc/oci_strdup, and oci_spec_free frees
+ * all. Parts that only the host side or nobody interprets are kept raw (`struct json_text`).
  * Missing lists have items NULL and count 0.
  */
 #pragma once
@@ -61,7 +61,7 @@ struct oci_id_map {
 };
 struct oci_mount {
     char *destination;
-    char *type;   /* "" or NULL: bind if options say so */
+    char *type; /* "" or NULL: bind if options say so */
     char *source;
     WIRE_LIST(char *) options;
     WIRE_LIST(struct oci_id_map) uid_mappings;
@@ -97,7 +97,8 @@ struct oci_device {
 };
 /* What the sandbox itself wants of linux.resources; the whole stays raw beside it. */
 struct oci_limits {
-    bool has_pids, has_memory, has_memory_swap, has_memory_reservation, has_cpu_shares, has_cpu_quota, has_cpu_period;
+    bool has_pids, has_memory, has_memory_swap, has_memory_reservation, has_cpu_shares,
+        has_cpu_quota, has_cpu_period;
     i64 pids;
     i64 memory, memory_swap, memory_reservation;
     u64 cpu_shares;
@@ -143,21 +144,25 @@ struct oci_spec {
  * Parse and check types; unknown members are ignored. Not yet validated. 64-bit integers are exact.
  * 0 with *OUT (to be freed), or -1 with one line.
  */
-MUST_CHECK int oci_spec_parse(const char *json, size_t size, struct oci_spec **out, struct error *err);
+MUST_CHECK int oci_spec_parse(const char *json, size_t size, struct oci_spec **out,
+                              struct error *err);
 /* The same with memory from ARENA (the sentry's side). */
-MUST_CHECK int oci_spec_parse_in(struct arena *arena, const char *json, size_t size, struct oci_spec **out,
-                                 struct error *err);
-/* What cannot be run: no process, args, cwd or root, relative destinations, selinux, shared propagation, … */
+MUST_CHECK int oci_spec_parse_in(struct arena *arena, const char *json, size_t size,
+                                 struct oci_spec **out, struct error *err);
+/* What cannot be run: no process, args, cwd or root, relative destinations, selinux, shared
+ * propagation, … */
 MUST_CHECK int oci_spec_validate(const struct oci_spec *spec, struct error *err);
 /* Members that this release does not know, one call each ("linux.foo"), for a warning. */
-void oci_spec_unknown_members(const char *json, size_t size, void (*report)(void *arg, const char *path), void *arg);
+void oci_spec_unknown_members(const char *json, size_t size,
+                              void (*report)(void *arg, const char *path), void *arg);
 /* One process object (exec --process FILE) into SPEC's pool. */
-MUST_CHECK int oci_process_parse(struct oci_spec *spec, const char *json, size_t size, struct oci_process **out,
-                                 struct error *err);
+MUST_CHECK int oci_process_parse(struct oci_spec *spec, const char *json, size_t size,
+                                 struct oci_process **out, struct error *err);
 /* What `spec` writes: a read-only rootfs that runs ARGS in CWD. */
-MUST_CHECK int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd, struct oci_spec **out,
-                                struct error *err);
-/* Compact, or with INDENT ("    ") as Go's MarshalIndent; text from SPEC's pool; NULL without memory. */
+MUST_CHECK int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd,
+                                struct oci_spec **out, struct error *err);
+/* Compact, or with INDENT ("    ") as Go's MarshalIndent; text from SPEC's pool; NULL without
+ * memory. */
 MUST_CHECK char *oci_spec_encode(const struct oci_spec *spec, const char *indent);
 MUST_CHECK int oci_spec_copy(const struct oci_spec *spec, struct oci_spec **out, struct error *err);
 void oci_spec_free(struct oci_spec *spec);
@@ -167,10 +172,12 @@ void oci_spec_free_auto(struct oci_spec **spec);
 /* For those who change a spec. NULL without memory (never on the host side). */
 MUST_CHECK void *oci_alloc(struct oci_spec *spec, size_t size);
 MUST_CHECK char *oci_strdup(struct oci_spec *spec, const char *text);
-/* Append to one of the lists above: OCI_APPEND(spec, spec->mounts) lends a zeroed new last element or NULL. */
+/* Append to one of the lists above: OCI_APPEND(spec, spec->mounts) lends a zeroed new last element
+ * or NULL. */
 MUST_CHECK void *oci_list_append(struct oci_spec *spec, struct wire_list *list, size_t size);
-#define OCI_APPEND(spec, list) \
-    ((__typeof__((list).items))oci_list_append((spec), (struct wire_list *)(void *)&(list), sizeof *(list).items))
+#define OCI_APPEND(spec, list)                                                              \
+    ((__typeof__((list).items))oci_list_append((spec), (struct wire_list *)(void *)&(list), \
+                                               sizeof *(list).items))
 
 /* "" when there is none. */
 const char *oci_annotation(const struct oci_spec *spec, const char *name);
@@ -189,4 +196,5 @@ MUST_CHECK int oci_capability_mask(char *const *names, size_t count, u64 *mask, 
 /* "RLIMIT_NOFILE" -> 7; -1 when unknown. */
 int oci_rlimit_nr(const char *name);
 
-extern const struct wire_type oci_spec_type, oci_process_type, oci_capabilities_type, oci_mount_type;
+extern const struct wire_type oci_spec_type, oci_process_type, oci_capabilities_type,
+    oci_mount_type;

@@ -10,25 +10,37 @@
 
 /* Everything once, in Go's order and spelling. */
 static const char full[] =
-    "{\"ociVersion\":\"1.2.0\",\"process\":{\"terminal\":true,\"consoleSize\":{\"height\":25,\"width\":80},"
-    "\"user\":{\"uid\":4294967295,\"gid\":5,\"umask\":18,\"additionalGids\":[10,20],\"username\":\"u\"},"
+    "{\"ociVersion\":\"1.2.0\",\"process\":{\"terminal\":true,\"consoleSize\":{\"height\":25,"
+    "\"width\":80},"
+    "\"user\":{\"uid\":4294967295,\"gid\":5,\"umask\":18,\"additionalGids\":[10,20],\"username\":"
+    "\"u\"},"
     "\"args\":[\"/bin/sh\",\"-c\",\"echo \\u003e \\u0026\"],\"env\":[\"A=b\"],\"cwd\":\"/w\","
     "\"capabilities\":{\"bounding\":[\"CAP_KILL\"],\"ambient\":[\"CAP_CHOWN\"]},"
-    "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":18446744073709551615,\"soft\":9007199254740993}],"
-    "\"noNewPrivileges\":true,\"apparmorProfile\":\"p\",\"oomScoreAdj\":-998,\"scheduler\":{\"policy\":\"SCHED_OTHER\"}},"
+    "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":18446744073709551615,\"soft\":"
+    "9007199254740993}],"
+    "\"noNewPrivileges\":true,\"apparmorProfile\":\"p\",\"oomScoreAdj\":-998,\"scheduler\":{"
+    "\"policy\":\"SCHED_OTHER\"}},"
     "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\",\"domainname\":\"d\","
     "\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
-    "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/src\",\"options\":[\"rbind\",\"ro\"],"
+    "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/"
+    "src\",\"options\":[\"rbind\",\"ro\"],"
     "\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}]}],"
     "\"hooks\":{\"prestart\":[{\"path\":\"/h\",\"args\":[\"h\"],\"env\":[\"X=1\"],\"timeout\":7}]},"
     "\"annotations\":{\"a.b\":\"1\",\"c\":\"\"},"
-    "\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":2}],\"sysctl\":{\"net.x\":\"1\"},"
-    "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}],\"memory\":{\"limit\":9223372036854775807},"
-    "\"cpu\":{\"shares\":18446744073709551615,\"quota\":-1,\"cpus\":\"0-1\"},\"pids\":{\"limit\":2048}},"
-    "\"cgroupsPath\":\"/x\",\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\",\"path\":\"/run/netns/n\"}],"
-    "\"devices\":[{\"path\":\"/dev/fuse\",\"type\":\"c\",\"major\":10,\"minor\":229,\"fileMode\":438,\"uid\":0,\"gid\":0}],"
-    "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1},\"rootfsPropagation\":\"rslave\","
-    "\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],\"personality\":{\"domain\":\"LINUX\"}}}";
+    "\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":2}],\"sysctl\":{\"net."
+    "x\":\"1\"},"
+    "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}],\"memory\":{\"limit\":"
+    "9223372036854775807},"
+    "\"cpu\":{\"shares\":18446744073709551615,\"quota\":-1,\"cpus\":\"0-1\"},\"pids\":{\"limit\":"
+    "2048}},"
+    "\"cgroupsPath\":\"/x\",\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\",\"path\":\"/"
+    "run/netns/n\"}],"
+    "\"devices\":[{\"path\":\"/dev/"
+    "fuse\",\"type\":\"c\",\"major\":10,\"minor\":229,\"fileMode\":438,\"uid\":0,\"gid\":0}],"
+    "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1},"
+    "\"rootfsPropagation\":\"rslave\","
+    "\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/"
+    "sys\"],\"personality\":{\"domain\":\"LINUX\"}}}";
 
 static struct oci_spec *parse(const char *text)
 {
@@ -75,15 +87,21 @@ static void test_faults_of_type_name_the_member(void)
         {"", "OCI spec: unexpected end of JSON input"},
         {"[]", "OCI spec is not a JSON object"},
         {"{\"process\":[]}", "OCI spec: process must be an object, not a list"},
-        {"{\"process\":{\"user\":{\"uid\":-1}}}", "OCI spec: process.user.uid must be an unsigned integer of 32 bits, not a number -1"},
-        {"{\"process\":{\"args\":[\"a\",1]}}", "OCI spec: process.args[1] must be a string, not a number 1"},
+        {"{\"process\":{\"user\":{\"uid\":-1}}}",
+         "OCI spec: process.user.uid must be an unsigned integer of 32 bits, not a number -1"},
+        {"{\"process\":{\"args\":[\"a\",1]}}",
+         "OCI spec: process.args[1] must be a string, not a number 1"},
         {"{\"process\":{\"rlimits\":[{\"hard\":18446744073709551616}]}}",
-         "OCI spec: process.rlimits[0].hard must be an unsigned integer of 64 bits, not a number 18446744073709551616"},
+         "OCI spec: process.rlimits[0].hard must be an unsigned integer of 64 bits, not a number "
+         "18446744073709551616"},
         {"{\"process\":{\"cwd\":\"/\\u0000\"}}", "OCI spec: process.cwd contains a NUL byte"},
         {"{\"annotations\":{\"a\":1}}", "OCI spec: annotations.a must be a string, not a number 1"},
-        {"{\"annotations\":{\"a\\u0000\":\"\"}}", "OCI spec: a name in annotations contains a NUL byte"},
-        {"{\"root\":{\"readonly\":\"yes\"}}", "OCI spec: root.readonly must be true or false, not a string"},
-        {"{\"linux\":{\"resources\":{\"pids\":{\"limit\":1.5}}}}", "OCI spec: linux.resources.pids.limit must be an integer of 64 bits"},
+        {"{\"annotations\":{\"a\\u0000\":\"\"}}",
+         "OCI spec: a name in annotations contains a NUL byte"},
+        {"{\"root\":{\"readonly\":\"yes\"}}",
+         "OCI spec: root.readonly must be true or false, not a string"},
+        {"{\"linux\":{\"resources\":{\"pids\":{\"limit\":1.5}}}}",
+         "OCI spec: linux.resources.pids.limit must be an integer of 64 bits"},
         {"{\"hostname\":\"\xff\"}", "OCI spec: it is not UTF-8"},
         {"{\"hostname\":\"\\ud800\"}", "OCI spec: a string is not Unicode or a number is too long"},
     };
@@ -106,25 +124,36 @@ static void test_what_cannot_be_run_is_refused_in_one_line(void)
         {"{}", "OCI spec: process must be defined"},
         {"{\"process\":{\"args\":[]}}", "OCI spec: process.args must be defined"},
         {"{\"process\":{\"args\":[null]}}", "OCI spec: process.args must not contain null"},
-        {"{\"process\":{\"args\":[\"a\"],\"cwd\":\"w\"}}", "OCI spec: process.cwd \"w\" must be an absolute path"},
-        {"{\"process\":{\"args\":[\"a\"],\"selinuxLabel\":\"l\"}}", "OCI spec: process.selinuxLabel is not supported"},
-        {"{\"process\":{\"args\":[\"a\"],\"apparmorProfile\":\"l\"},\"root\":{\"path\":\"r\"}}", NULL},
+        {"{\"process\":{\"args\":[\"a\"],\"cwd\":\"w\"}}",
+         "OCI spec: process.cwd \"w\" must be an absolute path"},
+        {"{\"process\":{\"args\":[\"a\"],\"selinuxLabel\":\"l\"}}",
+         "OCI spec: process.selinuxLabel is not supported"},
+        {"{\"process\":{\"args\":[\"a\"],\"apparmorProfile\":\"l\"},\"root\":{\"path\":\"r\"}}",
+         NULL},
         {"{\"process\":{\"args\":[\"a\"]}}", "OCI spec: root must be defined"},
         {"{\"process\":{\"args\":[\"a\"]},\"root\":{}}", "OCI spec: root.path must be defined"},
         {START ",\"solaris\":null}", NULL},
         {START ",\"solaris\":{}}", "OCI spec: solaris is not supported"},
         {START ",\"windows\":{}}", "OCI spec: windows is not supported"},
-        {START ",\"mounts\":[{\"destination\":\"p\"}]}", "OCI spec: mount destination \"p\" must be an absolute path"},
-        {START ",\"mounts\":[{\"destination\":\"/p\",\"type\":\"bind\",\"source\":\"/s\",\"options\":[\"rshared\"]}]}",
+        {START ",\"mounts\":[{\"destination\":\"p\"}]}",
+         "OCI spec: mount destination \"p\" must be an absolute path"},
+        {START ",\"mounts\":[{\"destination\":\"/p\",\"type\":\"bind\",\"source\":\"/"
+               "s\",\"options\":[\"rshared\"]}]}",
          "OCI spec: mount \"/p\" has option shared or rshared, which is not supported"},
-        {START ",\"mounts\":[{\"destination\":\"/p\",\"options\":[\"bind\"]}]}", "OCI spec: bind mount \"/p\" has no source"},
+        {START ",\"mounts\":[{\"destination\":\"/p\",\"options\":[\"bind\"]}]}",
+         "OCI spec: bind mount \"/p\" has no source"},
         {START ",\"linux\":{\"rootfsPropagation\":\"shared\"}}",
          "OCI spec: linux.rootfsPropagation must be private or slave, not \"shared\""},
-        {START ",\"linux\":{\"namespaces\":[{\"type\":\"x\"}]}}", "OCI spec: linux.namespaces has unknown type \"x\""},
-        {START ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}", "OCI spec: linux.namespaces has type \"pid\" twice"},
-        {START ",\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"z\"}]}}", "OCI spec: device \"/dev/x\" has unknown type \"z\""},
-        {"{\"process\":{\"args\":[\"a\"],\"rlimits\":[{\"type\":\"RLIMIT_X\"}]}}", "OCI spec: process.rlimits has unknown type \"RLIMIT_X\""},
-        {"{\"process\":{\"args\":[\"a\"],\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2,\"hard\":1}]}}",
+        {START ",\"linux\":{\"namespaces\":[{\"type\":\"x\"}]}}",
+         "OCI spec: linux.namespaces has unknown type \"x\""},
+        {START ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}",
+         "OCI spec: linux.namespaces has type \"pid\" twice"},
+        {START ",\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"z\"}]}}",
+         "OCI spec: device \"/dev/x\" has unknown type \"z\""},
+        {"{\"process\":{\"args\":[\"a\"],\"rlimits\":[{\"type\":\"RLIMIT_X\"}]}}",
+         "OCI spec: process.rlimits has unknown type \"RLIMIT_X\""},
+        {"{\"process\":{\"args\":[\"a\"],\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2,\"hard\":"
+         "1}]}}",
          "OCI spec: RLIMIT_CPU has a soft limit above its hard limit"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -144,7 +173,8 @@ static void gather(void *arg, const char *path)
 
 static void test_unknown_members_are_told_and_ignored(void)
 {
-    static const char text[] = "{\"x\":1,\"PROCESS\":{\"y\":{\"uid\":1},\"user\":{\"z\":0}},\"mounts\":[{\"w\":1}],\"annotations\":{\"free\":\"1\"}}";
+    static const char text[] = "{\"x\":1,\"PROCESS\":{\"y\":{\"uid\":1},\"user\":{\"z\":0}},"
+                               "\"mounts\":[{\"w\":1}],\"annotations\":{\"free\":\"1\"}}";
     char seen[256] = "";
     oci_spec_unknown_members(text, sizeof text - 1, gather, seen);
     CU_ASSERT_STRING_EQUAL(seen, "x;PROCESS.y;PROCESS.user.z;mounts.w;");
@@ -161,7 +191,10 @@ static void test_the_default_spec_is_the_one_of_the_spec_command(void)
     CU_ASSERT_STRING_EQUAL(spec->process->args.items[1], "-l");
     CU_ASSERT_STRING_EQUAL(spec->process->cwd, "/w");
     const char *text = oci_spec_encode(spec, "    ");
-    CU_ASSERT(strncmp(text, "{\n    \"ociVersion\": \"1.0.0\",\n    \"process\": {\n        \"user\": {\n            \"uid\": 0,", 85) == 0);
+    CU_ASSERT(strncmp(text,
+                      "{\n    \"ociVersion\": \"1.0.0\",\n    \"process\": {\n        \"user\": "
+                      "{\n            \"uid\": 0,",
+                      85) == 0);
 }
 
 static void test_a_spec_can_be_changed(void)
@@ -179,7 +212,8 @@ static void test_a_spec_can_be_changed(void)
     CU_ASSERT_STRING_EQUAL(oci_annotation(copy, "a.b"), "2");
     CU_ASSERT_STRING_EQUAL(oci_annotation(copy, "b.new"), "3");
     CU_ASSERT_EQUAL(copy->mounts.count, 3);
-    CU_ASSERT(oci_mount_is_bind(&copy->mounts.items[1]) && oci_mount_is_readonly(&copy->mounts.items[1]));
+    CU_ASSERT(oci_mount_is_bind(&copy->mounts.items[1]) &&
+              oci_mount_is_readonly(&copy->mounts.items[1]));
     CU_ASSERT(!oci_mount_is_bind(&copy->mounts.items[2]));
     CU_ASSERT_STRING_EQUAL(oci_namespace_find(copy, "network")->path, "/run/netns/n");
     CU_ASSERT_PTR_NULL(oci_namespace_find(copy, "user"));
@@ -187,7 +221,8 @@ static void test_a_spec_can_be_changed(void)
 
 static void test_a_process_object_is_parsed_alone(void)
 {
-    static const char text[] = "{\"args\":[\"ls\"],\"cwd\":\"/\",\"user\":{\"uid\":1,\"gid\":2},\"terminal\":false}";
+    static const char text[] =
+        "{\"args\":[\"ls\"],\"cwd\":\"/\",\"user\":{\"uid\":1,\"gid\":2},\"terminal\":false}";
     AUTO_OCI_SPEC struct oci_spec *spec = parse("{}");
     struct oci_process *process;
     struct error err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Life of a spec: parse, copy, encode, defaults, small changes. The text stays in the pool: raw parts point into it. */
+/* Life of a spec: parse, copy, encode, defaults, small changes. The text stays in the pool: raw
+ * parts point into it. */
 #include "oci/oci.h"
 
 #include <errno.h>
@@ -46,7 +47,7 @@ void oci_spec_free_auto(struct oci_spec **spec)
     oci_spec_free(*spec);
 }
 
-/* ---- parsing ---- */
+/* ---- parsing ----------------------------------------------------------------------------- */
 
 struct limit_row {
     const char *path;
@@ -54,8 +55,10 @@ struct limit_row {
     size_t has_offset;
     size_t value_offset;
 };
-#define LIMIT(path, member, type) \
-    {path, type, offsetof(struct oci_limits, has_##member), offsetof(struct oci_limits, member)}
+#define LIMIT(path, member, type)                                                                  \
+    {                                                                                              \
+        path, type, offsetof(struct oci_limits, has_##member), offsetof(struct oci_limits, member) \
+    }
 static const struct limit_row limit_rows[] = {
     LIMIT("pids.limit", pids, &wire_int64),
     LIMIT("memory.limit", memory, &wire_int64),
@@ -66,22 +69,27 @@ static const struct limit_row limit_rows[] = {
     LIMIT("cpu.period", cpu_period, &wire_uint64),
 };
 
-static int parse_limit(const struct limit_row *row, struct json_text value, struct oci_limits *limits, struct error *err)
+static int parse_limit(const struct limit_row *row, struct json_text value,
+                       struct oci_limits *limits, struct error *err)
 {
     struct error unused;
     if (json_type(value) == JSON_ABSENT || json_type(value) == JSON_NULL)
         return 0;
     if (wire_decode(row->type, value, NULL, (u8 *)limits + row->value_offset, &unused))
-        return error_set(err, EINVAL, "OCI spec: linux.resources.%s must be an integer of 64 bits", row->path);
+        return error_set(err, EINVAL, "OCI spec: linux.resources.%s must be an integer of 64 bits",
+                         row->path);
     *(bool *)(void *)((u8 *)limits + row->has_offset) = true;
     return 0;
 }
 
-static int parse_cpuset(struct oci_spec *spec, struct json_text value, char **out, struct error *err)
+static int parse_cpuset(struct oci_spec *spec, struct json_text value, char **out,
+                        struct error *err)
 {
     if (json_type(value) == JSON_ABSENT || json_type(value) == JSON_NULL)
         return 0;
-    return wire_decode(&wire_string, value, spec->pool, out, err) ? error_prefix(err, "OCI spec: linux.resources.cpu") : 0;
+    return wire_decode(&wire_string, value, spec->pool, out, err)
+               ? error_prefix(err, "OCI spec: linux.resources.cpu")
+               : 0;
 }
 
 static int parse_limits(struct oci_spec *spec, struct error *err)
@@ -97,8 +105,8 @@ static int parse_limits(struct oci_spec *spec, struct error *err)
 }
 
 /* A copy of the text in the pool, judged by the strict scanner. */
-static int keep_text(struct pool *pool, const char *json, size_t size, const char *label, struct json_text *out,
-                     struct error *err)
+static int keep_text(struct pool *pool, const char *json, size_t size, const char *label,
+                     struct json_text *out, struct error *err)
 {
     if (size > JSON_SIZE_MAX)
         return error_set(err, EFBIG, "%s is larger than %zu bytes", label, JSON_SIZE_MAX);
@@ -112,7 +120,8 @@ static int keep_text(struct pool *pool, const char *json, size_t size, const cha
     return 0;
 }
 
-int oci_spec_parse_in(struct arena *arena, const char *json, size_t size, struct oci_spec **out, struct error *err)
+int oci_spec_parse_in(struct arena *arena, const char *json, size_t size, struct oci_spec **out,
+                      struct error *err)
 {
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     struct json_text text;
@@ -137,8 +146,8 @@ int oci_spec_parse(const char *json, size_t size, struct oci_spec **out, struct 
     return oci_spec_parse_in(NULL, json, size, out, err);
 }
 
-int oci_process_parse(struct oci_spec *spec, const char *json, size_t size, struct oci_process **out,
-                      struct error *err)
+int oci_process_parse(struct oci_spec *spec, const char *json, size_t size,
+                      struct oci_process **out, struct error *err)
 {
     struct json_text text;
     struct oci_process *process = pool_alloc(spec->pool, sizeof *process);
@@ -154,7 +163,7 @@ int oci_process_parse(struct oci_spec *spec, const char *json, size_t size, stru
     return 0;
 }
 
-/* ---- encoding and copying ---- */
+/* ---- encoding and copying ---------------------------------------------------------------- */
 
 char *oci_spec_encode(const struct oci_spec *spec, const char *indent)
 {
@@ -177,18 +186,18 @@ int oci_spec_copy(const struct oci_spec *spec, struct oci_spec **out, struct err
     return oci_spec_parse_in(spec->pool->arena, text, strlen(text), out, err);
 }
 
-/* ---- unknown members ---- */
+/* ---- unknown members --------------------------------------------------------------------- */
 
 struct unknown_walk {
     void (*report)(void *arg, const char *path);
     void *arg;
 };
 
-static void walk_unknown(const struct unknown_walk *walk, const struct wire_type *type, struct json_text text,
-                         const char *path);
+static void walk_unknown(const struct unknown_walk *walk, const struct wire_type *type,
+                         struct json_text text, const char *path);
 
-static void walk_unknown_members(const struct unknown_walk *walk, const struct wire_type *type, struct json_text text,
-                                 const char *path)
+static void walk_unknown_members(const struct unknown_walk *walk, const struct wire_type *type,
+                                 struct json_text text, const char *path)
 {
     struct json_iter iter;
     struct json_text name, value;
@@ -198,8 +207,8 @@ static void walk_unknown_members(const struct unknown_walk *walk, const struct w
         const struct wire_field *field = type->fields;
         while (field->name && !json_name_is(name, field->name))
             field++;
-        snprintf(member, sizeof member, "%s%s%.*s", path, *path ? "." : "", (int)MIN(name.size - 2, (size_t)100),
-                 name.bytes + 1);
+        snprintf(member, sizeof member, "%s%s%.*s", path, *path ? "." : "",
+                 (int)MIN(name.size - 2, (size_t)100), name.bytes + 1);
         if (field->name)
             walk_unknown(walk, field->type, value, member);
         else
@@ -207,8 +216,8 @@ static void walk_unknown_members(const struct unknown_walk *walk, const struct w
     }
 }
 
-static void walk_unknown(const struct unknown_walk *walk, const struct wire_type *type, struct json_text text,
-                         const char *path)
+static void walk_unknown(const struct unknown_walk *walk, const struct wire_type *type,
+                         struct json_text text, const char *path)
 {
     struct json_iter iter;
     struct json_text name, value;
@@ -223,7 +232,8 @@ static void walk_unknown(const struct unknown_walk *walk, const struct wire_type
         walk_unknown(walk, type->element, value, path);
 }
 
-void oci_spec_unknown_members(const char *json, size_t size, void (*report)(void *arg, const char *path), void *arg)
+void oci_spec_unknown_members(const char *json, size_t size,
+                              void (*report)(void *arg, const char *path), void *arg)
 {
     struct unknown_walk walk = {report, arg};
     struct json_text text;
@@ -232,12 +242,13 @@ void oci_spec_unknown_members(const char *json, size_t size, void (*report)(void
         walk_unknown(&walk, &oci_spec_type, text, "");
 }
 
-/* ---- defaults ---- */
+/* ---- defaults ---------------------------------------------------------------------------- */
 
 /* The text that `spec` fills in; cwd and args follow. */
 static const char default_text[] =
     "{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[],\"env\":["
-    "\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\"],\"cwd\":\"/\","
+    "\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/"
+    "bin\",\"TERM=xterm\"],\"cwd\":\"/\","
     "\"capabilities\":{\"bounding\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
     "\"effective\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
     "\"inheritable\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
@@ -246,12 +257,15 @@ static const char default_text[] =
     "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"runsc\",\"mounts\":["
     "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
     "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"},"
-    "{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]}],"
-    "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},"
+    "{\"destination\":\"/"
+    "sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
+    "\"ro\"]}],"
+    "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{"
+    "\"type\":\"uts\"},"
     "{\"type\":\"mount\"}]}}";
 
-int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd, struct oci_spec **out,
-                     struct error *err)
+int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd,
+                     struct oci_spec **out, struct error *err)
 {
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     if (oci_spec_parse(default_text, sizeof default_text - 1, &spec, err))
@@ -266,7 +280,7 @@ int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd,
     return 0;
 }
 
-/* ---- small changes and look-ups ---- */
+/* ---- small changes and look-ups ---------------------------------------------------------- */
 
 void *oci_alloc(struct oci_spec *spec, size_t size)
 {
@@ -309,7 +323,8 @@ int oci_annotation_set(struct oci_spec *spec, const char *name, const char *valu
         }
     }
     char *name_copy = oci_strdup(spec, name);
-    __typeof__(spec->annotations.items) entry = name_copy ? OCI_APPEND(spec, spec->annotations) : NULL;
+    __typeof__(spec->annotations.items) entry = name_copy ? OCI_APPEND(spec, spec->annotations)
+                                                          : NULL;
     if (!entry)
         return -ENOMEM;
     entry->name = name_copy;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cJSON reads the structure and the strings. It keeps numbers as doubles, which lose every integer
- * above 2^53, and it accepts texts that are not JSON; so the strict scanner judges the text first, and
- * then tree and text are walked side by side (cJSON keeps order and duplicates): a number and a raw
- * part are taken from the text, byte for byte.
+ * above 2^53, and it accepts texts that are not JSON; so the strict scanner judges the text first,
+ * and then tree and text are walked side by side (cJSON keeps order and duplicates): a number and a
+ * raw part are taken from the text, byte for byte.
  */
 #include "oci/tree.h"
 
@@ -30,16 +30,18 @@ struct walk {
     size_t path_size;
 };
 
-static int decode_node(struct walk *walk, const struct wire_type *type, struct node node, void *out);
+static int decode_node(struct walk *walk, const struct wire_type *type, struct node node,
+                       void *out);
 
 static int node_error(struct walk *walk, const char *want, struct node node)
 {
-    static const char *const words[] = {"nothing", "null", "a boolean", "a number", "a string", "a list", "an object"};
+    static const char *const words[] = {"nothing",  "null",   "a boolean", "a number",
+                                        "a string", "a list", "an object"};
     char shown[48] = "";
     if (json_type(node.text) == JSON_NUMBER && node.text.size < sizeof shown - 2)
         snprintf(shown, sizeof shown, " %.*s", (int)node.text.size, node.text.bytes);
-    return error_set(walk->err, EINVAL, "%s: %s must be %s, not %s%s", walk->label, walk->path[0] ? walk->path : "it",
-                     want, words[json_type(node.text)], shown);
+    return error_set(walk->err, EINVAL, "%s: %s must be %s, not %s%s", walk->label,
+                     walk->path[0] ? walk->path : "it", want, words[json_type(node.text)], shown);
 }
 
 static int out_of_memory(struct walk *walk)
@@ -50,7 +52,8 @@ static int out_of_memory(struct walk *walk)
 static void path_push(struct walk *walk, const char *name, size_t *mark)
 {
     *mark = walk->path_size;
-    int size = snprintf(walk->path + *mark, sizeof walk->path - *mark, "%s%s", *mark && name[0] != '[' ? "." : "", name);
+    int size = snprintf(walk->path + *mark, sizeof walk->path - *mark, "%s%s",
+                        *mark && name[0] != '[' ? "." : "", name);
     if (size > 0)
         walk->path_size = MIN(*mark + (size_t)size, sizeof walk->path - 1);
 }
@@ -61,15 +64,17 @@ static void path_pop(struct walk *walk, size_t mark)
     walk->path_size = mark;
 }
 
-/* ---- scalars ---- */
+/* ---- scalars ----------------------------------------------------------------------------- */
 
-static int decode_number(struct walk *walk, const struct wire_type *type, struct node node, void *out)
+static int decode_number(struct walk *walk, const struct wire_type *type, struct node node,
+                         void *out)
 {
     struct error unused;
     char want[64];
     if (wire_decode(type, node.text, walk->pool, out, &unused) == 0)
         return 0;
-    snprintf(want, sizeof want, "%s integer of %u bits", type->kind == WIRE_INT ? "an" : "an unsigned", type->size * 8);
+    snprintf(want, sizeof want, "%s integer of %u bits",
+             type->kind == WIRE_INT ? "an" : "an unsigned", type->size * 8);
     return node_error(walk, want, node);
 }
 
@@ -108,7 +113,7 @@ static int decode_bool(struct walk *walk, struct node node, void *out)
     return 0;
 }
 
-/* ---- containers: the tree's children and the text's elements go in step ---- */
+/* ---- containers: the tree's children and the text's elements go in step ------------------ */
 
 struct steps {
     const cJSON *child;
@@ -149,7 +154,8 @@ static int decode_list(struct walk *walk, const struct wire_type *type, struct n
         size_t mark;
         snprintf(index, sizeof index, "[%zu]", list.count);
         path_push(walk, index, &mark);
-        if (decode_node(walk, type->element, element, (u8 *)list.items + list.count * type->element->size))
+        if (decode_node(walk, type->element, element,
+                        (u8 *)list.items + list.count * type->element->size))
             return -1;
         path_pop(walk, mark);
     }
@@ -169,7 +175,8 @@ static void sort_map(struct wire_list *map, size_t entry_size)
     size_t kept = 0;
     sort_stable(items, map->count, entry_size, compare_names, NULL);
     for (size_t i = 0; i < map->count; i++) {
-        if (i + 1 == map->count || compare_names(items + i * entry_size, items + (i + 1) * entry_size, NULL) != 0)
+        if (i + 1 == map->count ||
+            compare_names(items + i * entry_size, items + (i + 1) * entry_size, NULL) != 0)
             memmove(items + kept++ * entry_size, items + i * entry_size, entry_size);
     }
     map->count = kept;
@@ -195,7 +202,8 @@ static int decode_map(struct walk *walk, const struct wire_type *type, struct no
         if (!copy)
             return out_of_memory(walk);
         if (has_nul(name))
-            return error_set(walk->err, EINVAL, "%s: a name in %s contains a NUL byte", walk->label, walk->path);
+            return error_set(walk->err, EINVAL, "%s: a name in %s contains a NUL byte", walk->label,
+                             walk->path);
         memcpy(entry, &copy, sizeof copy);
         path_push(walk, copy, &mark);
         if (decode_node(walk, type->element, value, entry + sizeof copy))
@@ -215,7 +223,8 @@ static const struct wire_field *find_field(const struct wire_type *type, struct 
     return NULL;
 }
 
-static int decode_struct(struct walk *walk, const struct wire_type *type, struct node node, void *out)
+static int decode_struct(struct walk *walk, const struct wire_type *type, struct node node,
+                         void *out)
 {
     struct json_text name;
     struct node value;
@@ -236,7 +245,8 @@ static int decode_struct(struct walk *walk, const struct wire_type *type, struct
     return 0;
 }
 
-static int decode_optional(struct walk *walk, const struct wire_type *type, struct node node, void *out)
+static int decode_optional(struct walk *walk, const struct wire_type *type, struct node node,
+                           void *out)
 {
     void *value;
     memcpy(&value, out, sizeof value);
@@ -290,14 +300,15 @@ static bool is_utf8(struct json_text text)
     return true;
 }
 
-int tree_decode(const struct wire_type *type, struct json_text text, struct pool *pool, void *out, const char *label,
-                struct error *err)
+int tree_decode(const struct wire_type *type, struct json_text text, struct pool *pool, void *out,
+                const char *label, struct error *err)
 {
     struct walk walk = {.pool = pool, .err = err, .label = label};
     if (!is_utf8(text))
         return error_set(err, EINVAL, "%s: it is not UTF-8", label);
     cJSON *tree = cJSON_ParseWithLength(text.bytes, text.size);
-    if (!tree) /* the text is JSON: cJSON refuses lone surrogates and numbers of more than 63 digits */
+    if (!tree) /* the text is JSON: cJSON refuses lone surrogates and numbers of more than 63 digits
+                */
         return error_set(err, EINVAL, "%s: a string is not Unicode or a number is too long", label);
     int result = decode_node(&walk, type, (struct node){tree, text}, out);
     cJSON_Delete(tree);

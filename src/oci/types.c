@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of oci.h: names, order and omitempty of the Go structs of runtime-spec 1.2 (specs-go/config.go). */
+/* The tables of oci.h: names, order and omitempty of the Go structs of runtime-spec 1.2
+ * (specs-go/config.go). */
 #include "oci/oci.h"
 
 #define STRINGS WIRE_LIST_OF(&wire_string, "[]string")
@@ -16,11 +17,13 @@ static const struct wire_field user_fields[] = {
     WIRE_FIELD(struct oci_user, uid, "uid", &wire_uint32),
     WIRE_FIELD(struct oci_user, gid, "gid", &wire_uint32),
     WIRE_OMIT(struct oci_user, umask, "umask", WIRE_OPTIONAL_OF(&wire_uint32)),
-    WIRE_OMIT(struct oci_user, additional_gids, "additionalGids", WIRE_LIST_OF(&wire_uint32, "[]uint32")),
+    WIRE_OMIT(struct oci_user, additional_gids, "additionalGids",
+              WIRE_LIST_OF(&wire_uint32, "[]uint32")),
     WIRE_OMIT(struct oci_user, username, "username", &wire_string),
     WIRE_END,
 };
-static const struct wire_type user_type = WIRE_TYPE_STRUCT(struct oci_user, user_fields, "specs.User");
+static const struct wire_type user_type = WIRE_TYPE_STRUCT(struct oci_user, user_fields,
+                                                           "specs.User");
 
 static const struct wire_field capabilities_fields[] = {
     WIRE_OMIT(struct oci_capabilities, bounding, "bounding", STRINGS),
@@ -30,8 +33,8 @@ static const struct wire_field capabilities_fields[] = {
     WIRE_OMIT(struct oci_capabilities, ambient, "ambient", STRINGS),
     WIRE_END,
 };
-const struct wire_type oci_capabilities_type =
-    WIRE_TYPE_STRUCT(struct oci_capabilities, capabilities_fields, "specs.LinuxCapabilities");
+const struct wire_type oci_capabilities_type = WIRE_TYPE_STRUCT(
+    struct oci_capabilities, capabilities_fields, "specs.LinuxCapabilities");
 
 static const struct wire_field rlimit_fields[] = {
     WIRE_FIELD(struct oci_rlimit, type, "type", &wire_string),
@@ -39,7 +42,8 @@ static const struct wire_field rlimit_fields[] = {
     WIRE_FIELD(struct oci_rlimit, soft, "soft", &wire_uint64),
     WIRE_END,
 };
-static const struct wire_type rlimit_type = WIRE_TYPE_STRUCT(struct oci_rlimit, rlimit_fields, "specs.POSIXRlimit");
+static const struct wire_type rlimit_type = WIRE_TYPE_STRUCT(struct oci_rlimit, rlimit_fields,
+                                                             "specs.POSIXRlimit");
 
 static const struct wire_field process_fields[] = {
     WIRE_OMIT(struct oci_process, terminal, "terminal", &wire_bool),
@@ -49,8 +53,10 @@ static const struct wire_field process_fields[] = {
     WIRE_OMIT(struct oci_process, command_line, "commandLine", &wire_string),
     WIRE_OMIT(struct oci_process, env, "env", STRINGS),
     WIRE_FIELD(struct oci_process, cwd, "cwd", &wire_string),
-    WIRE_OMIT(struct oci_process, capabilities, "capabilities", WIRE_OPTIONAL_OF(&oci_capabilities_type)),
-    WIRE_OMIT(struct oci_process, rlimits, "rlimits", WIRE_LIST_OF(&rlimit_type, "[]specs.POSIXRlimit")),
+    WIRE_OMIT(struct oci_process, capabilities, "capabilities",
+              WIRE_OPTIONAL_OF(&oci_capabilities_type)),
+    WIRE_OMIT(struct oci_process, rlimits, "rlimits",
+              WIRE_LIST_OF(&rlimit_type, "[]specs.POSIXRlimit")),
     WIRE_OMIT(struct oci_process, no_new_privileges, "noNewPrivileges", &wire_bool),
     WIRE_OMIT(struct oci_process, apparmor_profile, "apparmorProfile", &wire_string),
     WIRE_OMIT(struct oci_process, oom_score_adj, "oomScoreAdj", WIRE_OPTIONAL_OF(&wire_int)),
@@ -60,14 +66,16 @@ static const struct wire_field process_fields[] = {
     WIRE_OMIT(struct oci_process, exec_cpu_affinity, "execCPUAffinity", &wire_raw),
     WIRE_END,
 };
-const struct wire_type oci_process_type = WIRE_TYPE_STRUCT(struct oci_process, process_fields, "specs.Process");
+const struct wire_type oci_process_type = WIRE_TYPE_STRUCT(struct oci_process, process_fields,
+                                                           "specs.Process");
 
 static const struct wire_field root_fields[] = {
     WIRE_FIELD(struct oci_root, path, "path", &wire_string),
     WIRE_OMIT(struct oci_root, readonly, "readonly", &wire_bool),
     WIRE_END,
 };
-static const struct wire_type root_type = WIRE_TYPE_STRUCT(struct oci_root, root_fields, "specs.Root");
+static const struct wire_type root_type = WIRE_TYPE_STRUCT(struct oci_root, root_fields,
+                                                           "specs.Root");
 
 static const struct wire_field id_map_fields[] = {
     WIRE_FIELD(struct oci_id_map, container_id, "containerID", &wire_uint32),
@@ -75,7 +83,8 @@ static const struct wire_field id_map_fields[] = {
     WIRE_FIELD(struct oci_id_map, size, "size", &wire_uint32),
     WIRE_END,
 };
-static const struct wire_type id_map_type = WIRE_TYPE_STRUCT(struct oci_id_map, id_map_fields, "specs.LinuxIDMapping");
+static const struct wire_type id_map_type = WIRE_TYPE_STRUCT(struct oci_id_map, id_map_fields,
+                                                             "specs.LinuxIDMapping");
 #define ID_MAPS WIRE_LIST_OF(&id_map_type, "[]specs.LinuxIDMapping")
 
 static const struct wire_field mount_fields[] = {
@@ -87,7 +96,8 @@ static const struct wire_field mount_fields[] = {
     WIRE_OMIT(struct oci_mount, gid_mappings, "gidMappings", ID_MAPS),
     WIRE_END,
 };
-const struct wire_type oci_mount_type = WIRE_TYPE_STRUCT(struct oci_mount, mount_fields, "specs.Mount");
+const struct wire_type oci_mount_type = WIRE_TYPE_STRUCT(struct oci_mount, mount_fields,
+                                                         "specs.Mount");
 
 static const struct wire_field hook_fields[] = {
     WIRE_FIELD(struct oci_hook, path, "path", &wire_string),
@@ -96,7 +106,8 @@ static const struct wire_field hook_fields[] = {
     WIRE_OMIT(struct oci_hook, timeout, "timeout", WIRE_OPTIONAL_OF(&wire_int)),
     WIRE_END,
 };
-static const struct wire_type hook_type = WIRE_TYPE_STRUCT(struct oci_hook, hook_fields, "specs.Hook");
+static const struct wire_type hook_type = WIRE_TYPE_STRUCT(struct oci_hook, hook_fields,
+                                                           "specs.Hook");
 #define HOOKS WIRE_LIST_OF(&hook_type, "[]specs.Hook")
 
 static const struct wire_field hooks_fields[] = {
@@ -108,15 +119,16 @@ static const struct wire_field hooks_fields[] = {
     WIRE_OMIT(struct oci_hooks, poststop, "poststop", HOOKS),
     WIRE_END,
 };
-static const struct wire_type hooks_type = WIRE_TYPE_STRUCT(struct oci_hooks, hooks_fields, "specs.Hooks");
+static const struct wire_type hooks_type = WIRE_TYPE_STRUCT(struct oci_hooks, hooks_fields,
+                                                            "specs.Hooks");
 
 static const struct wire_field namespace_fields[] = {
     WIRE_FIELD(struct oci_namespace, type, "type", &wire_string),
     WIRE_OMIT(struct oci_namespace, path, "path", &wire_string),
     WIRE_END,
 };
-static const struct wire_type namespace_type =
-    WIRE_TYPE_STRUCT(struct oci_namespace, namespace_fields, "specs.LinuxNamespace");
+static const struct wire_type namespace_type = WIRE_TYPE_STRUCT(
+    struct oci_namespace, namespace_fields, "specs.LinuxNamespace");
 
 static const struct wire_field device_fields[] = {
     WIRE_FIELD(struct oci_device, path, "path", &wire_string),
@@ -128,7 +140,8 @@ static const struct wire_field device_fields[] = {
     WIRE_OMIT(struct oci_device, gid, "gid", WIRE_OPTIONAL_OF(&wire_uint32)),
     WIRE_END,
 };
-static const struct wire_type device_type = WIRE_TYPE_STRUCT(struct oci_device, device_fields, "specs.LinuxDevice");
+static const struct wire_type device_type = WIRE_TYPE_STRUCT(struct oci_device, device_fields,
+                                                             "specs.LinuxDevice");
 
 static const struct wire_field linux_fields[] = {
     WIRE_OMIT(struct oci_linux, uid_mappings, "uidMappings", ID_MAPS),
@@ -136,8 +149,10 @@ static const struct wire_field linux_fields[] = {
     WIRE_OMIT(struct oci_linux, sysctl, "sysctl", STRING_MAP),
     WIRE_OMIT(struct oci_linux, resources, "resources", &wire_raw),
     WIRE_OMIT(struct oci_linux, cgroups_path, "cgroupsPath", &wire_string),
-    WIRE_OMIT(struct oci_linux, namespaces, "namespaces", WIRE_LIST_OF(&namespace_type, "[]specs.LinuxNamespace")),
-    WIRE_OMIT(struct oci_linux, devices, "devices", WIRE_LIST_OF(&device_type, "[]specs.LinuxDevice")),
+    WIRE_OMIT(struct oci_linux, namespaces, "namespaces",
+              WIRE_LIST_OF(&namespace_type, "[]specs.LinuxNamespace")),
+    WIRE_OMIT(struct oci_linux, devices, "devices",
+              WIRE_LIST_OF(&device_type, "[]specs.LinuxDevice")),
     WIRE_OMIT(struct oci_linux, seccomp, "seccomp", &wire_raw),
     WIRE_OMIT(struct oci_linux, rootfs_propagation, "rootfsPropagation", &wire_string),
     WIRE_OMIT(struct oci_linux, masked_paths, "maskedPaths", STRINGS),
@@ -148,7 +163,8 @@ static const struct wire_field linux_fields[] = {
     WIRE_OMIT(struct oci_linux, time_offsets, "timeOffsets", &wire_raw),
     WIRE_END,
 };
-static const struct wire_type linux_type = WIRE_TYPE_STRUCT(struct oci_linux, linux_fields, "specs.Linux");
+static const struct wire_type linux_type = WIRE_TYPE_STRUCT(struct oci_linux, linux_fields,
+                                                            "specs.Linux");
 
 static const struct wire_field spec_fields[] = {
     WIRE_FIELD(struct oci_spec, oci_version, "ociVersion", &wire_string),

@@ -23,9 +23,11 @@ static int validate_rlimits(const struct oci_process *process, struct error *err
     for (size_t i = 0; i < process->rlimits.count; i++) {
         const struct oci_rlimit *limit = &process->rlimits.items[i];
         if (is_empty(limit->type) || oci_rlimit_nr(limit->type) < 0)
-            return error_set(err, EINVAL, "OCI spec: process.rlimits has unknown type \"%s\"", limit->type ? limit->type : "");
+            return error_set(err, EINVAL, "OCI spec: process.rlimits has unknown type \"%s\"",
+                             limit->type ? limit->type : "");
         if (limit->soft > limit->hard)
-            return error_set(err, EINVAL, "OCI spec: %s has a soft limit above its hard limit", limit->type);
+            return error_set(err, EINVAL, "OCI spec: %s has a soft limit above its hard limit",
+                             limit->type);
     }
     return 0;
 }
@@ -40,7 +42,8 @@ static int validate_process(const struct oci_process *process, struct error *err
         if (!process->args.items[i])
             return fault(err, "process.args must not contain null");
     if (!is_empty(process->cwd) && process->cwd[0] != '/')
-        return error_set(err, EINVAL, "OCI spec: process.cwd \"%s\" must be an absolute path", process->cwd);
+        return error_set(err, EINVAL, "OCI spec: process.cwd \"%s\" must be an absolute path",
+                         process->cwd);
     if (!is_empty(process->selinux_label))
         return fault(err, "process.selinuxLabel is not supported");
     return validate_rlimits(process, err);
@@ -52,10 +55,13 @@ static int validate_mount(const struct oci_mount *mount, struct error *err)
         return error_set(err, EINVAL, "OCI spec: mount destination \"%s\" must be an absolute path",
                          mount->destination ? mount->destination : "");
     if (oci_mount_has_option(mount, "shared") || oci_mount_has_option(mount, "rshared"))
-        return error_set(err, EINVAL, "OCI spec: mount \"%s\" has option shared or rshared, which is not supported",
-                         mount->destination);
+        return error_set(
+            err, EINVAL,
+            "OCI spec: mount \"%s\" has option shared or rshared, which is not supported",
+            mount->destination);
     if (oci_mount_is_bind(mount) && is_empty(mount->source))
-        return error_set(err, EINVAL, "OCI spec: bind mount \"%s\" has no source", mount->destination);
+        return error_set(err, EINVAL, "OCI spec: bind mount \"%s\" has no source",
+                         mount->destination);
     return 0;
 }
 
@@ -69,15 +75,18 @@ static bool is_one_of(const char *text, const char *const *words, size_t count)
 
 static int validate_namespaces(const struct oci_linux *on_linux, struct error *err)
 {
-    static const char *const types[] = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"};
+    static const char *const types[] = {"pid", "network", "mount",  "ipc",
+                                        "uts", "user",    "cgroup", "time"};
     for (size_t i = 0; i < on_linux->namespaces.count; i++) {
         const struct oci_namespace *ns = &on_linux->namespaces.items[i];
         const char *type = ns->type ? ns->type : "";
         if (!is_one_of(type, types, ARRAY_COUNT(types)))
-            return error_set(err, EINVAL, "OCI spec: linux.namespaces has unknown type \"%s\"", type);
+            return error_set(err, EINVAL, "OCI spec: linux.namespaces has unknown type \"%s\"",
+                             type);
         for (size_t k = 0; k < i; k++)
             if (strcmp(on_linux->namespaces.items[k].type, type) == 0)
-                return error_set(err, EINVAL, "OCI spec: linux.namespaces has type \"%s\" twice", type);
+                return error_set(err, EINVAL, "OCI spec: linux.namespaces has type \"%s\" twice",
+                                 type);
     }
     return 0;
 }
@@ -88,10 +97,11 @@ static int validate_devices(const struct oci_linux *on_linux, struct error *err)
     for (size_t i = 0; i < on_linux->devices.count; i++) {
         const struct oci_device *device = &on_linux->devices.items[i];
         if (is_empty(device->path) || device->path[0] != '/')
-            return error_set(err, EINVAL, "OCI spec: device path \"%s\" must be absolute", device->path ? device->path : "");
+            return error_set(err, EINVAL, "OCI spec: device path \"%s\" must be absolute",
+                             device->path ? device->path : "");
         if (!device->type || !is_one_of(device->type, types, ARRAY_COUNT(types)))
-            return error_set(err, EINVAL, "OCI spec: device \"%s\" has unknown type \"%s\"", device->path,
-                             device->type ? device->type : "");
+            return error_set(err, EINVAL, "OCI spec: device \"%s\" has unknown type \"%s\"",
+                             device->path, device->type ? device->type : "");
     }
     return 0;
 }
@@ -101,7 +111,9 @@ static int validate_linux(const struct oci_linux *on_linux, struct error *err)
     static const char *const propagations[] = {"private", "rprivate", "slave", "rslave"};
     const char *propagation = on_linux->rootfs_propagation;
     if (!is_empty(propagation) && !is_one_of(propagation, propagations, ARRAY_COUNT(propagations)))
-        return error_set(err, EINVAL, "OCI spec: linux.rootfsPropagation must be private or slave, not \"%s\"", propagation);
+        return error_set(err, EINVAL,
+                         "OCI spec: linux.rootfsPropagation must be private or slave, not \"%s\"",
+                         propagation);
     if (validate_namespaces(on_linux, err))
         return -1;
     return validate_devices(on_linux, err);

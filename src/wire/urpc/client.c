@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define READ_SIZE ((size_t)16 << 10)
-/* The sandbox is trusted less than this process: its answers are bounded too (metrics and stacks are the largest). */
+/* The sandbox is trusted less than this process: its answers are bounded too (metrics and stacks
+ * are the largest). */
 #define ANSWER_SIZE_MAX ((size_t)32 << 20)
 
 struct urpc_client {
@@ -34,7 +35,7 @@ static u64 now_ns(void)
     return (u64)now.tv_sec * NS_PER_S + (u64)now.tv_nsec;
 }
 
-/* ---- connecting ---- */
+/* ---- connecting -------------------------------------------------------------------------- */
 
 int urpc_client_from_fd(int fd, struct urpc_client **out, struct error *err)
 {
@@ -48,8 +49,10 @@ int urpc_client_from_fd(int fd, struct urpc_client **out, struct error *err)
     return 0;
 }
 
-/* An address for PATH: too long a one goes through a descriptor of its directory, *DIR_FD (-1: none). */
-static int path_address(const char *path, struct sockaddr_un *address, int *dir_fd, struct error *err)
+/* An address for PATH: too long a one goes through a descriptor of its directory, *DIR_FD (-1:
+ * none). */
+static int path_address(const char *path, struct sockaddr_un *address, int *dir_fd,
+                        struct error *err)
 {
     if (strlen(path) < sizeof address->sun_path) {
         memcpy(address->sun_path, path, strlen(path) + 1);
@@ -61,7 +64,8 @@ static int path_address(const char *path, struct sockaddr_un *address, int *dir_
     free(dir);
     if (*dir_fd < 0)
         return error_errno(err, "cannot open the directory of control socket %s", path);
-    int size = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd, slash + 1);
+    int size = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", *dir_fd,
+                        slash + 1);
     if (size < 0 || (size_t)size >= sizeof address->sun_path)
         return error_set(err, ENAMETOOLONG, "the name of control socket %s is too long", path);
     return 0;
@@ -75,7 +79,8 @@ static int connect_address(int fd, const char *address, struct error *err)
     if (address[0] == '@') {
         size_t length = strlen(address + 1);
         if (length >= sizeof name.sun_path)
-            return error_set(err, ENAMETOOLONG, "the name of control socket %s is too long", address);
+            return error_set(err, ENAMETOOLONG, "the name of control socket %s is too long",
+                             address);
         memcpy(name.sun_path + 1, address + 1, length);
         size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
     } else if (path_address(address, &name, &dir_fd, err)) {
@@ -126,7 +131,7 @@ void urpc_client_set_timeout(struct urpc_client *client, u64 timeout_ns)
     client->timeout_ns = timeout_ns;
 }
 
-/* ---- waiting ---- */
+/* ---- waiting ----------------------------------------------------------------------------- */
 
 static u64 call_deadline(const struct urpc_client *client)
 {
@@ -143,7 +148,9 @@ static int wait_ready(const struct urpc_client *client, short events, u64 deadli
         int timeout_ms = -1;
         if (deadline != NO_DEADLINE) {
             u64 now = now_ns();
-            timeout_ms = now >= deadline ? 0 : (int)MIN((deadline - now + NS_PER_MS - 1) / NS_PER_MS, (u64)INT32_MAX);
+            timeout_ms = now >= deadline ? 0
+                                         : (int)MIN((deadline - now + NS_PER_MS - 1) / NS_PER_MS,
+                                                    (u64)INT32_MAX);
         }
         struct pollfd ready = {.fd = client->fd, .events = events};
         int count = poll(&ready, 1, timeout_ms);
@@ -164,7 +171,7 @@ static int transport_error(struct urpc_client *client, const char *what, struct 
     return error_errno(err, "urpc: cannot %s", what);
 }
 
-/* ---- sending ---- */
+/* ---- sending ----------------------------------------------------------------------------- */
 
 union fd_control {
     struct cmsghdr head;
@@ -188,8 +195,8 @@ static ssize_t send_some(int fd, const char *bytes, size_t size, const int *fds,
     return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static int send_all(struct urpc_client *client, const char *bytes, size_t size, const int *fds, u32 fd_count,
-                    struct error *err)
+static int send_all(struct urpc_client *client, const char *bytes, size_t size, const int *fds,
+                    u32 fd_count, struct error *err)
 {
     u64 deadline = call_deadline(client);
     while (size > 0) {
@@ -208,8 +215,8 @@ static int send_all(struct urpc_client *client, const char *bytes, size_t size, 
     return 0;
 }
 
-int urpc_call_send(struct urpc_client *client, const char *method, const char *arg_json, const int *fds,
-                   u32 fd_count, struct error *err)
+int urpc_call_send(struct urpc_client *client, const char *method, const char *arg_json,
+                   const int *fds, u32 fd_count, struct error *err)
 {
     struct arena heap;
     AUTO_BUF struct buf text;
@@ -235,7 +242,7 @@ int urpc_call_send(struct urpc_client *client, const char *method, const char *a
     return send_all(client, (char *)buf_bytes(&text), text.size, fds, fd_count, err);
 }
 
-/* ---- receiving ---- */
+/* ---- receiving --------------------------------------------------------------------------- */
 
 static void drop_fds(const struct cmsghdr *head)
 {
@@ -265,12 +272,15 @@ static bool keep_fds(struct msghdr *message, struct urpc_answer *answer)
     return fits;
 }
 
-static ssize_t receive_some(struct urpc_client *client, char *out, size_t size, struct urpc_answer *answer)
+static ssize_t receive_some(struct urpc_client *client, char *out, size_t size,
+                            struct urpc_answer *answer)
 {
     union fd_control control;
     struct iovec iov = {out, size};
-    struct msghdr message = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
     ssize_t got = recvmsg(client->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0)
         return got;
@@ -284,7 +294,8 @@ static ssize_t receive_some(struct urpc_client *client, char *out, size_t size, 
 }
 
 /* All bytes of one JSON value into TEXT. */
-static int receive_value(struct urpc_client *client, struct buf *text, struct urpc_answer *answer, struct error *err)
+static int receive_value(struct urpc_client *client, struct buf *text, struct urpc_answer *answer,
+                         struct error *err)
 {
     struct json_scanner scanner;
     u64 deadline = call_deadline(client);
@@ -317,7 +328,8 @@ static const struct wire_field answer_fields[] = {
     WIRE_FIELD(struct urpc_answer, result, "result", &wire_raw),
     WIRE_END,
 };
-static const struct wire_type answer_type = WIRE_TYPE_STRUCT(struct urpc_answer, answer_fields, "urpc.callResult");
+static const struct wire_type answer_type = WIRE_TYPE_STRUCT(struct urpc_answer, answer_fields,
+                                                             "urpc.callResult");
 
 static int decode_answer(const struct buf *text, struct urpc_answer *answer, struct error *err)
 {
@@ -350,24 +362,26 @@ int urpc_call_receive(struct urpc_client *client, struct urpc_answer *answer, st
     return decode_answer(&text, answer, err);
 }
 
-int urpc_call(struct urpc_client *client, const char *method, const char *arg_json, const int *fds, u32 fd_count,
-              struct urpc_answer *answer, struct error *err)
+int urpc_call(struct urpc_client *client, const char *method, const char *arg_json, const int *fds,
+              u32 fd_count, struct urpc_answer *answer, struct error *err)
 {
     if (urpc_call_send(client, method, arg_json, fds, fd_count, err))
         return -1;
     return urpc_call_receive(client, answer, err);
 }
 
-static int decode_result(const struct wire_type *type, void *result, struct urpc_answer *answer, struct error *err)
+static int decode_result(const struct wire_type *type, void *result, struct urpc_answer *answer,
+                         struct error *err)
 {
     if (!type || !result)
         return 0;
     return wire_decode(type, answer->result, &answer->pool, result, err);
 }
 
-int urpc_call_struct(struct urpc_client *client, const char *method, const struct wire_type *arg_type,
-                     const void *arg, const struct wire_type *result_type, void *result,
-                     struct urpc_answer *answer, struct error *err)
+int urpc_call_struct(struct urpc_client *client, const char *method,
+                     const struct wire_type *arg_type, const void *arg,
+                     const struct wire_type *result_type, void *result, struct urpc_answer *answer,
+                     struct error *err)
 {
     AUTO_POOL struct pool pool;
     AUTO_URPC_ANSWER struct urpc_answer own = {0};
@@ -380,7 +394,7 @@ int urpc_call_struct(struct urpc_client *client, const char *method, const struc
     return decode_result(result_type, result, answer, err);
 }
 
-/* ---- answers ---- */
+/* ---- answers ----------------------------------------------------------------------------- */
 
 void urpc_answer_fini(struct urpc_answer *answer)
 {
@@ -393,12 +407,16 @@ void urpc_answer_fini(struct urpc_answer *answer)
 
 int urpc_answer_i64(const struct urpc_answer *answer, i64 *out, struct error *err)
 {
-    return json_i64(answer->result, out) ? 0 : error_set(err, EPROTO, "urpc: the sandbox's answer is not an integer");
+    return json_i64(answer->result, out)
+               ? 0
+               : error_set(err, EPROTO, "urpc: the sandbox's answer is not an integer");
 }
 
 int urpc_answer_bool(const struct urpc_answer *answer, bool *out, struct error *err)
 {
-    return json_bool(answer->result, out) ? 0 : error_set(err, EPROTO, "urpc: the sandbox's answer is not a boolean");
+    return json_bool(answer->result, out)
+               ? 0
+               : error_set(err, EPROTO, "urpc: the sandbox's answer is not a boolean");
 }
 
 int urpc_answer_string(struct urpc_answer *answer, const char **out, struct error *err)

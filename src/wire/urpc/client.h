@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calling side of the control socket, for the command line: plain blocking sockets. One call at a
- * time; a client whose call failed in transport is broken and can only be closed.
+ * The calling side of the control socket, for the command line: plain blocking sockets. One call at
+ * a time; a client whose call failed in transport is broken and can only be closed.
  */
 #pragma once
 #include "base/base.h"
@@ -13,7 +13,8 @@ struct urpc_client;
 
 #define URPC_FDS_MAX 128
 
-/* What a call came back with. Zeroed before use; urpc_answer_fini closes descriptors nobody took. */
+/* What a call came back with. Zeroed before use; urpc_answer_fini closes descriptors nobody took.
+ */
 struct urpc_answer {
     bool success;
     char *err_text;          /* the sandbox's words; "" on success */
@@ -23,8 +24,10 @@ struct urpc_answer {
     struct pool pool;
 };
 
-/* ADDRESS is a path (of any length: longer ones go through /proc/self/fd), or "@NAME" for an abstract name. */
-MUST_CHECK int urpc_client_connect(const char *address, struct urpc_client **out, struct error *err);
+/* ADDRESS is a path (of any length: longer ones go through /proc/self/fd), or "@NAME" for an
+ * abstract name. */
+MUST_CHECK int urpc_client_connect(const char *address, struct urpc_client **out,
+                                   struct error *err);
 /* A connected socket, taken. */
 MUST_CHECK int urpc_client_from_fd(int fd, struct urpc_client **out, struct error *err);
 /* Closes; NULL is fine. */
@@ -35,19 +38,23 @@ int urpc_client_fd(const struct urpc_client *client);
 void urpc_client_set_timeout(struct urpc_client *client, u64 timeout_ns);
 
 /*
- * One call. ARG_JSON NULL means null. FDS are lent. 0: the sandbox answered success. -1: if ERR's code is
- * EREMOTEIO, the sandbox refused and ERR's text is its own words alone; else transport failed.
+ * One call. ARG_JSON NULL means null. FDS are lent. 0: the sandbox answered success. -1: if ERR's
+ * code is EREMOTEIO, the sandbox refused and ERR's text is its own words alone; else transport
+ * failed.
  */
-MUST_CHECK int urpc_call(struct urpc_client *client, const char *method, const char *arg_json, const int *fds,
-                         u32 fd_count, struct urpc_answer *answer, struct error *err);
+MUST_CHECK int urpc_call(struct urpc_client *client, const char *method, const char *arg_json,
+                         const int *fds, u32 fd_count, struct urpc_answer *answer,
+                         struct error *err);
 /* The two halves of urpc_call, for callers that wait with poll(2) in between. */
-MUST_CHECK int urpc_call_send(struct urpc_client *client, const char *method, const char *arg_json, const int *fds,
-                              u32 fd_count, struct error *err);
-MUST_CHECK int urpc_call_receive(struct urpc_client *client, struct urpc_answer *answer, struct error *err);
-/* As urpc_call with a struct for the argument and one for the result; either may be NULL. RESULT's memory is
- * ANSWER's, which must be given if RESULT has pointers. */
-MUST_CHECK int urpc_call_struct(struct urpc_client *client, const char *method, const struct wire_type *arg_type,
-                                const void *arg, const struct wire_type *result_type, void *result,
+MUST_CHECK int urpc_call_send(struct urpc_client *client, const char *method, const char *arg_json,
+                              const int *fds, u32 fd_count, struct error *err);
+MUST_CHECK int urpc_call_receive(struct urpc_client *client, struct urpc_answer *answer,
+                                 struct error *err);
+/* As urpc_call with a struct for the argument and one for the result; either may be NULL. RESULT's
+ * memory is ANSWER's, which must be given if RESULT has pointers. */
+MUST_CHECK int urpc_call_struct(struct urpc_client *client, const char *method,
+                                const struct wire_type *arg_type, const void *arg,
+                                const struct wire_type *result_type, void *result,
                                 struct urpc_answer *answer, struct error *err);
 void urpc_answer_fini(struct urpc_answer *answer);
 /* Getters for plain results; -1 with a line when the result is of another kind. */

@@ -22,12 +22,16 @@ const struct wire_type wire_uint32 = {.kind = WIRE_UINT, .size = 4, .name = "uin
 const struct wire_type wire_uint64 = {.kind = WIRE_UINT, .size = 8, .name = "uint64"};
 const struct wire_type wire_uint = {.kind = WIRE_UINT, .size = 8, .name = "uint"};
 const struct wire_type wire_bool = {.kind = WIRE_BOOL, .size = sizeof(bool), .name = "bool"};
-const struct wire_type wire_double = {.kind = WIRE_DOUBLE, .size = sizeof(double), .name = "float64"};
-const struct wire_type wire_string = {.kind = WIRE_STRING, .size = sizeof(char *), .name = "string"};
-const struct wire_type wire_bytes = {.kind = WIRE_BYTES, .size = sizeof(struct wire_bytes), .name = "[]uint8"};
-const struct wire_type wire_raw = {.kind = WIRE_RAW, .size = sizeof(struct json_text), .name = "json.RawMessage"};
+const struct wire_type wire_double = {
+    .kind = WIRE_DOUBLE, .size = sizeof(double), .name = "float64"};
+const struct wire_type wire_string = {
+    .kind = WIRE_STRING, .size = sizeof(char *), .name = "string"};
+const struct wire_type wire_bytes = {
+    .kind = WIRE_BYTES, .size = sizeof(struct wire_bytes), .name = "[]uint8"};
+const struct wire_type wire_raw = {
+    .kind = WIRE_RAW, .size = sizeof(struct json_text), .name = "json.RawMessage"};
 
-/* ---- decoding ---- */
+/* ---- decoding ---------------------------------------------------------------------------- */
 
 struct decoder {
     struct pool *pool;
@@ -37,7 +41,8 @@ struct decoder {
     size_t path_size;
 };
 
-static int decode_value(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out);
+static int decode_value(struct decoder *decoder, const struct wire_type *type,
+                        struct json_text text, void *out);
 
 static int out_of_memory(struct decoder *decoder)
 {
@@ -48,19 +53,23 @@ static int out_of_memory(struct decoder *decoder)
 static int type_error(struct decoder *decoder, const struct wire_type *type, const char *value)
 {
     if (!decoder->struct_name)
-        return error_set(decoder->err, EINVAL, "json: cannot unmarshal %s into Go value of type %s", value, type->name);
-    return error_set(decoder->err, EINVAL, "json: cannot unmarshal %s into Go struct field %s.%s of type %s", value,
+        return error_set(decoder->err, EINVAL, "json: cannot unmarshal %s into Go value of type %s",
+                         value, type->name);
+    return error_set(decoder->err, EINVAL,
+                     "json: cannot unmarshal %s into Go struct field %s.%s of type %s", value,
                      decoder->struct_name, decoder->path, type->name);
 }
 
 static int kind_error(struct decoder *decoder, const struct wire_type *type, struct json_text text)
 {
-    static const char *const words[] = {"nothing", "null", "bool", "number", "string", "array", "object"};
+    static const char *const words[] = {"nothing", "null",  "bool",  "number",
+                                        "string",  "array", "object"};
     return type_error(decoder, type, words[json_type(text)]);
 }
 
 /* A number that does not fit: Go shows it. */
-static int number_error(struct decoder *decoder, const struct wire_type *type, struct json_text text)
+static int number_error(struct decoder *decoder, const struct wire_type *type,
+                        struct json_text text)
 {
     char value[80];
     size_t size = MIN(text.size, sizeof value - 8);
@@ -72,7 +81,8 @@ static int number_error(struct decoder *decoder, const struct wire_type *type, s
     return type_error(decoder, type, value);
 }
 
-static int decode_int(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_int(struct decoder *decoder, const struct wire_type *type, struct json_text text,
+                      void *out)
 {
     i64 value;
     u32 shift = 64 - type->size * 8;
@@ -82,7 +92,8 @@ static int decode_int(struct decoder *decoder, const struct wire_type *type, str
     return 0;
 }
 
-static int decode_uint(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_uint(struct decoder *decoder, const struct wire_type *type, struct json_text text,
+                       void *out)
 {
     u64 value;
     u32 shift = 64 - type->size * 8;
@@ -92,7 +103,8 @@ static int decode_uint(struct decoder *decoder, const struct wire_type *type, st
     return 0;
 }
 
-static int decode_string(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_string(struct decoder *decoder, const struct wire_type *type,
+                         struct json_text text, void *out)
 {
     size_t size;
     if (json_type(text) != JSON_STRING)
@@ -117,7 +129,8 @@ static int base64_digit(char digit)
     return digit == '+' ? 62 : digit == '/' ? 63 : -1;
 }
 
-/* Four digits at QUAD of which LEFT exist; bytes gained (1 to 3), or -1 and *BAD says which digit. */
+/* Four digits at QUAD of which LEFT exist; bytes gained (1 to 3), or -1 and *BAD says which digit.
+ */
 static int decode_quad(const char *quad, size_t left, u8 *out, size_t *bad)
 {
     u32 word = 0;
@@ -135,7 +148,8 @@ static int decode_quad(const char *quad, size_t left, u8 *out, size_t *bad)
     return (int)count - 1;
 }
 
-static int decode_bytes(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_bytes(struct decoder *decoder, const struct wire_type *type,
+                        struct json_text text, void *out)
 {
     size_t size, bad;
     if (json_type(text) != JSON_STRING)
@@ -148,14 +162,16 @@ static int decode_bytes(struct decoder *decoder, const struct wire_type *type, s
     for (size_t i = 0; i < size; i += 4) {
         int gained = decode_quad(plain + i, size - i, bytes + value.size, &bad);
         if (gained < 0)
-            return error_set(decoder->err, EINVAL, "illegal base64 data at input byte %zu", i + bad);
+            return error_set(decoder->err, EINVAL, "illegal base64 data at input byte %zu",
+                             i + bad);
         value.size += (size_t)gained;
     }
     memcpy(out, &value, sizeof value);
     return 0;
 }
 
-static int decode_list(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_list(struct decoder *decoder, const struct wire_type *type, struct json_text text,
+                       void *out)
 {
     struct wire_list list = {WIRE_EMPTY, 0};
     struct json_iter iter;
@@ -170,7 +186,8 @@ static int decode_list(struct decoder *decoder, const struct wire_type *type, st
     }
     json_iter_init(&iter, text);
     for (; json_iter_next(&iter, &name, &value); list.count++) {
-        int err = decode_value(decoder, type->element, value, (u8 *)list.items + list.count * type->element->size);
+        int err = decode_value(decoder, type->element, value,
+                               (u8 *)list.items + list.count * type->element->size);
         if (err)
             return err;
     }
@@ -196,14 +213,16 @@ static void sort_map(struct wire_list *map, size_t entry_size)
     sort_stable(items, map->count, entry_size, compare_names, NULL);
     for (size_t i = 0; i < map->count; i++) {
         bool is_last = i + 1 == map->count ||
-                       compare_names(items + i * entry_size, items + (i + 1) * entry_size, NULL) != 0;
+                       compare_names(items + i * entry_size, items + (i + 1) * entry_size, NULL) !=
+                           0;
         if (is_last)
             memmove(items + kept++ * entry_size, items + i * entry_size, entry_size);
     }
     map->count = kept;
 }
 
-static int decode_map(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_map(struct decoder *decoder, const struct wire_type *type, struct json_text text,
+                      void *out)
 {
     struct wire_list map = {WIRE_EMPTY, 0};
     struct json_iter iter;
@@ -231,7 +250,8 @@ static int decode_map(struct decoder *decoder, const struct wire_type *type, str
     return 0;
 }
 
-static int decode_optional(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_optional(struct decoder *decoder, const struct wire_type *type,
+                           struct json_text text, void *out)
 {
     void *value;
     memcpy(&value, out, sizeof value); /* named twice: merged */
@@ -258,7 +278,8 @@ static const char *short_name(const char *name)
     return dot ? dot + 1 : name;
 }
 
-static int decode_member(struct decoder *decoder, const struct wire_field *field, struct json_text value, void *out)
+static int decode_member(struct decoder *decoder, const struct wire_field *field,
+                         struct json_text value, void *out)
 {
     size_t size = decoder->path_size;
     size_t name_size = strlen(field->name);
@@ -277,7 +298,8 @@ static int decode_member(struct decoder *decoder, const struct wire_field *field
     return err;
 }
 
-static int decode_struct(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_struct(struct decoder *decoder, const struct wire_type *type,
+                         struct json_text text, void *out)
 {
     struct json_iter iter;
     struct json_text name, value;
@@ -298,7 +320,8 @@ static int decode_struct(struct decoder *decoder, const struct wire_type *type, 
     return 0;
 }
 
-static int decode_bool(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_bool(struct decoder *decoder, const struct wire_type *type, struct json_text text,
+                       void *out)
 {
     bool value;
     if (!json_bool(text, &value))
@@ -307,7 +330,8 @@ static int decode_bool(struct decoder *decoder, const struct wire_type *type, st
     return 0;
 }
 
-static int decode_double(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_double(struct decoder *decoder, const struct wire_type *type,
+                         struct json_text text, void *out)
 {
     double value;
     if (!json_double(text, &value))
@@ -319,17 +343,21 @@ static int decode_double(struct decoder *decoder, const struct wire_type *type, 
 /* null: containers and pointers become unset, everything else stays as it is. */
 static void decode_null(const struct wire_type *type, void *out)
 {
-    if (type->kind == WIRE_BYTES || type->kind == WIRE_LIST || type->kind == WIRE_MAP || type->kind == WIRE_OPTIONAL)
+    if (type->kind == WIRE_BYTES || type->kind == WIRE_LIST || type->kind == WIRE_MAP ||
+        type->kind == WIRE_OPTIONAL)
         memset(out, 0, type->size);
 }
 
-static int decode_value(struct decoder *decoder, const struct wire_type *type, struct json_text text, void *out)
+static int decode_value(struct decoder *decoder, const struct wire_type *type,
+                        struct json_text text, void *out)
 {
-    static int (*const decoders[])(struct decoder *, const struct wire_type *, struct json_text, void *) = {
-        [WIRE_INT] = decode_int,   [WIRE_UINT] = decode_uint, [WIRE_BOOL] = decode_bool,
-        [WIRE_DOUBLE] = decode_double, [WIRE_STRING] = decode_string, [WIRE_BYTES] = decode_bytes,
-        [WIRE_LIST] = decode_list, [WIRE_MAP] = decode_map, [WIRE_OPTIONAL] = decode_optional,
-        [WIRE_STRUCT] = decode_struct};
+    static int (*const decoders[])(struct decoder *, const struct wire_type *, struct json_text,
+                                   void *) = {
+        [WIRE_INT] = decode_int,           [WIRE_UINT] = decode_uint,
+        [WIRE_BOOL] = decode_bool,         [WIRE_DOUBLE] = decode_double,
+        [WIRE_STRING] = decode_string,     [WIRE_BYTES] = decode_bytes,
+        [WIRE_LIST] = decode_list,         [WIRE_MAP] = decode_map,
+        [WIRE_OPTIONAL] = decode_optional, [WIRE_STRUCT] = decode_struct};
     if (type->kind == WIRE_RAW) {
         memcpy(out, &text, sizeof text);
         return 0;
@@ -341,7 +369,8 @@ static int decode_value(struct decoder *decoder, const struct wire_type *type, s
     return decoders[type->kind](decoder, type, text, out);
 }
 
-int wire_decode(const struct wire_type *type, struct json_text text, struct pool *pool, void *out, struct error *err)
+int wire_decode(const struct wire_type *type, struct json_text text, struct pool *pool, void *out,
+                struct error *err)
 {
     struct decoder decoder = {.pool = pool, .err = err};
     if (json_type(text) == JSON_ABSENT)
@@ -349,7 +378,7 @@ int wire_decode(const struct wire_type *type, struct json_text text, struct pool
     return decode_value(&decoder, type, text, out);
 }
 
-/* ---- encoding ---- */
+/* ---- encoding ---------------------------------------------------------------------------- */
 
 static bool is_empty(const struct wire_type *type, const void *value)
 {
@@ -373,7 +402,8 @@ static bool is_empty(const struct wire_type *type, const void *value)
     }
 }
 
-static void encode_struct(struct json_writer *writer, const struct wire_type *type, const void *value)
+static void encode_struct(struct json_writer *writer, const struct wire_type *type,
+                          const void *value)
 {
     json_begin_object(writer);
     for (const struct wire_field *field = type->fields; field->name; field++) {
@@ -405,12 +435,14 @@ static void encode_list(struct json_writer *writer, const struct wire_type *type
 static bool map_is_sorted(const struct wire_list *map, size_t entry_size)
 {
     for (size_t i = 1; i < map->count; i++)
-        if (compare_names((u8 *)map->items + (i - 1) * entry_size, (u8 *)map->items + i * entry_size, NULL) >= 0)
+        if (compare_names((u8 *)map->items + (i - 1) * entry_size,
+                          (u8 *)map->items + i * entry_size, NULL) >= 0)
             return false;
     return true;
 }
 
-/* The smallest name above AFTER (NULL: of all), so that the caller's map is not touched; NULL at the end. */
+/* The smallest name above AFTER (NULL: of all), so that the caller's map is not touched; NULL at
+ * the end. */
 static u8 *map_next(const struct wire_list *map, size_t entry_size, const char *after)
 {
     u8 *found = NULL;
@@ -461,7 +493,8 @@ static u64 load_uint(const void *value, u32 size)
     return wide;
 }
 
-static void encode_optional(struct json_writer *writer, const struct wire_type *type, const void *value)
+static void encode_optional(struct json_writer *writer, const struct wire_type *type,
+                            const void *value)
 {
     void *target;
     memcpy(&target, value, sizeof target);
@@ -498,7 +531,8 @@ void wire_encode(struct json_writer *writer, const struct wire_type *type, const
         json_put_string(writer, *(char *const *)value);
         break;
     case WIRE_BYTES:
-        json_put_bytes(writer, ((const struct wire_bytes *)value)->bytes, ((const struct wire_bytes *)value)->size);
+        json_put_bytes(writer, ((const struct wire_bytes *)value)->bytes,
+                       ((const struct wire_bytes *)value)->size);
         break;
     case WIRE_RAW:
         memcpy(&text, value, sizeof text);

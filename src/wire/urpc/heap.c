@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The C heap as an arena, for the host side, where a small allocation that fails ends the process. */
+/* The C heap as an arena, for the host side, where a small allocation that fails ends the process.
+ */
 #include "wire/urpc/pool.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reader of scanned text: it trusts the grammar and nothing else. Strings are decoded rune by rune
- * as Go does: a broken byte and a lone surrogate become U+FFFD; names match with letter case folded,
- * where Go also folds U+017F (long s) and U+212A (Kelvin sign).
+ * The reader of scanned text: it trusts the grammar and nothing else. Strings are decoded rune by
+ * rune as Go does: a broken byte and a lone surrogate become U+FFFD; names match with letter case
+ * folded, where Go also folds U+017F (long s) and U+212A (Kelvin sign).
  */
 #include "wire/urpc/json.h"
 
@@ -33,7 +33,7 @@ enum json_type json_type(struct json_text text)
     }
 }
 
-/* ---- structure ---- */
+/* ---- structure --------------------------------------------------------------------------- */
 
 static bool is_space(char byte)
 {
@@ -162,7 +162,7 @@ struct json_text json_path(struct json_text object, const char *path)
     return object;
 }
 
-/* ---- numbers ---- */
+/* ---- numbers ----------------------------------------------------------------------------- */
 
 static bool parse_digits(const char *at, const char *end, u64 *out)
 {
@@ -216,7 +216,7 @@ bool json_double(struct json_text text, double *out)
     return *out - *out == 0; /* neither infinite nor not a number */
 }
 
-/* ---- strings ---- */
+/* ---- strings ----------------------------------------------------------------------------- */
 
 /* What is left of a string's inside. */
 struct runes {
@@ -311,7 +311,8 @@ size_t json_utf8_decode(const u8 *at, size_t size, u32 *rune)
                 return 1;
             value = value << 6 | (at[i] & 0x3fu);
         }
-        if (value < forms[length - 1].least || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        if (value < forms[length - 1].least || value > 0x10ffff ||
+            (value >= 0xd800 && value <= 0xdfff))
             return 1;
         *rune = value;
         return length;

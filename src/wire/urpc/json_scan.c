@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The scanner: one byte, one step, no lookahead, as in RFC 8259 and with Go's words for what is wrong.
- * The surprising fact: a number at top level has no last byte of its own, so only the byte after it
- * (or the end of the stream) tells.
+ * The scanner: one byte, one step, no lookahead, as in RFC 8259 and with Go's words for what is
+ * wrong. The surprising fact: a number at top level has no last byte of its own, so only the byte
+ * after it (or the end of the stream) tells.
  */
 #include "wire/urpc/json.h"
 
@@ -17,7 +17,7 @@ enum scan_state {
     SCAN_FIRST_NAME,    /* after '{': a name or '}' */
     SCAN_NAME,          /* after ',' in an object */
     SCAN_COLON,
-    SCAN_AFTER,         /* after a value in a container: ',' or the end of it */
+    SCAN_AFTER, /* after a value in a container: ',' or the end of it */
     SCAN_STRING,
     SCAN_ESCAPE,
     SCAN_HEX,
@@ -219,7 +219,10 @@ static bool number_goes_on(struct json_scanner *scanner, u8 byte)
         next = byte == '.' ? SCAN_POINT : is_exponent ? SCAN_EXPONENT : SCAN_DONE;
         break;
     case SCAN_DIGITS:
-        next = is_digit(byte) ? SCAN_DIGITS : byte == '.' ? SCAN_POINT : is_exponent ? SCAN_EXPONENT : SCAN_DONE;
+        next = is_digit(byte) ? SCAN_DIGITS
+               : byte == '.'  ? SCAN_POINT
+               : is_exponent  ? SCAN_EXPONENT
+                              : SCAN_DONE;
         break;
     case SCAN_POINT:
         next = is_digit(byte) ? SCAN_FRACTION : SCAN_DONE;
@@ -228,7 +231,9 @@ static bool number_goes_on(struct json_scanner *scanner, u8 byte)
         next = is_digit(byte) ? SCAN_FRACTION : is_exponent ? SCAN_EXPONENT : SCAN_DONE;
         break;
     case SCAN_EXPONENT:
-        next = byte == '+' || byte == '-' ? SCAN_EXPONENT_SIGN : is_digit(byte) ? SCAN_EXPONENT_DIGITS : SCAN_DONE;
+        next = byte == '+' || byte == '-' ? SCAN_EXPONENT_SIGN
+               : is_digit(byte)           ? SCAN_EXPONENT_DIGITS
+                                          : SCAN_DONE;
         break;
     default:
         next = is_digit(byte) ? SCAN_EXPONENT_DIGITS : SCAN_DONE;
@@ -241,8 +246,8 @@ static bool number_goes_on(struct json_scanner *scanner, u8 byte)
 
 static bool number_may_end(const struct json_scanner *scanner)
 {
-    return scanner->state == SCAN_ZERO || scanner->state == SCAN_DIGITS || scanner->state == SCAN_FRACTION ||
-           scanner->state == SCAN_EXPONENT_DIGITS;
+    return scanner->state == SCAN_ZERO || scanner->state == SCAN_DIGITS ||
+           scanner->state == SCAN_FRACTION || scanner->state == SCAN_EXPONENT_DIGITS;
 }
 
 /* *USED becomes false when BYTE is not part of the value (the number before it was). */
@@ -270,7 +275,8 @@ bool json_scanner_is_idle(const struct json_scanner *scanner)
     return scanner->state == SCAN_VALUE && scanner->depth == 0;
 }
 
-enum json_status json_scan(struct json_scanner *scanner, const void *bytes, size_t size, size_t *used)
+enum json_status json_scan(struct json_scanner *scanner, const void *bytes, size_t size,
+                           size_t *used)
 {
     const u8 *at = bytes;
     ASSERT(scanner->state != SCAN_DONE);
@@ -278,7 +284,8 @@ enum json_status json_scan(struct json_scanner *scanner, const void *bytes, size
         bool is_used = true;
         enum json_status status = scan_byte(scanner, at[i], &is_used);
         *used = i + is_used;
-        if (status == JSON_MORE && is_used && !json_scanner_is_idle(scanner) && ++scanner->size > scanner->size_max)
+        if (status == JSON_MORE && is_used && !json_scanner_is_idle(scanner) &&
+            ++scanner->size > scanner->size_max)
             status = JSON_TOO_LARGE;
         if (status == JSON_MORE && scanner->state == SCAN_DONE)
             status = JSON_COMPLETE;
@@ -300,7 +307,7 @@ enum json_status json_scan_end(struct json_scanner *scanner)
     return JSON_COMPLETE;
 }
 
-/* ---- a whole text, with Go's words ---- */
+/* ---- a whole text, with Go's words ------------------------------------------------------- */
 
 static const char *fault_context(const struct json_scanner *scanner)
 {
@@ -342,12 +349,13 @@ static int fault_error(const struct json_scanner *scanner, u8 byte, struct error
     else
         snprintf(quoted, sizeof quoted, "'\\x%02x'", byte);
     if (scanner->state == SCAN_LITERAL)
-        return error_set(err, 0, "invalid character %s in literal %s (expecting '%c')", quoted, scanner->literal,
-                         scanner->literal[scanner->literal_at]);
+        return error_set(err, 0, "invalid character %s in literal %s (expecting '%c')", quoted,
+                         scanner->literal, scanner->literal[scanner->literal_at]);
     return error_set(err, 0, "invalid character %s %s", quoted, fault_context(scanner));
 }
 
-static int scan_error(enum json_status status, const struct json_scanner *scanner, u8 byte, struct error *err)
+static int scan_error(enum json_status status, const struct json_scanner *scanner, u8 byte,
+                      struct error *err)
 {
     if (status == JSON_TOO_DEEP)
         return error_set(err, 0, "exceeded max depth");
@@ -356,7 +364,8 @@ static int scan_error(enum json_status status, const struct json_scanner *scanne
     return fault_error(scanner, byte, err);
 }
 
-int json_parse(const char *bytes, size_t size, size_t size_max, struct json_text *out, struct error *err)
+int json_parse(const char *bytes, size_t size, size_t size_max, struct json_text *out,
+               struct error *err)
 {
     struct json_scanner scanner;
     json_scanner_init(&scanner, size_max);

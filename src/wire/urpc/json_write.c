@@ -128,7 +128,8 @@ void json_put_double(struct json_writer *writer, double value)
         if (is_scientific)
             snprintf(exponent, 8, "e%+d", power);
         else
-            snprintf(digits, sizeof digits, "%.*f", precision > power ? precision - power : 0, value);
+            snprintf(digits, sizeof digits, "%.*f", precision > power ? precision - power : 0,
+                     value);
         break;
     }
     put_plain(writer, digits);
@@ -230,8 +231,10 @@ void json_put_bytes(struct json_writer *writer, const void *bytes, size_t size)
     const u8 *at = bytes;
     for (size_t i = 0; i < size; i += 3) {
         size_t count = MIN(size - i, (size_t)3);
-        u32 word = (u32)at[i] << 16 | (count > 1 ? (u32)at[i + 1] << 8 : 0) | (count > 2 ? at[i + 2] : 0);
-        char quad[4] = {digits[word >> 18], digits[word >> 12 & 63], count > 1 ? digits[word >> 6 & 63] : '=',
+        u32 word = (u32)at[i] << 16 | (count > 1 ? (u32)at[i + 1] << 8 : 0) |
+                   (count > 2 ? at[i + 2] : 0);
+        char quad[4] = {digits[word >> 18], digits[word >> 12 & 63],
+                        count > 1 ? digits[word >> 6 & 63] : '=',
                         count > 2 ? digits[word & 63] : '='};
         put(writer, quad, 4);
     }
@@ -239,7 +242,7 @@ void json_put_bytes(struct json_writer *writer, const void *bytes, size_t size)
     writer->needs_comma = true;
 }
 
-/* ---- raw values ---- */
+/* ---- raw values -------------------------------------------------------------------------- */
 
 /* Where the token at AT ends: a string with its quotes, a literal, a number. */
 static const char *token_end(const char *at, const char *end)
@@ -261,11 +264,13 @@ static void put_raw_token(struct json_writer *writer, const char *at, const char
 {
     const char *plain = at;
     for (; at < end; at++) {
-        bool is_separator = end - at >= 3 && (u8)at[0] == 0xe2 && (u8)at[1] == 0x80 && ((u8)at[2] & 0xfe) == 0xa8;
+        bool is_separator = end - at >= 3 && (u8)at[0] == 0xe2 && (u8)at[1] == 0x80 &&
+                            ((u8)at[2] & 0xfe) == 0xa8;
         if (*at != '<' && *at != '>' && *at != '&' && !is_separator)
             continue;
         char escape[8];
-        snprintf(escape, sizeof escape, "\\u%04x", is_separator ? 0x2000u | ((u8)at[2] & 0x3f) : (u8)*at);
+        snprintf(escape, sizeof escape, "\\u%04x",
+                 is_separator ? 0x2000u | ((u8)at[2] & 0x3f) : (u8)*at);
         put(writer, plain, (size_t)(at - plain));
         put_text(writer, escape);
         at += is_separator ? 2 : 0;

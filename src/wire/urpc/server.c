@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The serving side (spec/urpc.md). The surprising fact: descriptors belong to whatever call is under way
- * when they come, on whichever of its bytes; gVisor's own server looks only at the first byte's.
+ * The serving side (spec/urpc.md). The surprising fact: descriptors belong to whatever call is
+ * under way when they come, on whichever of its bytes; gVisor's own server looks only at the first
+ * byte's.
  */
 #include "wire/urpc/server.h"
 
@@ -20,7 +21,8 @@ static const struct wire_field call_fields[] = {
     WIRE_FIELD(struct call_frame, arg, "arg", &wire_raw),
     WIRE_END,
 };
-static const struct wire_type call_type = WIRE_TYPE_STRUCT(struct call_frame, call_fields, "urpc.serverCall");
+static const struct wire_type call_type = WIRE_TYPE_STRUCT(struct call_frame, call_fields,
+                                                           "urpc.serverCall");
 
 void urpc_conn_init(struct urpc_conn *conn, struct host *host, struct arena *arena)
 {
@@ -72,7 +74,8 @@ static bool keep_fds(struct urpc_conn *conn, const int *fds, u32 fd_count)
     return true;
 }
 
-void urpc_conn_feed(struct urpc_conn *conn, const void *bytes, size_t size, const int *fds, u32 fd_count)
+void urpc_conn_feed(struct urpc_conn *conn, const void *bytes, size_t size, const int *fds,
+                    u32 fd_count)
 {
     ASSERT(!conn->is_calling);
     if (conn->is_ended || !keep_fds(conn, fds, fd_count)) {
@@ -88,7 +91,9 @@ void urpc_conn_feed(struct urpc_conn *conn, const void *bytes, size_t size, cons
 
 static enum urpc_next end_of_scan(struct urpc_conn *conn, enum json_status status)
 {
-    conn_end(conn, status == JSON_TOO_DEEP ? "call nests too deeply" : status == JSON_TOO_LARGE ? "call is too large" : "call is not JSON");
+    conn_end(conn, status == JSON_TOO_DEEP    ? "call nests too deeply"
+                   : status == JSON_TOO_LARGE ? "call is too large"
+                                              : "call is not JSON");
     return URPC_END;
 }
 
@@ -184,7 +189,8 @@ int urpc_conn_answer(struct urpc_conn *conn, struct json_text result, const int 
     return 0;
 }
 
-size_t urpc_conn_output(const struct urpc_conn *conn, const u8 **bytes, const int **fds, u32 *fd_count)
+size_t urpc_conn_output(const struct urpc_conn *conn, const u8 **bytes, const int **fds,
+                        u32 *fd_count)
 {
     *bytes = buf_bytes(&conn->out);
     *fds = conn->out_fds;

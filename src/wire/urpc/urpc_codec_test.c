@@ -36,7 +36,8 @@ static const struct wire_field inner_fields[] = {
     WIRE_OMIT(struct inner, b, "b", &wire_string),
     WIRE_END,
 };
-static const struct wire_type inner_type = WIRE_TYPE_STRUCT(struct inner, inner_fields, "pkg.Inner");
+static const struct wire_type inner_type = WIRE_TYPE_STRUCT(struct inner, inner_fields,
+                                                            "pkg.Inner");
 static const struct wire_field sample_fields[] = {
     WIRE_FIELD(struct sample, signo, "Signo", &wire_int32),
     WIRE_OMIT(struct sample, wide, "Wide", &wire_int64),
@@ -57,7 +58,8 @@ static const struct wire_field sample_fields[] = {
     WIRE_OMIT(struct sample, quiet, "Quiet", &wire_string),
     WIRE_END,
 };
-static const struct wire_type sample_type = WIRE_TYPE_STRUCT(struct sample, sample_fields, "control.SignalArgs");
+static const struct wire_type sample_type = WIRE_TYPE_STRUCT(struct sample, sample_fields,
+                                                             "control.SignalArgs");
 
 static int decode(const char *text, struct pool *pool, struct sample *out, struct error *err)
 {
@@ -71,11 +73,13 @@ static int decode(const char *text, struct pool *pool, struct sample *out, struc
 
 static void test_a_full_struct_comes_back_byte_for_byte(void)
 {
-    static const char text[] =
-        "{\"Signo\":-9,\"Wide\":-9223372036854775808,\"KUID\":4294967295,\"Mask\":18446744073709551615,\"Tiny\":255,"
-        "\"Flag\":true,\"Text\":\"a\\u003cb\",\"Key\":\"AAEC\",\"Words\":[\"x\",\"\"],\"Inners\":[{\"A\":1,\"b\":\"q\"},{\"A\":2}],"
-        "\"Labels\":{\"a\":\"1\",\"b\":\"2\"},\"ByName\":{\"k\":{\"A\":7}},\"Maybe\":{\"A\":3},\"Sub\":{\"A\":4},"
-        "\"Raw\":{\"any\":[1,2]},\"Ratio\":0.5}";
+    static const char text[] = "{\"Signo\":-9,\"Wide\":-9223372036854775808,\"KUID\":4294967295,"
+                               "\"Mask\":18446744073709551615,\"Tiny\":255,"
+                               "\"Flag\":true,\"Text\":\"a\\u003cb\",\"Key\":\"AAEC\",\"Words\":["
+                               "\"x\",\"\"],\"Inners\":[{\"A\":1,\"b\":\"q\"},{\"A\":2}],"
+                               "\"Labels\":{\"a\":\"1\",\"b\":\"2\"},\"ByName\":{\"k\":{\"A\":7}},"
+                               "\"Maybe\":{\"A\":3},\"Sub\":{\"A\":4},"
+                               "\"Raw\":{\"any\":[1,2]},\"Ratio\":0.5}";
     AUTO_POOL struct pool pool;
     struct sample sample;
     struct error err;
@@ -96,17 +100,26 @@ static void test_zero_null_unknown_and_duplicate_members_are_as_in_go(void)
     struct error err;
     pool_init(&pool, NULL);
     CU_ASSERT_EQUAL(decode("null", &pool, &sample, &err), 0);
-    CU_ASSERT_EQUAL(decode("{\"other\":[{}],\"signo\":5,\"SIGNO\":6,\"Signo\":null,\"words\":null,\"Maybe\":null}", &pool, &sample, &err), 0);
+    CU_ASSERT_EQUAL(
+        decode(
+            "{\"other\":[{}],\"signo\":5,\"SIGNO\":6,\"Signo\":null,\"words\":null,\"Maybe\":null}",
+            &pool, &sample, &err),
+        0);
     CU_ASSERT_EQUAL(sample.signo, 6);
     CU_ASSERT_PTR_NULL(sample.words.items);
     CU_ASSERT_PTR_NULL(sample.maybe);
-    CU_ASSERT_EQUAL(decode("{\"Sub\":{\"A\":1},\"sub\":{\"b\":\"x\"},\"words\":[\"a\"],\"Words\":[],\"Raw\":null}", &pool, &sample, &err), 0);
+    CU_ASSERT_EQUAL(
+        decode(
+            "{\"Sub\":{\"A\":1},\"sub\":{\"b\":\"x\"},\"words\":[\"a\"],\"Words\":[],\"Raw\":null}",
+            &pool, &sample, &err),
+        0);
     CU_ASSERT_EQUAL(sample.sub.a, 1);
     CU_ASSERT_STRING_EQUAL(sample.sub.b, "x");
     CU_ASSERT_PTR_NOT_NULL(sample.words.items);
     CU_ASSERT_EQUAL(sample.words.count, 0);
     CU_ASSERT_EQUAL(sample.raw.size, 4);
-    CU_ASSERT_EQUAL(decode("{\"Labels\":{\"b\":\"1\",\"a\":\"2\",\"b\":\"3\"}}", &pool, &sample, &err), 0);
+    CU_ASSERT_EQUAL(
+        decode("{\"Labels\":{\"b\":\"1\",\"a\":\"2\",\"b\":\"3\"}}", &pool, &sample, &err), 0);
     CU_ASSERT_EQUAL(sample.labels.count, 2);
     CU_ASSERT_STRING_EQUAL(sample.labels.items[1].value, "3");
 }
@@ -116,17 +129,28 @@ static void test_errors_have_gos_words(void)
     static const struct {
         const char *text, *fault;
     } cases[] = {
-        {"{\"Signo\":\"9\"}", "json: cannot unmarshal string into Go struct field SignalArgs.Signo of type int32"},
-        {"{\"Signo\":1.5}", "json: cannot unmarshal number 1.5 into Go struct field SignalArgs.Signo of type int32"},
-        {"{\"Signo\":2147483648}", "json: cannot unmarshal number 2147483648 into Go struct field SignalArgs.Signo of type int32"},
-        {"{\"Tiny\":256}", "json: cannot unmarshal number 256 into Go struct field SignalArgs.Tiny of type uint8"},
-        {"{\"KUID\":-1}", "json: cannot unmarshal number -1 into Go struct field SignalArgs.KUID of type auth.KUID"},
-        {"{\"Flag\":1}", "json: cannot unmarshal number into Go struct field SignalArgs.Flag of type bool"},
-        {"{\"Text\":true}", "json: cannot unmarshal bool into Go struct field SignalArgs.Text of type string"},
-        {"{\"Words\":{}}", "json: cannot unmarshal object into Go struct field SignalArgs.Words of type []string"},
-        {"{\"Words\":[1]}", "json: cannot unmarshal number into Go struct field SignalArgs.Words of type string"},
-        {"{\"Maybe\":[]}", "json: cannot unmarshal array into Go struct field SignalArgs.Maybe of type pkg.Inner"},
-        {"{\"Inners\":[{\"A\":\"x\"}]}", "json: cannot unmarshal string into Go struct field Inner.Inners.A of type int32"},
+        {"{\"Signo\":\"9\"}",
+         "json: cannot unmarshal string into Go struct field SignalArgs.Signo of type int32"},
+        {"{\"Signo\":1.5}",
+         "json: cannot unmarshal number 1.5 into Go struct field SignalArgs.Signo of type int32"},
+        {"{\"Signo\":2147483648}", "json: cannot unmarshal number 2147483648 into Go struct field "
+                                   "SignalArgs.Signo of type int32"},
+        {"{\"Tiny\":256}",
+         "json: cannot unmarshal number 256 into Go struct field SignalArgs.Tiny of type uint8"},
+        {"{\"KUID\":-1}",
+         "json: cannot unmarshal number -1 into Go struct field SignalArgs.KUID of type auth.KUID"},
+        {"{\"Flag\":1}",
+         "json: cannot unmarshal number into Go struct field SignalArgs.Flag of type bool"},
+        {"{\"Text\":true}",
+         "json: cannot unmarshal bool into Go struct field SignalArgs.Text of type string"},
+        {"{\"Words\":{}}",
+         "json: cannot unmarshal object into Go struct field SignalArgs.Words of type []string"},
+        {"{\"Words\":[1]}",
+         "json: cannot unmarshal number into Go struct field SignalArgs.Words of type string"},
+        {"{\"Maybe\":[]}",
+         "json: cannot unmarshal array into Go struct field SignalArgs.Maybe of type pkg.Inner"},
+        {"{\"Inners\":[{\"A\":\"x\"}]}",
+         "json: cannot unmarshal string into Go struct field Inner.Inners.A of type int32"},
         {"{\"Key\":\"AAE\"}", "illegal base64 data at input byte 3"},
         {"[]", "json: cannot unmarshal array into Go value of type control.SignalArgs"},
         {"\"x\"", "json: cannot unmarshal string into Go value of type control.SignalArgs"},
@@ -165,8 +189,9 @@ static void test_unset_lists_are_null_and_empty_ones_are_not(void)
     AUTO_POOL struct pool pool;
     pool_init(&pool, NULL);
     struct sample sample = {0};
-    CU_ASSERT_STRING_EQUAL(wire_encode_text(&bare_type, &sample, &pool),
-                           "{\"words\":null,\"key\":null,\"labels\":null,\"maybe\":null,\"raw\":null}");
+    CU_ASSERT_STRING_EQUAL(
+        wire_encode_text(&bare_type, &sample, &pool),
+        "{\"words\":null,\"key\":null,\"labels\":null,\"maybe\":null,\"raw\":null}");
     sample.words.items = WIRE_EMPTY;
     sample.key.bytes = WIRE_EMPTY;
     sample.labels.items = WIRE_EMPTY;
@@ -186,13 +211,15 @@ static void test_maps_built_by_hand_are_written_sorted(void)
         sample.labels.items[i].name = names[i];
         sample.labels.items[i].value = "v";
     }
-    CU_ASSERT_STRING_EQUAL(wire_encode_text(&sample_type, &sample, &pool),
-                           "{\"Signo\":0,\"Labels\":{\"a\":\"v\",\"b\":\"v\",\"c\":\"v\"},\"Sub\":{\"A\":0}}");
+    CU_ASSERT_STRING_EQUAL(
+        wire_encode_text(&sample_type, &sample, &pool),
+        "{\"Signo\":0,\"Labels\":{\"a\":\"v\",\"b\":\"v\",\"c\":\"v\"},\"Sub\":{\"A\":0}}");
 }
 
 static void test_every_refused_allocation_is_an_error_and_leaks_nothing(void)
 {
-    static const char text[] = "{\"Text\":\"abc\",\"Words\":[\"x\"],\"Labels\":{\"a\":\"b\"},\"Maybe\":{\"A\":1},\"Key\":\"AAAA\"}";
+    static const char text[] = "{\"Text\":\"abc\",\"Words\":[\"x\"],\"Labels\":{\"a\":\"b\"},"
+                               "\"Maybe\":{\"A\":1},\"Key\":\"AAAA\"}";
     struct sample sample;
     struct error err;
     bool has_succeeded = false;

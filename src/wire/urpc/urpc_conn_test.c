@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server's state machine, and the client over a real socket pair with this test as the sandbox. */
+/* The server's state machine, and the client over a real socket pair with this test as the sandbox.
+ */
 #include <CUnit/Basic.h>
 #include <errno.h>
 #include <pthread.h>
@@ -83,8 +84,10 @@ static void test_a_call_comes_out_and_its_answer_goes_back(void)
     feed(&bench, "{\"METHOD\":\"c\"}");
     CU_ASSERT_EQUAL_FATAL(urpc_conn_next(&bench.conn, &call), URPC_CALL);
     CU_ASSERT_EQUAL(json_type(call->arg), JSON_ABSENT);
-    CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){"1", 1}, NULL, 0, "no <such> thing"), 0);
-    expect_output(&bench, "{\"success\":false,\"err\":\"no \\u003csuch\\u003e thing\",\"result\":null}");
+    CU_ASSERT_EQUAL(
+        urpc_conn_answer(&bench.conn, (struct json_text){"1", 1}, NULL, 0, "no <such> thing"), 0);
+    expect_output(&bench,
+                  "{\"success\":false,\"err\":\"no \\u003csuch\\u003e thing\",\"result\":null}");
     urpc_conn_feed(&bench.conn, NULL, 0, NULL, 0);
     CU_ASSERT_EQUAL(urpc_conn_next(&bench.conn, &call), URPC_END);
     CU_ASSERT_STRING_EQUAL(bench.conn.end_reason, "end");
@@ -93,7 +96,8 @@ static void test_a_call_comes_out_and_its_answer_goes_back(void)
 
 static void test_fragments_of_any_size_give_the_same_calls(void)
 {
-    static const char stream[] = " {\"method\":\"m\",\"arg\":\"}\\\"{\"} {\"arg\":[1],\"method\":\"n\"}";
+    static const char stream[] =
+        " {\"method\":\"m\",\"arg\":\"}\\\"{\"} {\"arg\":[1],\"method\":\"n\"}";
     for (size_t piece = 1; piece <= sizeof stream; piece++) {
         struct bench bench;
         struct urpc_call *call;
@@ -103,7 +107,8 @@ static void test_fragments_of_any_size_give_the_same_calls(void)
             urpc_conn_feed(&bench.conn, stream + at, MIN(piece, sizeof stream - 1 - at), NULL, 0);
             while (urpc_conn_next(&bench.conn, &call) == URPC_CALL) {
                 strcat(seen, call->method);
-                CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){0}, NULL, 0, NULL), 0);
+                CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){0}, NULL, 0, NULL),
+                                0);
                 urpc_conn_written(&bench.conn, bench.conn.out.size);
             }
         }
@@ -115,7 +120,8 @@ static void test_fragments_of_any_size_give_the_same_calls(void)
 
 static void test_what_is_no_call_ends_the_connection_without_an_answer(void)
 {
-    static const char *const texts[] = {"x", "{]", "{\"method\":1}", "[1]", "{\"method\":\"m\",}", "\"s\"", "7 "};
+    static const char *const texts[] = {
+        "x", "{]", "{\"method\":1}", "[1]", "{\"method\":\"m\",}", "\"s\"", "7 "};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         struct bench bench;
         struct urpc_call *call;
@@ -161,7 +167,8 @@ static void test_descriptors_are_taken_or_closed(void)
     CU_ASSERT_EQUAL(urpc_call_take_fd(call, 1), 6);
     CU_ASSERT_EQUAL(urpc_call_take_fd(call, 1), -1);
     CU_ASSERT_EQUAL(urpc_call_take_fd(call, 3), -1);
-    CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){0}, (int[]){11, 12}, 2, NULL), 0);
+    CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){0}, (int[]){11, 12}, 2, NULL),
+                    0);
     CU_ASSERT_EQUAL(bench.host.closed, 2);
     CU_ASSERT_EQUAL(urpc_conn_output(&bench.conn, &bytes, &fds, &fd_count), strlen(OK_EMPTY));
     CU_ASSERT(fd_count == 2 && fds[1] == 12);
@@ -180,7 +187,8 @@ static void test_a_failed_call_sends_no_descriptors(void)
     bench_init(&bench);
     feed(&bench, "{\"method\":\"m\"}");
     CU_ASSERT_EQUAL_FATAL(urpc_conn_next(&bench.conn, &call), URPC_CALL);
-    CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){0}, (int[]){11}, 1, "refused"), 0);
+    CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, (struct json_text){0}, (int[]){11}, 1, "refused"),
+                    0);
     CU_ASSERT_EQUAL(bench.host.closed, 1);
     expect_output(&bench, "{\"success\":false,\"err\":\"refused\",\"result\":null}");
     bench_fini(&bench);
@@ -245,24 +253,33 @@ static const struct {
     const char *call, *result;
 } captured[] = {
     {"{\"method\":\"containerManager.Event\",\"arg\":null}",
-     "{\"event\":{\"type\":\"stats\",\"id\":\"\",\"data\":{\"cpu\":{\"usage\":{}},\"memory\":{\"usage\":{\"limit\":0,\"usage\":2027520,"
-     "\"failcnt\":0},\"swap\":{\"limit\":0,\"failcnt\":0},\"kernel\":{\"limit\":0,\"failcnt\":0},\"kernelTCP\":{\"limit\":0,\"failcnt\":0}},"
+     "{\"event\":{\"type\":\"stats\",\"id\":\"\",\"data\":{\"cpu\":{\"usage\":{}},\"memory\":{"
+     "\"usage\":{\"limit\":0,\"usage\":2027520,"
+     "\"failcnt\":0},\"swap\":{\"limit\":0,\"failcnt\":0},\"kernel\":{\"limit\":0,\"failcnt\":0},"
+     "\"kernelTCP\":{\"limit\":0,\"failcnt\":0}},"
      "\"pids\":{\"current\":1}}},\"containerUsage\":{\"w1\":0}}"},
     {"{\"method\":\"Lifecycle.Pause\",\"arg\":null}", "{}"},
     {"{\"method\":\"Lifecycle.Resume\",\"arg\":null}", "{}"},
-    {"{\"method\":\"containerManager.ExecuteAsync\",\"arg\":{\"filename\":\"\",\"argv\":[\"/bin/echo\",\"hello-exec\"],\"envv\":"
-     "[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\"],\"MountNamespace\":null,\"wd\":\"/\","
-     "\"KUID\":0,\"KGID\":0,\"ExtraKGIDs\":[],\"Capabilities\":{\"PermittedCaps\":536871968,\"InheritableCaps\":536871968,"
-     "\"EffectiveCaps\":536871968,\"BoundingCaps\":536871968,\"AmbientCaps\":0},\"StdioIsPty\":false,\"ContainerID\":\"w1\","
+    {"{\"method\":\"containerManager.ExecuteAsync\",\"arg\":{\"filename\":\"\",\"argv\":[\"/bin/"
+     "echo\",\"hello-exec\"],\"envv\":"
+     "[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/"
+     "bin\",\"TERM=xterm\"],\"MountNamespace\":null,\"wd\":\"/\","
+     "\"KUID\":0,\"KGID\":0,\"ExtraKGIDs\":[],\"Capabilities\":{\"PermittedCaps\":536871968,"
+     "\"InheritableCaps\":536871968,"
+     "\"EffectiveCaps\":536871968,\"BoundingCaps\":536871968,\"AmbientCaps\":0},\"StdioIsPty\":"
+     "false,\"ContainerID\":\"w1\","
      "\"PIDNamespace\":null,\"Limits\":null}}",
      "2"},
     {"{\"method\":\"containerManager.WaitPID\",\"arg\":{\"PID\":2,\"CID\":\"w1\"}}", "0"},
     {"{\"method\":\"debug.Stacks\",\"arg\":null}", "\"...text, one block per thread...\""},
     {"{\"method\":\"containerManager.ListTraceSessions\",\"arg\":null}", "null"},
     {"{\"method\":\"Usage.Collect\",\"arg\":{\"Full\":false}}",
-     "{\"Unknown\":442368,\"System\":0,\"Anonymous\":0,\"PageCache\":0,\"Mapped\":1585152,\"Tmpfs\":0,\"Ramdiskfs\":0,\"Total\":2027520}"},
+     "{\"Unknown\":442368,\"System\":0,\"Anonymous\":0,\"PageCache\":0,\"Mapped\":1585152,"
+     "\"Tmpfs\":0,\"Ramdiskfs\":0,\"Total\":2027520}"},
     {"{\"method\":\"containerManager.Checkpoint\",\"arg\":{\"key\":null,\"metadata\":null}}", "{}"},
-    {"{\"method\":\"containerManager.Signal\",\"arg\":{\"CID\":\"w1\",\"Signo\":0,\"PID\":0,\"Mode\":0}}", "{}"},
+    {"{\"method\":\"containerManager.Signal\",\"arg\":{\"CID\":\"w1\",\"Signo\":0,\"PID\":0,"
+     "\"Mode\":0}}",
+     "{}"},
 };
 
 static void test_captured_traffic_is_framed_byte_for_byte(void)
@@ -276,15 +293,17 @@ static void test_captured_traffic_is_framed_byte_for_byte(void)
         CU_ASSERT_EQUAL_FATAL(urpc_conn_next(&bench.conn, &call), URPC_CALL);
         struct json_text result = {captured[i].result, strlen(captured[i].result)};
         CU_ASSERT_EQUAL(urpc_conn_answer(&bench.conn, result, NULL, 0, NULL), 0);
-        snprintf(answer, sizeof answer, "{\"success\":true,\"err\":\"\",\"result\":%s}", captured[i].result);
+        snprintf(answer, sizeof answer, "{\"success\":true,\"err\":\"\",\"result\":%s}",
+                 captured[i].result);
         expect_output(&bench, answer);
         bench_fini(&bench);
     }
 }
 
-/* ---- the client ---- */
+/* ---- the client -------------------------------------------------------------------------- */
 
-/* What the far end does: reads one call, compares it, writes ANSWER in pieces of PIECE bytes with a descriptor. */
+/* What the far end does: reads one call, compares it, writes ANSWER in pieces of PIECE bytes with a
+ * descriptor. */
 struct peer {
     int fd;
     const char *expect;
@@ -300,7 +319,9 @@ static void peer_send(struct peer *peer, const char *bytes, size_t size, bool wi
     union {
         struct cmsghdr head;
         char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                          .cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS}};
     int fd = 1;
     memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
     struct iovec iov = {(void *)(uintptr_t)bytes, size};
@@ -323,7 +344,10 @@ static void *peer_main(void *arg)
             char bytes[CMSG_SPACE(sizeof(int) * 4)];
         } control;
         struct iovec iov = {call + size, sizeof call - size};
-        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        struct msghdr message = {.msg_iov = &iov,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof control};
         ssize_t got = recvmsg(peer->fd, &message, 0);
         if (got <= 0)
             break;
@@ -339,7 +363,8 @@ static void *peer_main(void *arg)
     peer->has_matched = size == want && memcmp(call, peer->expect, want) == 0;
     size_t length = strlen(peer->answer);
     for (size_t at = 0; at < length; at += peer->piece)
-        peer_send(peer, peer->answer + at, MIN(peer->piece, length - at), peer->sends_fd && at == 0);
+        peer_send(peer, peer->answer + at, MIN(peer->piece, length - at),
+                  peer->sends_fd && at == 0);
     close(peer->fd);
     return NULL;
 }
@@ -365,11 +390,14 @@ static void test_a_client_sends_the_captured_bytes_and_reads_any_pieces(void)
 {
     static const char answer_text[] = "{\"success\":true,\"err\":\"\",\"result\":2}";
     for (size_t piece = 1; piece < sizeof answer_text; piece += 5) {
-        struct peer peer = {.expect = captured[4].call, .answer = answer_text, .piece = piece, .sends_fd = true};
+        struct peer peer = {
+            .expect = captured[4].call, .answer = answer_text, .piece = piece, .sends_fd = true};
         struct urpc_answer answer = {0};
         struct error err;
         i64 value = 0;
-        CU_ASSERT_EQUAL(call_peer(&peer, "containerManager.WaitPID", "{\"PID\": 2, \"CID\":\"w1\"}", 2, &answer, &err), 0);
+        CU_ASSERT_EQUAL(call_peer(&peer, "containerManager.WaitPID", "{\"PID\": 2, \"CID\":\"w1\"}",
+                                  2, &answer, &err),
+                        0);
         CU_ASSERT(peer.has_matched);
         CU_ASSERT_EQUAL(peer.fds_seen, 2);
         CU_ASSERT_EQUAL(urpc_answer_i64(&answer, &value, &err), 0);
@@ -385,10 +413,14 @@ static void test_a_client_tells_refusals_from_broken_transport(void)
         const char *answer, *text;
         int code;
     } cases[] = {
-        {"{\"success\":false,\"err\":\"container \\\"x\\\" not found\",\"result\":null}", "container \"x\" not found", EREMOTEIO},
+        {"{\"success\":false,\"err\":\"container \\\"x\\\" not found\",\"result\":null}",
+         "container \"x\" not found", EREMOTEIO},
         {"{\"success\":tr", "urpc: cannot receive an answer: connection reset by peer", ECONNRESET},
         {"{\"success\"}", "urpc: the sandbox's answer is not JSON", EPROTO},
-        {"[]", "urpc: the sandbox's answer: json: cannot unmarshal array into Go value of type urpc.callResult", EINVAL},
+        {"[]",
+         "urpc: the sandbox's answer: json: cannot unmarshal array into Go value of type "
+         "urpc.callResult",
+         EINVAL},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct peer peer = {.expect = captured[1].call, .answer = cases[i].answer, .piece = 4096};
@@ -442,7 +474,8 @@ static void test_a_client_connects_by_abstract_name_and_by_a_long_path(void)
     unlink(name.sun_path);
     rmdir(dir);
     CU_ASSERT_EQUAL(urpc_client_connect("@picket-no-such-name", &client, &err), -1);
-    CU_ASSERT_STRING_EQUAL(err.text, "connecting to control server at @picket-no-such-name: connection refused");
+    CU_ASSERT_STRING_EQUAL(
+        err.text, "connecting to control server at @picket-no-such-name: connection refused");
 }
 
 void urpc_conn_suite(void)

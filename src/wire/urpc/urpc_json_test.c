@@ -17,9 +17,25 @@ static const char *fault_of(const char *text)
 
 static void test_well_formed_values_are_taken(void)
 {
-    static const char *const texts[] = {
-        "null", " true ", "false", "0", "-0", "12", "1.5", "-1e9", "1E+2", "1.25e-7", "\"\"", "\"a\\u00e9\\n\\/\"",
-        "[]", "{}", "[1,[2,[3]]]", "{\"a\":{\"b\":[]},\"c\":null}", "\t[ 1 , 2 ]\r\n", "\"\xff\xfe\"", "{\"\":0}"};
+    static const char *const texts[] = {"null",
+                                        " true ",
+                                        "false",
+                                        "0",
+                                        "-0",
+                                        "12",
+                                        "1.5",
+                                        "-1e9",
+                                        "1E+2",
+                                        "1.25e-7",
+                                        "\"\"",
+                                        "\"a\\u00e9\\n\\/\"",
+                                        "[]",
+                                        "{}",
+                                        "[1,[2,[3]]]",
+                                        "{\"a\":{\"b\":[]},\"c\":null}",
+                                        "\t[ 1 , 2 ]\r\n",
+                                        "\"\xff\xfe\"",
+                                        "{\"\":0}"};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         if (fault_of(texts[i]))
             CU_FAIL(texts[i]);
@@ -85,7 +101,12 @@ static void test_a_value_ends_at_the_same_byte_however_it_is_cut(void)
         const char *stream;
         size_t end; /* bytes of the first value, with leading space */
     } cases[] = {
-        {"{\"a\":[1,\"]}\\\"\"]}{\"b\"", 16}, {" \"x\"1", 4}, {"123 4", 3}, {"[]]", 2}, {"true[", 4}, {"0[", 1},
+        {"{\"a\":[1,\"]}\\\"\"]}{\"b\"", 16},
+        {" \"x\"1", 4},
+        {"123 4", 3},
+        {"[]]", 2},
+        {"true[", 4},
+        {"0[", 1},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         size_t size = strlen(cases[i].stream);
@@ -116,7 +137,8 @@ static struct json_text text_of(const char *text)
 
 static void test_members_match_as_in_go(void)
 {
-    struct json_text object = text_of("{\"PID\":1,\"pid\":2,\"\\u017fize\":3,\"n\\u0061me\":4,\"sub\":{\"x\":[7]}}");
+    struct json_text object = text_of(
+        "{\"PID\":1,\"pid\":2,\"\\u017fize\":3,\"n\\u0061me\":4,\"sub\":{\"x\":[7]}}");
     u64 value = 0;
     CU_ASSERT(json_u64(json_member(object, "Pid"), &value) && value == 2);
     CU_ASSERT(json_u64(json_member(object, "SIZE"), &value) && value == 3);
@@ -197,7 +219,8 @@ static void test_strings_are_written_as_in_go(void)
     struct written written;
     written_init(&written, NULL);
     json_put_string_size(&written.writer, text, sizeof text - 1);
-    expect_written(&written, "\"\\u003ca\\u0026b\\u003e\\\"\\\\\\n\\r\\t\\b\\f\\u0001\x7f\\ufffd\\u2028\u00e9/bfnrt\\u0000z\"");
+    expect_written(&written, "\"\\u003ca\\u0026b\\u003e\\\"\\\\\\n\\r\\t\\b\\f\\u0001\x7f\\ufffd\\u"
+                             "2028\u00e9/bfnrt\\u0000z\"");
     written_init(&written, NULL);
     json_put_string(&written.writer, NULL);
     expect_written(&written, "\"\"");
@@ -207,7 +230,11 @@ static void test_byte_slices_are_base64(void)
 {
     static const struct {
         const char *bytes, *text;
-    } cases[] = {{"", "\"\""}, {"f", "\"Zg==\""}, {"fo", "\"Zm8=\""}, {"foo", "\"Zm9v\""}, {"\xff\xfe\xfd\xfc", "\"//79/A==\""}};
+    } cases[] = {{"", "\"\""},
+                 {"f", "\"Zg==\""},
+                 {"fo", "\"Zm8=\""},
+                 {"foo", "\"Zm9v\""},
+                 {"\xff\xfe\xfd\xfc", "\"//79/A==\""}};
     struct written written;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         written_init(&written, NULL);
@@ -224,8 +251,16 @@ static void test_floats_are_written_as_in_go(void)
     static const struct {
         double value;
         const char *text;
-    } cases[] = {{0, "0"}, {1, "1"}, {0.1, "0.1"}, {-2.5, "-2.5"}, {1e20, "100000000000000000000"}, {1e21, "1e+21"},
-                 {1.5e-7, "1.5e-7"}, {0.000001, "0.000001"}, {123456789.125, "123456789.125"}, {1e100, "1e+100"},
+    } cases[] = {{0, "0"},
+                 {1, "1"},
+                 {0.1, "0.1"},
+                 {-2.5, "-2.5"},
+                 {1e20, "100000000000000000000"},
+                 {1e21, "1e+21"},
+                 {1.5e-7, "1.5e-7"},
+                 {0.000001, "0.000001"},
+                 {123456789.125, "123456789.125"},
+                 {1e100, "1e+100"},
                  {1.0 / 3, "0.3333333333333333"}};
     struct written written;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -264,8 +299,10 @@ static void test_layouts_are_those_of_marshal_and_marshal_indent(void)
                              "\"c\":{\"x\":[1,\"\\u003cy ,]\\u2028\"],\"z\":{}},\"d\":null}");
     written_init(&written, "  ");
     write_sample(&written.writer);
-    expect_written(&written, "{\n  \"a\": 18446744073709551615,\n  \"b\": [\n    -9223372036854775808,\n    {},\n    []\n  ],\n"
-                             "  \"c\": {\n    \"x\": [\n      1,\n      \"\\u003cy ,]\\u2028\"\n    ],\n    \"z\": {}\n  },\n  \"d\": null\n}");
+    expect_written(&written, "{\n  \"a\": 18446744073709551615,\n  \"b\": [\n    "
+                             "-9223372036854775808,\n    {},\n    []\n  ],\n"
+                             "  \"c\": {\n    \"x\": [\n      1,\n      \"\\u003cy ,]\\u2028\"\n   "
+                             " ],\n    \"z\": {}\n  },\n  \"d\": null\n}");
 }
 
 void urpc_json_suite(void)
