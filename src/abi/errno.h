@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Error numbers as the guest sees them, for sentry files, which include no <errno.h>. Spelled like the
- * C library's, so that a file may see both. errno.def has the texts; base/error.c compares the two.
+ * Error numbers as the guest sees them, for sentry files, which include no <errno.h>. Spelled like
+ * the C library's, so that a file may see both. base/errno.def has the texts; base/error_test.c
+ * compares the two.
  */
 #pragma once
 

@@ -94,7 +94,7 @@ u64 arena_report_live(struct arena *arena, void (*report)(void *arg, const char 
     size_t seen_count = 0;
     u64 others = 0;
     struct object *object;
-    list_for_each(object, &arena->objects, link) {
+    list_for_each (object, &arena->objects, link) {
         size_t i = 0;
         while (i < seen_count && seen[i].kind != object->kind)
             i++;

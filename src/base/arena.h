@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the sentry's memory comes from. One arena a kernel; it charges, may refuse (-ENOMEM, also by
- * fault plan) and knows every live object. The host makes arenas (host_arena); base only uses them.
+ * Where the sentry's memory comes from. One arena a kernel; it charges, may refuse (-ENOMEM, also
+ * by fault plan) and knows every live object. The host makes arenas (host_arena); base only uses
+ * them.
  */
 #pragma once
 #include "base/base.h"
@@ -14,14 +15,15 @@ struct arena {
     void *(*alloc)(struct arena *arena, size_t size);
     void (*free)(struct arena *arena, void *memory, size_t size);
     u64 bytes_live;
-    u64 allocations;   /* how many were asked for since the start: the fault plan's "nth" */
+    u64 allocations; /* how many were asked for since the start: the fault plan's "nth" */
     u64 object_next_id;
     u64 object_count;
     struct list objects; /* of struct object.link, in order of creation */
     void *owner;         /* the host's */
 };
 
-/* For makers of arenas: an empty arena over these two. The functions below count and judge sizes. */
+/* For makers of arenas: an empty arena over these two. The functions below count and judge sizes.
+ */
 void arena_init(struct arena *arena, void *(*alloc)(struct arena *arena, size_t size),
                 void (*free)(struct arena *arena, void *memory, size_t size), void *owner);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* New memory is malloc's, zeroed; freed memory is filled with a pattern, so that late readers show. */
+/* New memory is malloc's, zeroed; freed memory is filled with a pattern, so that late readers show.
+ */
 #include "base/arena_plain.h"
 
 #include <stdio.h>

@@ -20,7 +20,8 @@ static void thing_destroy(struct object *object)
     REF_PUT(thing->inner);
 }
 
-static const struct kind thing_kind = {.name = "thing", .size = sizeof(struct thing), .destroy = thing_destroy};
+static const struct kind thing_kind = {
+    .name = "thing", .size = sizeof(struct thing), .destroy = thing_destroy};
 static const struct kind plain_kind = {.name = "plain", .size = sizeof(struct object)};
 
 static void memory_is_zeroed_and_counted(void)

@@ -72,8 +72,8 @@ struct range {
  * thread-safety analysis refuses a caller that is not marked itself. The "lock" is a fiction: the
  * right to sleep, which a fiber's body holds and interrupt-like code (wakers, timers, put) lacks.
  */
-/* A member of an ops table that may sleep: clang cannot check a pointer, so each is called through one
- * wrapper function that is marked SLEEPS. */
+/* A member of an ops table that may sleep: clang cannot check a pointer, so each is called through
+ * one wrapper function that is marked SLEEPS. */
 #define SLEEPS_OP
 #if defined(__clang__)
 struct __attribute__((capability("may_sleep"))) sleep_right {
@@ -91,23 +91,22 @@ extern struct sleep_right sleep_right;
 #endif
 
 /* Hands over what a local owns and leaves NULL behind. */
-#define MOVE(p) __extension__({ \
-    __typeof__(p) moved_ = (p); \
-    (p) = NULL; \
-    moved_; \
-})
+#define MOVE(p)                     \
+    __extension__({                 \
+        __typeof__(p) moved_ = (p); \
+        (p) = NULL;                 \
+        moved_;                     \
+    })
 
 /* Our own mistakes; on in every build; never for bytes from outside. Stops the process. */
-#define ASSERT(cond) \
-    ((cond) ? (void)0 : assert_failed(__FILE__, __LINE__, #cond))
+#define ASSERT(cond) ((cond) ? (void)0 : assert_failed(__FILE__, __LINE__, #cond))
 NORETURN void assert_failed(const char *file, int line, const char *what);
 
 /* Called by assert_failed before it aborts, e.g. to print a trace's tail. NULL for none. */
 void assert_hook_set(void (*hook)(void *arg, const char *text), void *arg);
 
 /* "Sometimes" marks: a rare branch was taken. Counted in base/marks.c by name; see marks.def. */
-#define SOMETIMES(marks, name, cond) \
-    ((cond) ? marks_hit((marks), MARK_##name) : (void)0)
+#define SOMETIMES(marks, name, cond) ((cond) ? marks_hit((marks), MARK_##name) : (void)0)
 
 MUST_CHECK static inline bool range_make(u64 start, u64 size, struct range *out)
 {

@@ -37,7 +37,8 @@ void buf_grow(struct buf *buf, size_t size);
 /* Drop SIZE bytes from the front. */
 void buf_consume(struct buf *buf, size_t size);
 void buf_clear(struct buf *buf);
-/* The content as a C string (a terminator is kept behind the last byte); NULL when out of memory. */
+/* The content as a C string (a terminator is kept behind the last byte); NULL when out of memory.
+ */
 MUST_CHECK char *buf_text(struct buf *buf);
 
 #define AUTO_BUF CLEANUP(buf_fini)

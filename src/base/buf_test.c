@@ -97,7 +97,8 @@ static void as_a_queue_it_agrees_with_a_naive_one(void)
             first += size;
         }
         CU_ASSERT_EQUAL_FATAL(buf.size, end - first);
-        CU_ASSERT_EQUAL_FATAL(memcmp(buf_bytes(&buf), model + first, buf.size), 0);
+        if (buf.size > 0)
+            CU_ASSERT_EQUAL_FATAL(memcmp(buf_bytes(&buf), model + first, buf.size), 0);
         CU_ASSERT_TRUE(buf.capacity <= 301);
         if (end > sizeof model - 100) {
             memmove(model, model + first, end - first);

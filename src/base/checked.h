@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arithmetic on numbers from outside: true when the result is exact, and only then *OUT is written. */
+/* Arithmetic on numbers from outside: true when the result is exact, and only then *OUT is written.
+ */
 #pragma once
 #include "base/base.h"
 
-#define CHECKED_(name, op)                                              \
+#define CHECKED_(name, op)                                               \
     MUST_CHECK static inline bool checked_##name(u64 a, u64 b, u64 *out) \
-    {                                                                   \
-        u64 result;                                                     \
-        if (op(a, b, &result))                                          \
-            return false;                                               \
-        *out = result;                                                  \
-        return true;                                                    \
+    {                                                                    \
+        u64 result;                                                      \
+        if (op(a, b, &result))                                           \
+            return false;                                                \
+        *out = result;                                                   \
+        return true;                                                     \
     }
 CHECKED_(add, __builtin_add_overflow)
 CHECKED_(sub, __builtin_sub_overflow)

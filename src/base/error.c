@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One line of error text in the caller's struct, never allocated. Texts of error numbers come from
- * abi/errno.def: lower case as Go prints them, because podman and containerd match on those.
+ * base/errno.def: lower case as Go prints them, because podman and containerd match on those.
  */
 #include "base/error.h"
-
-#include "abi/errno.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#define ERRNO(number, name, text) _Static_assert(name == (number), #name);
-#include "abi/errno.def"
-#undef ERRNO
 
 struct errno_row {
     const char *name;
@@ -24,7 +18,7 @@ struct errno_row {
 #define ERRNO_MAX 516
 static const struct errno_row errno_rows[ERRNO_MAX + 1] = {
 #define ERRNO(number, name, text) [number] = {#name, text},
-#include "abi/errno.def"
+#include "base/errno.def"
 #undef ERRNO
 };
 

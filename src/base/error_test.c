@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/error.h"
 
+#include "abi/errno.h"
+
 #include <CUnit/CUnit.h>
 #include <errno.h>
 #include <string.h>
+
+#define ERRNO(number, name, text) _Static_assert(name == (number), #name);
+#include "base/errno.def"
+#undef ERRNO
 
 static void error_numbers_have_the_texts_that_callers_match(void)
 {
@@ -38,10 +44,13 @@ static void an_error_is_one_line_with_its_cause(void)
     CU_ASSERT_EQUAL(err.code, ENOENT);
     CU_ASSERT_STRING_EQUAL(err.text, "cannot open '/x': no such file or directory");
     CU_ASSERT_EQUAL(error_prefix(&err, "container '%s'", "web"), -1);
-    CU_ASSERT_STRING_EQUAL(err.text, "container 'web': cannot open '/x': no such file or directory");
+    CU_ASSERT_STRING_EQUAL(err.text,
+                           "container 'web': cannot open '/x': no such file or directory");
     CU_ASSERT_EQUAL(err.code, ENOENT);
-    CU_ASSERT_EQUAL(error_set(&err, EINVAL, "again: %s", err.text), -1); /* its own text as an argument */
-    CU_ASSERT_STRING_EQUAL(err.text, "again: container 'web': cannot open '/x': no such file or directory");
+    CU_ASSERT_EQUAL(error_set(&err, EINVAL, "again: %s", err.text),
+                    -1); /* its own text as an argument */
+    CU_ASSERT_STRING_EQUAL(err.text,
+                           "again: container 'web': cannot open '/x': no such file or directory");
     CU_ASSERT_EQUAL(error_set(NULL, 1, "nobody listens"), -1);
 }
 

@@ -21,12 +21,13 @@ enum field_type {
     FIELD_TYPE_BUF,    /* struct buf; its content */
     FIELD_TYPE_REF,    /* counted pointer to an object, or NULL */
     FIELD_TYPE_WEAK,   /* uncounted pointer to an object, or NULL; the object is saved by others */
-    FIELD_TYPE_LIST,   /* struct list of objects through `link_offset`; `is_counted`: the list owns a reference each */
-    FIELD_TYPE_MAP,    /* struct map from u64 to objects; counted */
-    FIELD_TYPE_REFS,   /* pointer to an array of counted pointers; element count in another member */
-    FIELD_TYPE_STRUCT, /* embedded struct with a table of its own (`sub`) */
-    FIELD_TYPE_STRUCTS,/* pointer to an array of structs (`sub`), count in another member */
-    FIELD_TYPE_ARRAY,  /* embedded fixed array of structs (`sub`), `count` elements */
+    FIELD_TYPE_LIST, /* struct list of objects through `link_offset`; `is_counted`: the list owns a
+                        reference each */
+    FIELD_TYPE_MAP,  /* struct map from u64 to objects; counted */
+    FIELD_TYPE_REFS, /* pointer to an array of counted pointers; element count in another member */
+    FIELD_TYPE_STRUCT,  /* embedded struct with a table of its own (`sub`) */
+    FIELD_TYPE_STRUCTS, /* pointer to an array of structs (`sub`), count in another member */
+    FIELD_TYPE_ARRAY,   /* embedded fixed array of structs (`sub`), `count` elements */
 };
 
 struct field {
@@ -38,58 +39,95 @@ struct field {
     size_t count;        /* ARRAY */
     size_t count_offset; /* REFS, STRUCTS: offset of a u32 or u64/size_t count member */
     size_t count_size;
-    size_t link_offset;  /* LIST: offset of the link in the member's struct */
+    size_t link_offset; /* LIST: offset of the link in the member's struct */
     const struct field *sub;
     const char *note;
 };
 
 #define FIELD_SIZEOF(s, m) sizeof(((s *)0)->m)
 /* A scalar; the kind is deduced, so a pointer or struct does not compile. */
-#define FIELD(s, m)                                                                       \
-    {.name = #m,                                                                          \
-     .offset = offsetof(s, m),                                                            \
-     .size = FIELD_SIZEOF(s, m),                                                          \
-     .type = _Generic(((s *)0)->m, bool : FIELD_TYPE_UINT, u8 : FIELD_TYPE_UINT,          \
-                      u16 : FIELD_TYPE_UINT, u32 : FIELD_TYPE_UINT, u64 : FIELD_TYPE_UINT, \
-                      unsigned long long : FIELD_TYPE_UINT,                               \
-                      i8 : FIELD_TYPE_INT, i16 : FIELD_TYPE_INT, i32 : FIELD_TYPE_INT,    \
-                      i64 : FIELD_TYPE_INT, char : FIELD_TYPE_INT,                        \
-                      long long : FIELD_TYPE_INT,                                         \
-                      uaddr : FIELD_TYPE_UINT)}
+#define FIELD(s, m)                                                       \
+    {                                                                     \
+        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
+        .type = _Generic(((s *)0)->m, bool                                \
+                         : FIELD_TYPE_UINT, u8                            \
+                         : FIELD_TYPE_UINT, u16                           \
+                         : FIELD_TYPE_UINT, u32                           \
+                         : FIELD_TYPE_UINT, u64                           \
+                         : FIELD_TYPE_UINT, unsigned long long            \
+                         : FIELD_TYPE_UINT, i8                            \
+                         : FIELD_TYPE_INT, i16                            \
+                         : FIELD_TYPE_INT, i32                            \
+                         : FIELD_TYPE_INT, i64                            \
+                         : FIELD_TYPE_INT, char                           \
+                         : FIELD_TYPE_INT, long long                      \
+                         : FIELD_TYPE_INT, uaddr                          \
+                         : FIELD_TYPE_UINT)                               \
+    }
 /* Arrays of scalars and padding-free plain structs, byte for byte. */
-#define FIELD_BYTES(s, m) \
-    {.name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_BYTES}
-#define FIELD_STRING(s, m) \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(char *), .type = FIELD_TYPE_STRING}
-#define FIELD_BUF(s, m) \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(struct buf), .type = FIELD_TYPE_BUF}
-#define FIELD_REF(s, m) \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_REF, .is_counted = true}
-#define FIELD_WEAK(s, m) \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_WEAK}
+#define FIELD_BYTES(s, m)                                                                          \
+    {                                                                                              \
+        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_BYTES \
+    }
+#define FIELD_STRING(s, m)                                                                      \
+    {                                                                                           \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(char *), .type = FIELD_TYPE_STRING \
+    }
+#define FIELD_BUF(s, m)                                                                          \
+    {                                                                                            \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(struct buf), .type = FIELD_TYPE_BUF \
+    }
+#define FIELD_REF(s, m)                                                                       \
+    {                                                                                         \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_REF, \
+        .is_counted = true                                                                    \
+    }
+#define FIELD_WEAK(s, m)                                                                      \
+    {                                                                                         \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_WEAK \
+    }
 /* A list of objects of struct T linked by T.link. COUNTED: the list holds a reference to each. */
 #define FIELD_LIST(s, m, t, link, counted)                                                 \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(struct list), .type = FIELD_TYPE_LIST, \
-     .link_offset = offsetof(t, link), .is_counted = (counted)}
-#define FIELD_MAP(s, m) \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(struct map), .type = FIELD_TYPE_MAP, .is_counted = true}
-#define FIELD_REFS(s, m, count_member)                                                      \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_REFS, \
-     .is_counted = true, .count_offset = offsetof(s, count_member),                        \
-     .count_size = FIELD_SIZEOF(s, count_member)}
-#define FIELD_STRUCT(s, m, table)                                                           \
-    {.name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_STRUCT, .sub = (table)}
-#define FIELD_STRUCTS(s, m, t, table, count_member)                                         \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(t), .type = FIELD_TYPE_STRUCTS,  \
-     .sub = (table), .count_offset = offsetof(s, count_member),                            \
-     .count_size = FIELD_SIZEOF(s, count_member)}
-#define FIELD_ARRAY(s, m, t, table)                                                         \
-    {.name = #m, .offset = offsetof(s, m), .size = sizeof(t), .type = FIELD_TYPE_ARRAY,    \
-     .sub = (table), .count = FIELD_SIZEOF(s, m) / sizeof(t)}
-#define FIELD_NONE(s, m, why) \
-    {.name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_NONE, .note = (why)}
-#define FIELD_END \
-    {.type = FIELD_TYPE_END}
+    {                                                                                      \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(struct list),                 \
+        .type = FIELD_TYPE_LIST, .link_offset = offsetof(t, link), .is_counted = (counted) \
+    }
+#define FIELD_MAP(s, m)                                                                           \
+    {                                                                                             \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(struct map), .type = FIELD_TYPE_MAP, \
+        .is_counted = true                                                                        \
+    }
+#define FIELD_REFS(s, m, count_member)                                                         \
+    {                                                                                          \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_REFS, \
+        .is_counted = true, .count_offset = offsetof(s, count_member),                         \
+        .count_size = FIELD_SIZEOF(s, count_member)                                            \
+    }
+#define FIELD_STRUCT(s, m, table)                                         \
+    {                                                                     \
+        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
+        .type = FIELD_TYPE_STRUCT, .sub = (table)                         \
+    }
+#define FIELD_STRUCTS(s, m, t, table, count_member)                                          \
+    {                                                                                        \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(t), .type = FIELD_TYPE_STRUCTS, \
+        .sub = (table), .count_offset = offsetof(s, count_member),                           \
+        .count_size = FIELD_SIZEOF(s, count_member)                                          \
+    }
+#define FIELD_ARRAY(s, m, t, table)                                                        \
+    {                                                                                      \
+        .name = #m, .offset = offsetof(s, m), .size = sizeof(t), .type = FIELD_TYPE_ARRAY, \
+        .sub = (table), .count = FIELD_SIZEOF(s, m) / sizeof(t)                            \
+    }
+#define FIELD_NONE(s, m, why)                                                                      \
+    {                                                                                              \
+        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_NONE, \
+        .note = (why)                                                                              \
+    }
+#define FIELD_END              \
+    {                          \
+        .type = FIELD_TYPE_END \
+    }
 
 /* The row of a member by name, or NULL. */
 const struct field *fields_find(const struct field *fields, const char *name);
@@ -117,14 +155,15 @@ struct field_check {
     const struct field *fields;
     void (*dump)(int (*print)(const char *, ...));
 };
-#define FIELDS_COMPLETE(s, table)                                                          \
-    static void table##_dump(int (*print)(const char *, ...))                              \
-    {                                                                                      \
-        static s sample;                                                                   \
-        __builtin_dump_struct(&sample, print);                                             \
-    }                                                                                      \
-    __attribute__((used, section("field_checks"))) static const struct field_check         \
-        table##_check = {#s, table, table##_dump}
+#define FIELDS_COMPLETE(s, table)                                                              \
+    static void table##_dump(int (*print)(const char *, ...))                                  \
+    {                                                                                          \
+        static s sample;                                                                       \
+        __builtin_dump_struct(&sample, print);                                                 \
+    }                                                                                          \
+    __attribute__((used,                                                                       \
+                   section("field_checks"))) static const struct field_check table##_check = { \
+        #s, table, table##_dump}
 #else
 #define FIELDS_COMPLETE(s, table) _Static_assert(sizeof(table) > 0, "a table has rows")
 #endif

@@ -8,8 +8,11 @@ struct list {
     struct list *prev;
 };
 
-#define LIST_INIT(name) \
-    (struct list) { &(name), &(name) }
+#define LIST_INIT(name)  \
+    (struct list)        \
+    {                    \
+        &(name), &(name) \
+    }
 
 static inline void list_init(struct list *head)
 {
@@ -77,14 +80,13 @@ static inline void list_splice_tail(struct list *head, struct list *from)
 #define list_first_or_null(head, type, member) \
     (list_is_empty(head) ? NULL : list_first(head, type, member))
 
-#define list_for_each(pos, head, member)                                     \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member);           \
-         &pos->member != (head);                                             \
+#define list_for_each(pos, head, member)                                                   \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); \
          pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* Safe against removal of POS itself in the body. */
-#define list_for_each_safe(pos, tmp, head, member)                           \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member),           \
-        tmp = list_entry(pos->member.next, __typeof__(*pos), member);        \
-         &pos->member != (head);                                             \
+#define list_for_each_safe(pos, tmp, head, member)                    \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member),    \
+        tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
+         &pos->member != (head);                                      \
          pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call, one line. Whatever a guest chose may be among the bytes, so everything outside printable
- * ASCII is escaped and a backslash is doubled: a reader can undo it, and no line can be forged. The
- * same line again and again is written at its 1st, 2nd, 4th, 8th, ... time only, with the count.
+ * One call, one line. Whatever a guest chose may be among the bytes, so everything outside
+ * printable ASCII is escaped and a backslash is doubled: a reader can undo it, and no line can be
+ * forged. The same line again and again is written at its 1st, 2nd, 4th, 8th, ... time only, with
+ * the count.
  */
 #include "base/log.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ordered map from u64 to a pointer: a balanced tree whose order is the key's, so that walking it is
- * deterministic. Used for page caches, descriptor-like tables, futex keys, pid tables.
+ * Ordered map from u64 to a pointer: a balanced tree whose order is the key's, so that walking it
+ * is deterministic. Used for page caches, descriptor-like tables, futex keys, pid tables.
  */
 #pragma once
 #include "base/arena.h"
@@ -22,16 +22,17 @@ MUST_CHECK int map_add(struct map *map, u64 key, void *value);
 /* Returns the value removed, or NULL. Never fails for want of memory. */
 void *map_remove(struct map *map, u64 key);
 void *map_find(const struct map *map, u64 key);
-/* The entry with the smallest key >= KEY (largest <= KEY): value, and its key in *FOUND; or NULL. */
+/* The entry with the smallest key >= KEY (largest <= KEY): value, and its key in *FOUND; or NULL.
+ */
 void *map_ceiling(const struct map *map, u64 key, u64 *found);
 void *map_floor(const struct map *map, u64 key, u64 *found);
 /* Replace the value of an existing key; NULL if there is none. Returns the old value. */
 void *map_replace(struct map *map, u64 key, void *value);
 
 /* for each in key order; the map must not change in the body except by removing KEY itself */
-#define map_for_each(map, key, value)                                             \
-    for (u64 key = 0, map_again_ = 1;                                             \
-         map_again_ && ((value) = map_ceiling((map), key, &key)) != NULL;         \
+#define map_for_each(map, key, value)                                     \
+    for (u64 key = 0, map_again_ = 1;                                     \
+         map_again_ && ((value) = map_ceiling((map), key, &key)) != NULL; \
          map_again_ = (key != UINT64_MAX), key++)
 
 /* Red-black tree with the node inside the member, for callers that cannot allocate. */

@@ -164,8 +164,10 @@ static void equal_keys_of_a_tree_keep_their_order(void)
         CU_ASSERT_PTR_EQUAL(tree_last(&tree), last);
         struct tree_node *floor = tree_floor(&tree, 10);
         struct tree_node *ceiling = tree_ceiling(&tree, 10);
-        CU_ASSERT_TRUE(!floor || (floor->key <= 10 && (!tree_next(floor) || tree_next(floor)->key > 10)));
-        CU_ASSERT_TRUE(!ceiling || (ceiling->key >= 10 && (!tree_prev(ceiling) || tree_prev(ceiling)->key < 10)));
+        CU_ASSERT_TRUE(!floor ||
+                       (floor->key <= 10 && (!tree_next(floor) || tree_next(floor)->key > 10)));
+        CU_ASSERT_TRUE(!ceiling || (ceiling->key >= 10 &&
+                                    (!tree_prev(ceiling) || tree_prev(ceiling)->key < 10)));
     }
     free(items);
 }

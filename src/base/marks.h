@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts of the marks in marks.def. A kernel (or any tool) owns one `struct marks`, zeroed; code says
- * SOMETIMES(marks, identifier, condition), and a campaign asks afterwards which were never hit.
+ * Counts of the marks in marks.def. A kernel (or any tool) owns one `struct marks`, zeroed; code
+ * says SOMETIMES(marks, identifier, condition), and a campaign asks afterwards which were never
+ * hit.
  */
 #pragma once
 #include "base/base.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Birth and death of counted objects. An object stays in its arena's list until `destroy` has run, so
- * that a leak report made from within still shows it.
+ * Birth and death of counted objects. An object stays in its arena's list until `destroy` has run,
+ * so that a leak report made from within still shows it.
  */
 #include "base/object.h"
 

@@ -17,16 +17,16 @@ struct state_reader;
 
 struct object {
     const struct kind *kind;
-    struct arena *arena;   /* where the object's memory came from */
-    struct list link;      /* in arena->objects, in order of creation */
-    u64 id;                /* creation number in its arena; order and hash by this, never by address */
+    struct arena *arena; /* where the object's memory came from */
+    struct list link;    /* in arena->objects, in order of creation */
+    u64 id; /* creation number in its arena; order and hash by this, never by address */
     u32 refs;
-    u32 save_index;        /* the state walker's number for it during a save; 0 outside */
+    u32 save_index; /* the state walker's number for it during a save; 0 outside */
 };
 
 struct kind {
-    const char *name; /* unique and stable: it is written in images */
-    size_t size;      /* of the whole struct */
+    const char *name;           /* unique and stable: it is written in images */
+    size_t size;                /* of the whole struct */
     const struct field *fields; /* ends with FIELD_END; NULL only for kinds that are never saved */
     /* Last reference gone: release what the object owns (not its own memory). Must not sleep. */
     void (*destroy)(struct object *object);
@@ -51,23 +51,27 @@ static inline void object_get_(struct object *object)
 /* Drop one reference; the last one destroys and frees. NULL is fine. Never sleeps. */
 void object_put(struct object *object);
 
-/* Returns P with one more reference; P's struct starts with `struct object object`. NULL is fine. */
-#define REF_GET(p) __extension__({ \
-    __typeof__(p) got_ = (p); \
-    if (got_) \
-        object_get_(&got_->object); \
-    got_; \
-})
-#define REF_PUT(p) __extension__({ \
-    __typeof__(p) put_ = (p); \
-    if (put_) \
-        object_put(&put_->object); \
-})
+/* Returns P with one more reference; P's struct starts with `struct object object`. NULL is fine.
+ */
+#define REF_GET(p)                      \
+    __extension__({                     \
+        __typeof__(p) got_ = (p);       \
+        if (got_)                       \
+            object_get_(&got_->object); \
+        got_;                           \
+    })
+#define REF_PUT(p)                     \
+    __extension__({                    \
+        __typeof__(p) put_ = (p);      \
+        if (put_)                      \
+            object_put(&put_->object); \
+    })
 /* Drop the reference in a member and clear it. */
-#define REF_CLEAR(p) __extension__({ \
-    REF_PUT(p); \
-    (p) = NULL; \
-})
+#define REF_CLEAR(p) \
+    __extension__({  \
+        REF_PUT(p);  \
+        (p) = NULL;  \
+    })
 
 /* For AUTO_PUT locals: pointer to a pointer to anything that starts with an object. */
 static inline void object_put_auto(void *slot)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small helpers: lists, bitmaps, checked arithmetic, hashes, seeded numbers, sorting, marks, fields,
- * and what a failed assertion does. */
+/* The small helpers: lists, bitmaps, checked arithmetic, hashes, seeded numbers, sorting, marks,
+ * fields, and what a failed assertion does. */
 #include "base/arena_plain.h"
 #include "base/bitmap.h"
 #include "base/checked.h"
@@ -40,14 +40,14 @@ static void a_list_keeps_order_and_survives_removal(void)
     list_splice_tail(&head, &other);
     list_splice_tail(&head, &other);
     int expected = 0;
-    list_for_each_safe(pos, tmp, &head, link) {
+    list_for_each_safe (pos, tmp, &head, link) {
         CU_ASSERT_EQUAL(pos->number, expected++);
         if (pos->number % 2)
             list_remove(&pos->link);
     }
     CU_ASSERT_EQUAL(expected, 5);
     int sum = 0;
-    list_for_each(pos, &head, link)
+    list_for_each (pos, &head, link)
         sum = sum * 10 + pos->number;
     CU_ASSERT_EQUAL(sum, 24); /* 0, 2, 4 */
     list_remove(&members[1].link);
@@ -90,7 +90,8 @@ static void bitmaps_agree_with_an_array(void)
             if (length < run)
                 start++;
         }
-        CU_ASSERT_EQUAL(bitmap_find_zero_run(words, BITS, from, run), start + run <= BITS ? start : BITS);
+        CU_ASSERT_EQUAL(bitmap_find_zero_run(words, BITS, from, run),
+                        start + run <= BITS ? start : BITS);
     }
 }
 
@@ -124,7 +125,8 @@ static void arithmetic_is_exact_or_refused(void)
 
 static void hashes_are_the_same_everywhere(void)
 {
-    CU_ASSERT_EQUAL(hash_text("", 0), 0x2d06800538d394c2u); /* XXH3-64 of nothing, from its specification */
+    CU_ASSERT_EQUAL(hash_text("", 0),
+                    0x2d06800538d394c2u); /* XXH3-64 of nothing, from its specification */
     CU_ASSERT_NOT_EQUAL(hash_text("a", 0), hash_text("a", 1));
     CU_ASSERT_EQUAL(hash_text("abc", 9), hash_bytes("abc", 3, 9));
     char text[HASH128_TEXT_SIZE];
@@ -190,8 +192,9 @@ static void equal_elements_keep_their_order_in_a_sort(void)
         u32 compared = 0;
         sort_stable(pairs, count, sizeof pairs[0], compare_keys, &compared);
         for (u32 i = 1; i < count; i++)
-            CU_ASSERT_TRUE_FATAL(pairs[i - 1].key < pairs[i].key ||
-                                 (pairs[i - 1].key == pairs[i].key && pairs[i - 1].order < pairs[i].order));
+            CU_ASSERT_TRUE_FATAL(
+                pairs[i - 1].key < pairs[i].key ||
+                (pairs[i - 1].key == pairs[i].key && pairs[i - 1].order < pairs[i].order));
         CU_ASSERT_TRUE(compared < 100 + count * 40);
     }
 }

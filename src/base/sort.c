@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs of a few elements are sorted by insertion, then neighbours are merged by rotation: SymMerge of
- * Kim and Kutzner, "Stable Minimum Storage Merging by Symmetric Comparisons" (2004).
+ * Runs of a few elements are sorted by insertion, then neighbours are merged by rotation: SymMerge
+ * of Kim and Kutzner, "Stable Minimum Storage Merging by Symmetric Comparisons" (2004).
  */
 #include "base/sort.h"
 
@@ -59,7 +59,8 @@ static void rotate(const struct sort *sort, size_t first, size_t middle, size_t 
     swap(sort, middle - left, middle, left);
 }
 
-/* Merge the sorted [first, middle) and [middle, end); the depth of recursion is log2 of the count. */
+/* Merge the sorted [first, middle) and [middle, end); the depth of recursion is log2 of the count.
+ */
 static void merge(const struct sort *sort, size_t first, size_t middle, size_t end)
 {
     if (first >= middle || middle >= end)

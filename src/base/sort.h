@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stable sort of our own: equal elements keep their order, so the result depends on the input alone
- * and not on the C library. In place, without memory, O(n log² n) moves.
+ * A stable sort of our own: equal elements keep their order, so the result depends on the input
+ * alone and not on the C library. In place, without memory, O(n log² n) moves.
  */
 #pragma once
 #include "base/base.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What kinds' hooks (save_more, load_more, loaded) may ask of the walker in sentry/state. It stands here so
- * that rooms below state/ can implement hooks; state/ implements the functions.
+ * What kinds' hooks (save_more, load_more, loaded) may ask of the walker in sentry/state. It stands
+ * here so that rooms below state/ can implement hooks; state/ implements the functions.
  */
 #pragma once
 #include "base/base.h"
@@ -22,11 +22,11 @@ MUST_CHECK int state_write(struct state_writer *writer, const void *bytes, size_
 MUST_CHECK int state_write_u64(struct state_writer *writer, u64 value);
 MUST_CHECK int state_read(struct state_reader *reader, void *out, size_t size);
 MUST_CHECK int state_read_u64(struct state_reader *reader, u64 *out);
-/* A reference to an object (saved like a field's); reading gives a new reference or NULL, wired after all objects exist:
- * *SLOT is filled before `loaded` hooks run. */
+/* A reference to an object (saved like a field's); reading gives a new reference or NULL, wired
+ * after all objects exist: *SLOT is filled before `loaded` hooks run. */
 MUST_CHECK int state_write_ref(struct state_writer *writer, struct object *object);
 MUST_CHECK int state_read_ref(struct state_reader *reader, struct object **slot);
-/* A frame of the memfile: saved once however often it is written here; reading gives a counted frame of the new memfile
- * with the same content, the same frame for the same number. */
+/* A frame of the memfile: saved once however often it is written here; reading gives a counted
+ * frame of the new memfile with the same content, the same frame for the same number. */
 MUST_CHECK int state_write_frame(struct state_writer *writer, frame f);
 MUST_CHECK int state_read_frame(struct state_reader *reader, frame *out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a contract test runs: a host, an empty directory, and ways to make descriptors. For tests only. */
+/* Where a contract test runs: a host, an empty directory, and ways to make descriptors. For tests
+ * only. */
 #pragma once
 #include "host/host.h"
 

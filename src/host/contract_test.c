@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both hosts promise. Each test is written once against `struct env` and runs on the real host,
- * in a fresh directory under /tmp, and on the simulated one. A test leaves nothing open: the ends of
- * the two environments look.
+ * What both hosts promise. Each test is written once against `struct env` and runs on the real
+ * host, in a fresh directory under /tmp, and on the simulated one. A test leaves nothing open: the
+ * ends of the two environments look.
  */
 #include "host/contract_env.h"
 
@@ -150,7 +150,8 @@ static void directories_come_and_go(struct env *env)
     CU_ASSERT_EQUAL(host_unlink_at(dir, "f", 0), 0);
     CU_ASSERT_EQUAL(host_unlink_at(dir, "f", 0), -ENOENT);
     CU_ASSERT_EQUAL(host_unlink_at(env->dir, "d", AT_REMOVEDIR), 0);
-    CU_ASSERT_EQUAL(host_open_at(dir, "f", O_RDWR | O_CREAT, 0600, &file), -ENOENT); /* it is gone */
+    CU_ASSERT_EQUAL(host_open_at(dir, "f", O_RDWR | O_CREAT, 0600, &file),
+                    -ENOENT); /* it is gone */
     CU_ASSERT_EQUAL(host_mkdir_at(dir, "x", 0700), -ENOENT);
     host_file_put(dir);
 }
@@ -205,9 +206,14 @@ static void attributes_are_set_and_seen(struct env *env)
 {
     struct host_file *file = make_file(env, "f", "0123456789");
     struct host_stat stat;
-    struct host_set_attr attr = {
-        .mask = HOST_ATTR_MODE | HOST_ATTR_SIZE | HOST_ATTR_ATIME | HOST_ATTR_MTIME | HOST_ATTR_UID | HOST_ATTR_GID,
-        .mode = 04711, .uid = 12, .gid = 34, .size = 4, .atime_ns = -1500000000, .mtime_ns = 1234567890123456789};
+    struct host_set_attr attr = {.mask = HOST_ATTR_MODE | HOST_ATTR_SIZE | HOST_ATTR_ATIME |
+                                         HOST_ATTR_MTIME | HOST_ATTR_UID | HOST_ATTR_GID,
+                                 .mode = 04711,
+                                 .uid = 12,
+                                 .gid = 34,
+                                 .size = 4,
+                                 .atime_ns = -1500000000,
+                                 .mtime_ns = 1234567890123456789};
     CU_ASSERT_EQUAL(host_set_attr(file, &attr), 0);
     CU_ASSERT_EQUAL(host_stat(file, &stat), 0);
     CU_ASSERT_EQUAL(stat.mode, S_IFREG | 04711);
@@ -236,8 +242,10 @@ static void a_path_descriptor_can_do_what_needs_no_content(struct env *env)
 {
     host_file_put(make_file(env, "f", "0123456789"));
     struct host_file *path = open_good(env, "f", O_PATH);
-    struct host_set_attr attr = {
-        .mask = HOST_ATTR_MODE | HOST_ATTR_SIZE | HOST_ATTR_MTIME, .mode = 0640, .size = 3, .mtime_ns = 5};
+    struct host_set_attr attr = {.mask = HOST_ATTR_MODE | HOST_ATTR_SIZE | HOST_ATTR_MTIME,
+                                 .mode = 0640,
+                                 .size = 3,
+                                 .mtime_ns = 5};
     struct host_stat stat;
     CU_ASSERT_EQUAL(host_set_attr(path, &attr), 0);
     CU_ASSERT_EQUAL(host_stat(path, &stat), 0);
@@ -403,7 +411,11 @@ static void submitted_operations_do_what_they_say(struct env *env)
     CU_ASSERT_EQUAL(run_op(env, &op), 7);
     CU_ASSERT_EQUAL(memcmp(a, "234", 3), 0);
     CU_ASSERT_EQUAL(memcmp(b, "5678", 4), 0);
-    op = (struct host_op){.type = HOST_OP_PWRITE, .file = file, .offset = 10, .iov_count = 2, .iov = {{a, 3}, {b, 2}}};
+    op = (struct host_op){.type = HOST_OP_PWRITE,
+                          .file = file,
+                          .offset = 10,
+                          .iov_count = 2,
+                          .iov = {{a, 3}, {b, 2}}};
     CU_ASSERT_EQUAL(run_op(env, &op), 5);
     op = (struct host_op){.type = HOST_OP_STAT, .file = file};
     CU_ASSERT_EQUAL(run_op(env, &op), 0);
@@ -417,7 +429,8 @@ static void submitted_operations_do_what_they_say(struct env *env)
     CU_ASSERT_EQUAL(run_op(env, &op), 4);
     op = (struct host_op){.type = HOST_OP_SEEK, .file = file, .offset = 0, .flags = SEEK_CUR};
     CU_ASSERT_EQUAL(run_op(env, &op), 19);
-    op = (struct host_op){.type = HOST_OP_SET_ATTR, .file = file, .attr = {.mask = HOST_ATTR_SIZE, .size = 1}};
+    op = (struct host_op){
+        .type = HOST_OP_SET_ATTR, .file = file, .attr = {.mask = HOST_ATTR_SIZE, .size = 1}};
     CU_ASSERT_EQUAL(run_op(env, &op), 0);
     op = (struct host_op){.type = HOST_OP_ALLOCATE, .file = file, .offset = 0, .length = 8192};
     CU_ASSERT_EQUAL(run_op(env, &op), 0);
@@ -427,7 +440,10 @@ static void submitted_operations_do_what_they_say(struct env *env)
     CU_ASSERT_EQUAL(run_op(env, &op), 0);
     CU_ASSERT_EQUAL(op.stat.size, 8192);
     u8 entries[256];
-    op = (struct host_op){.type = HOST_OP_READ_DIR, .file = env->dir, .iov_count = 1, .iov = {{entries, sizeof entries}}};
+    op = (struct host_op){.type = HOST_OP_READ_DIR,
+                          .file = env->dir,
+                          .iov_count = 1,
+                          .iov = {{entries, sizeof entries}}};
     CU_ASSERT_TRUE(run_op(env, &op) > 0);
     CU_ASSERT_EQUAL(host_pending_count(env->host), 0);
     host_file_put(file);
@@ -436,13 +452,15 @@ static void submitted_operations_do_what_they_say(struct env *env)
 static void operations_that_make_no_sense_are_refused_at_once(struct env *env)
 {
     struct host_file *file = make_file(env, "f", "x");
-    struct host_op op = {.type = HOST_OP_PREAD, .file = file, .iov_count = HOST_IOV_MAX + 1, .done = op_done};
+    struct host_op op = {
+        .type = HOST_OP_PREAD, .file = file, .iov_count = HOST_IOV_MAX + 1, .done = op_done};
     CU_ASSERT_TRUE(host_submit(env->host, &op));
     CU_ASSERT_EQUAL(op.result, -EINVAL);
     op = (struct host_op){.type = HOST_OP_ALLOCATE, .file = file, .done = op_done};
     CU_ASSERT_TRUE(host_submit(env->host, &op));
     CU_ASSERT_EQUAL(op.result, -EINVAL);
-    op = (struct host_op){.type = HOST_OP_PREAD, .file = file, .offset = UINT64_MAX, .done = op_done};
+    op = (struct host_op){
+        .type = HOST_OP_PREAD, .file = file, .offset = UINT64_MAX, .done = op_done};
     CU_ASSERT_TRUE(host_submit(env->host, &op));
     CU_ASSERT_EQUAL(op.result, -EINVAL);
     op = (struct host_op){.type = HOST_OP_CONNECT, .file = file, .done = op_done};
@@ -460,7 +478,8 @@ static void an_append_only_opening_appends(struct env *env)
     host_file_put(make_file(env, "f", "abc"));
     struct host_file *file = open_good(env, "f", O_RDWR | O_APPEND);
     CU_ASSERT_EQUAL(host_pwrite(file, "d", 1, 0), 1);
-    struct host_op op = {.type = HOST_OP_WRITE, .file = file, .iov_count = 2, .iov = {{"e", 1}, {"f", 1}}};
+    struct host_op op = {
+        .type = HOST_OP_WRITE, .file = file, .iov_count = 2, .iov = {{"e", 1}, {"f", 1}}};
     CU_ASSERT_EQUAL(run_op(env, &op), 2);
     char out[8] = "";
     CU_ASSERT_EQUAL(host_pread(file, out, sizeof out, 0), 6);
@@ -474,15 +493,18 @@ static void holes_are_found(struct env *env)
     char block[4096];
     memset(block, 'x', sizeof block);
     CU_ASSERT_EQUAL(host_pwrite(file, block, sizeof block, 65536), 4096);
-    struct host_op op = {.type = HOST_OP_SEEK, .file = file, .offset = 0, .flags = 3 /* SEEK_DATA */};
+    struct host_op op = {
+        .type = HOST_OP_SEEK, .file = file, .offset = 0, .flags = 3 /* SEEK_DATA */};
     CU_ASSERT_EQUAL(run_op(env, &op), 65536);
-    op = (struct host_op){.type = HOST_OP_SEEK, .file = file, .offset = 65536, .flags = 4 /* SEEK_HOLE */};
+    op = (struct host_op){
+        .type = HOST_OP_SEEK, .file = file, .offset = 65536, .flags = 4 /* SEEK_HOLE */};
     CU_ASSERT_EQUAL(run_op(env, &op), 65536 + 4096);
     op = (struct host_op){.type = HOST_OP_SEEK, .file = file, .offset = 0, .flags = 4};
     CU_ASSERT_EQUAL(run_op(env, &op), 0);
     op = (struct host_op){.type = HOST_OP_SEEK, .file = file, .offset = 1 << 20, .flags = 3};
     CU_ASSERT_EQUAL(run_op(env, &op), -ENXIO);
-    op = (struct host_op){.type = HOST_OP_ALLOCATE, .file = file, .offset = 65536, .length = 4096, .flags = 3};
+    op = (struct host_op){
+        .type = HOST_OP_ALLOCATE, .file = file, .offset = 65536, .length = 4096, .flags = 3};
     CU_ASSERT_EQUAL(run_op(env, &op), 0); /* punch */
     CU_ASSERT_EQUAL(host_pread(file, block, 1, 65536), 1);
     CU_ASSERT_EQUAL(block[0], 0);
@@ -647,7 +669,8 @@ static void descriptors_travel_with_the_first_byte(struct env *env)
     CU_ASSERT_EQUAL(host_stream_write(ends.a, "more", 4, &own, 1), 4);
     CU_ASSERT_EQUAL(write_text(ends.a, "after"), 5);
     count = HOST_FDS_MAX;
-    CU_ASSERT_EQUAL(host_stream_read(ends.b, out, sizeof out, fds, &count), 14); /* ends behind "more" */
+    CU_ASSERT_EQUAL(host_stream_read(ends.b, out, sizeof out, fds, &count),
+                    14); /* ends behind "more" */
     CU_ASSERT_EQUAL(count, 1);
     host_close_fds(env->host, fds, count);
     CU_ASSERT_EQUAL(host_stream_read(ends.b, out, sizeof out, NULL, NULL), 5);
@@ -991,61 +1014,61 @@ static void an_arena_has_a_limit(struct env *env)
 
 /* ---- both ---- */
 
-#define TESTS(T)                                            \
-    T(what_was_written_is_read_back)                        \
-    T(names_that_are_not_one_component_are_refused)         \
-    T(a_symlink_is_never_followed)                          \
-    T(opening_says_what_is_wrong)                           \
-    T(directories_come_and_go)                              \
-    T(renaming_moves_replaces_and_exchanges)                \
-    T(a_link_is_another_name_of_the_same_file)              \
-    T(attributes_are_set_and_seen)                          \
-    T(a_path_descriptor_can_do_what_needs_no_content)       \
-    T(special_files_are_made)                               \
-    T(a_directory_lists_each_entry_once)                    \
-    T(extended_attributes_are_kept)                         \
-    T(a_file_system_has_figures)                            \
-    T(a_released_descriptor_is_still_open)                  \
-    T(submitted_operations_do_what_they_say)                \
-    T(operations_that_make_no_sense_are_refused_at_once)    \
-    T(an_append_only_opening_appends)                       \
-    T(holes_are_found)                                      \
-    T(a_pair_carries_bytes_both_ways)                       \
-    T(what_was_sent_before_the_end_is_read_first)           \
-    T(a_peer_that_went_without_reading_is_a_reset)          \
-    T(packets_keep_their_bounds)                            \
-    T(a_full_stream_refuses_until_it_is_read)               \
-    T(each_direction_is_shut_by_itself)                     \
-    T(descriptors_travel_with_the_first_byte)               \
-    T(descriptors_that_nobody_wants_are_closed)             \
-    T(a_pipe_has_one_direction)                             \
-    T(a_pipe_without_reader_is_an_error_and_no_signal)      \
-    T(a_pipe_fills_up)                                      \
-    T(only_a_terminal_answers_terminal_calls)               \
-    T(a_watch_is_told_of_now_and_of_each_change)            \
-    T(a_watch_ends_with_its_stream)                         \
-    T(a_writer_is_told_of_room)                             \
-    T(a_watch_may_be_ended_while_others_are_told)           \
-    T(a_listener_gives_connections)                         \
-    T(a_file_may_be_a_stream_that_is_always_ready)          \
-    T(time_goes_forward)                                    \
-    T(entropy_fills_what_it_is_given)                       \
+#define TESTS(T)                                         \
+    T(what_was_written_is_read_back)                     \
+    T(names_that_are_not_one_component_are_refused)      \
+    T(a_symlink_is_never_followed)                       \
+    T(opening_says_what_is_wrong)                        \
+    T(directories_come_and_go)                           \
+    T(renaming_moves_replaces_and_exchanges)             \
+    T(a_link_is_another_name_of_the_same_file)           \
+    T(attributes_are_set_and_seen)                       \
+    T(a_path_descriptor_can_do_what_needs_no_content)    \
+    T(special_files_are_made)                            \
+    T(a_directory_lists_each_entry_once)                 \
+    T(extended_attributes_are_kept)                      \
+    T(a_file_system_has_figures)                         \
+    T(a_released_descriptor_is_still_open)               \
+    T(submitted_operations_do_what_they_say)             \
+    T(operations_that_make_no_sense_are_refused_at_once) \
+    T(an_append_only_opening_appends)                    \
+    T(holes_are_found)                                   \
+    T(a_pair_carries_bytes_both_ways)                    \
+    T(what_was_sent_before_the_end_is_read_first)        \
+    T(a_peer_that_went_without_reading_is_a_reset)       \
+    T(packets_keep_their_bounds)                         \
+    T(a_full_stream_refuses_until_it_is_read)            \
+    T(each_direction_is_shut_by_itself)                  \
+    T(descriptors_travel_with_the_first_byte)            \
+    T(descriptors_that_nobody_wants_are_closed)          \
+    T(a_pipe_has_one_direction)                          \
+    T(a_pipe_without_reader_is_an_error_and_no_signal)   \
+    T(a_pipe_fills_up)                                   \
+    T(only_a_terminal_answers_terminal_calls)            \
+    T(a_watch_is_told_of_now_and_of_each_change)         \
+    T(a_watch_ends_with_its_stream)                      \
+    T(a_writer_is_told_of_room)                          \
+    T(a_watch_may_be_ended_while_others_are_told)        \
+    T(a_listener_gives_connections)                      \
+    T(a_file_may_be_a_stream_that_is_always_ready)       \
+    T(time_goes_forward)                                 \
+    T(entropy_fills_what_it_is_given)                    \
     T(an_arena_has_a_limit)
 
-#define RUN_ON_BOTH(test)                  \
-    static void test##_on_linux(void)      \
-    {                                      \
-        struct env env;                    \
-        env_linux_init(&env);              \
-        test(&env);                        \
-        env.fini(&env);                    \
-    }                                      \
-    static void test##_on_sim(void)        \
-    {                                      \
-        struct env env;                    \
-        env_sim_init(&env);                \
-        test(&env);                        \
-        env.fini(&env);                    \
+#define RUN_ON_BOTH(test)             \
+    static void test##_on_linux(void) \
+    {                                 \
+        struct env env;               \
+        env_linux_init(&env);         \
+        test(&env);                   \
+        env.fini(&env);               \
+    }                                 \
+    static void test##_on_sim(void)   \
+    {                                 \
+        struct env env;               \
+        env_sim_init(&env);           \
+        test(&env);                   \
+        env.fini(&env);               \
     }
 TESTS(RUN_ON_BOTH)
 
@@ -1053,7 +1076,7 @@ void contract_suite(void)
 {
     CU_pSuite linux_suite = CU_add_suite("host contract on linux", NULL, NULL);
     CU_pSuite sim_suite = CU_add_suite("host contract on sim", NULL, NULL);
-#define ADD(test)                                    \
+#define ADD(test)                                     \
     CU_add_test(linux_suite, #test, test##_on_linux); \
     CU_add_test(sim_suite, #test, test##_on_sim);
     TESTS(ADD)

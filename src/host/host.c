@@ -16,8 +16,8 @@
 #define PATH_SIZE_MAX 4095
 #define XATTR_VALUE_SIZE_MAX 65536
 
-#define ATTR_ALL                                                                            \
-    (HOST_ATTR_MODE | HOST_ATTR_UID | HOST_ATTR_GID | HOST_ATTR_SIZE | HOST_ATTR_ATIME |    \
+#define ATTR_ALL                                                                         \
+    (HOST_ATTR_MODE | HOST_ATTR_UID | HOST_ATTR_GID | HOST_ATTR_SIZE | HOST_ATTR_ATIME | \
      HOST_ATTR_MTIME | HOST_ATTR_ATIME_NOW | HOST_ATTR_MTIME_NOW)
 
 /* One component that names an entry: no slash, not "." and not "..". */
@@ -141,7 +141,8 @@ int host_open_path(struct host *host, const char *path, int flags, u32 mode, str
     return host->ops->open_path(host, path, flags, mode, out);
 }
 
-int host_open_at(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out)
+int host_open_at(struct host_file *dir, const char *name, int flags, u32 mode,
+                 struct host_file **out)
 {
     int err = name_judge(name);
     if (err)
@@ -272,7 +273,8 @@ i64 host_get_xattr(struct host_file *file, const char *name, void *out, size_t s
     return file->host->ops->get_xattr(file, name, out, size);
 }
 
-int host_set_xattr(struct host_file *file, const char *name, const void *value, size_t size, int flags)
+int host_set_xattr(struct host_file *file, const char *name, const void *value, size_t size,
+                   int flags)
 {
     int err = xattr_name_judge(name);
     if (err)
@@ -400,7 +402,8 @@ i64 host_stream_read(struct host_stream *stream, void *out, size_t size, int *fd
     return stream->host->ops->stream_read(stream, out, size, fds, fd_count);
 }
 
-i64 host_stream_write(struct host_stream *stream, const void *bytes, size_t size, const int *fds, u32 fd_count)
+i64 host_stream_write(struct host_stream *stream, const void *bytes, size_t size, const int *fds,
+                      u32 fd_count)
 {
     if (fd_count > HOST_FDS_MAX || (fd_count > 0 && size == 0))
         return -EINVAL;

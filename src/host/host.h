@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The door to the outside that can be simulated: clocks, entropy, files, streams, the poller, arenas.
- * Two implementations: host/linux (the real thing) and host/sim (virtual clock, seeded entropy, files
- * and streams in memory, a fault plan). Nothing in sentry/, loader/, controller/ or the gofer's core
- * reaches the outside except through these functions and platform/.
+ * The door to the outside that can be simulated: clocks, entropy, files, streams, the poller,
+ * arenas. Two implementations: host/linux (the real thing) and host/sim (virtual clock, seeded
+ * entropy, files and streams in memory, a fault plan). Nothing in sentry/, loader/, controller/ or
+ * the gofer's core reaches the outside except through these functions and platform/.
  *
  * Two kinds of calls. "At once": cannot wait (clock, entropy, a try on a non-blocking stream).
  * "Submitted": `host_submit` starts an operation and its `done` runs later, from `host_reap`, on a
@@ -25,10 +25,11 @@ struct host_listener; /* a listening stream socket */
 /* Nanoseconds. Monotonic never goes back; its zero is the host's own affair. */
 u64 host_monotonic_ns(struct host *host);
 u64 host_realtime_ns(struct host *host);
-/* SIZE random bytes; in simulation from the `entropy` stream of the seed. 0 or -EIO (fault plan). */
+/* SIZE random bytes; in simulation from the `entropy` stream of the seed. 0 or -EIO (fault plan).
+ */
 MUST_CHECK int host_entropy(struct host *host, void *out, size_t size);
-/* True where time is virtual: it moves only by host_clock_advance (a fixed cost per call served, or a
- * jump to the next deadline when nothing can run). */
+/* True where time is virtual: it moves only by host_clock_advance (a fixed cost per call served, or
+ * a jump to the next deadline when nothing can run). */
 bool host_is_simulated(const struct host *host);
 void host_clock_advance(struct host *host, u64 to_monotonic_ns);
 /* A draw in [0, count) from the seed's stream NAME ("sched", "fault", ...); 0 on a real host. */
@@ -96,30 +97,34 @@ void host_file_get(struct host_file *file);
 void host_file_put(struct host_file *file);
 /* The descriptor to hand to another process (SCM_RIGHTS); lent. */
 int host_file_fd(const struct host_file *file);
-/* Takes the only reference and gives the descriptor back instead of closing it: for who had to look at
- * what a descriptor is (host_stat) before wrapping it as a stream. */
+/* Takes the only reference and gives the descriptor back instead of closing it: for who had to look
+ * at what a descriptor is (host_stat) before wrapping it as a stream. */
 MUST_CHECK int host_file_release(struct host_file *file);
 
 /*
  * Calls that may wait in the kernel of a real host: for the gofer and for command line tools. All
- * return 0, a count, or -errno. DIR and NAME: one component, never followed if a symlink, never ".."
+ * return 0, a count, or -errno. DIR and NAME: one component, never followed if a symlink, never
+ * ".."
  * (-EINVAL); `flags` are Linux's O_*. Files come back through OUT with one reference.
  */
-MUST_CHECK int host_open_path(struct host *host, const char *path, int flags, u32 mode, struct host_file **out);
-MUST_CHECK int host_open_at(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out);
+MUST_CHECK int host_open_path(struct host *host, const char *path, int flags, u32 mode,
+                              struct host_file **out);
+MUST_CHECK int host_open_at(struct host_file *dir, const char *name, int flags, u32 mode,
+                            struct host_file **out);
 /* A new open file description of the same file (Linux: through /proc/self/fd of the gofer). */
 MUST_CHECK int host_reopen(struct host_file *file, int flags, struct host_file **out);
 MUST_CHECK int host_stat(struct host_file *file, struct host_stat *out);
 MUST_CHECK int host_stat_at(struct host_file *dir, const char *name, struct host_stat *out);
 MUST_CHECK int host_set_attr(struct host_file *file, const struct host_set_attr *attr);
 MUST_CHECK int host_mkdir_at(struct host_file *dir, const char *name, u32 mode);
-MUST_CHECK int host_mknod_at(struct host_file *dir, const char *name, u32 mode, u32 major, u32 minor);
+MUST_CHECK int host_mknod_at(struct host_file *dir, const char *name, u32 mode, u32 major,
+                             u32 minor);
 MUST_CHECK int host_symlink_at(struct host_file *dir, const char *name, const char *target);
 MUST_CHECK int host_link_at(struct host_file *file, struct host_file *dir, const char *name);
 /* flags: 0 or AT_REMOVEDIR */
 MUST_CHECK int host_unlink_at(struct host_file *dir, const char *name, int flags);
-MUST_CHECK int host_rename_at(struct host_file *from_dir, const char *from, struct host_file *to_dir,
-                              const char *to, u32 flags);
+MUST_CHECK int host_rename_at(struct host_file *from_dir, const char *from,
+                              struct host_file *to_dir, const char *to, u32 flags);
 /* The target without terminator; its length, at most SIZE. */
 MUST_CHECK i64 host_readlink(struct host_file *file, char *out, size_t size);
 MUST_CHECK int host_statfs(struct host_file *file, struct host_statfs *out);
@@ -127,29 +132,31 @@ MUST_CHECK int host_statfs(struct host_file *file, struct host_statfs *out);
 MUST_CHECK i64 host_read_dir(struct host_file *dir, void *out, size_t size);
 MUST_CHECK int host_seek_dir(struct host_file *dir, u64 cookie);
 MUST_CHECK i64 host_get_xattr(struct host_file *file, const char *name, void *out, size_t size);
-MUST_CHECK int host_set_xattr(struct host_file *file, const char *name, const void *value, size_t size, int flags);
+MUST_CHECK int host_set_xattr(struct host_file *file, const char *name, const void *value,
+                              size_t size, int flags);
 MUST_CHECK i64 host_list_xattr(struct host_file *file, char *out, size_t size);
 MUST_CHECK int host_remove_xattr(struct host_file *file, const char *name);
 MUST_CHECK i64 host_pread(struct host_file *file, void *out, size_t size, u64 offset);
 MUST_CHECK i64 host_pwrite(struct host_file *file, const void *bytes, size_t size, u64 offset);
 MUST_CHECK int host_sync(struct host_file *file);
 /* Connect to / bind a unix stream socket that lies in a directory of the host. */
-MUST_CHECK int host_connect_at(struct host_file *dir, const char *name, int type, struct host_stream **out);
+MUST_CHECK int host_connect_at(struct host_file *dir, const char *name, int type,
+                               struct host_stream **out);
 
 /* ---- submitted operations -------------------------------------------------------------------- */
 
 enum host_op_type {
-    HOST_OP_PREAD,     /* file, offset, iov */
-    HOST_OP_PWRITE,    /* file, offset, iov */
-    HOST_OP_READ,      /* file's own offset (stdio shared with other processes), iov */
-    HOST_OP_WRITE,     /* file's own offset, iov */
-    HOST_OP_SYNC,      /* file */
-    HOST_OP_STAT,      /* file -> stat */
-    HOST_OP_SET_ATTR,  /* file, attr (a donated, writable descriptor) */
-    HOST_OP_ALLOCATE,  /* file, offset, length: fallocate mode in `flags` */
-    HOST_OP_SEEK,      /* file, offset, `flags` = SEEK_DATA or SEEK_HOLE or SEEK_CUR */
-    HOST_OP_READ_DIR,  /* file, iov[0] */
-    HOST_OP_CONNECT,   /* reserved */
+    HOST_OP_PREAD,    /* file, offset, iov */
+    HOST_OP_PWRITE,   /* file, offset, iov */
+    HOST_OP_READ,     /* file's own offset (stdio shared with other processes), iov */
+    HOST_OP_WRITE,    /* file's own offset, iov */
+    HOST_OP_SYNC,     /* file */
+    HOST_OP_STAT,     /* file -> stat */
+    HOST_OP_SET_ATTR, /* file, attr (a donated, writable descriptor) */
+    HOST_OP_ALLOCATE, /* file, offset, length: fallocate mode in `flags` */
+    HOST_OP_SEEK,     /* file, offset, `flags` = SEEK_DATA or SEEK_HOLE or SEEK_CUR */
+    HOST_OP_READ_DIR, /* file, iov[0] */
+    HOST_OP_CONNECT,  /* reserved */
 };
 
 struct host_iovec {
@@ -160,8 +167,8 @@ struct host_iovec {
 
 /*
  * One operation, the submitter's memory, which must live until `done` has run. Linux: tried at once
- * without waiting, else given to a small worker pool. Sim: completions in seeded order, with the fault
- * plan's errors, short counts and delays.
+ * without waiting, else given to a small worker pool. Sim: completions in seeded order, with the
+ * fault plan's errors, short counts and delays.
  */
 struct host_op {
     struct list link; /* the host's while submitted */
@@ -179,7 +186,8 @@ struct host_op {
     void *owner; /* the submitter's */
 };
 
-/* True: finished already, `result` is valid and `done` will NOT be called. False: `done` comes later. */
+/* True: finished already, `result` is valid and `done` will NOT be called. False: `done` comes
+ * later. */
 MUST_CHECK bool host_submit(struct host *host, struct host_op *op);
 
 /* ---- streams --------------------------------------------------------------------------------- */
@@ -200,18 +208,22 @@ struct host_watch {
 
 /* Wrap a connected socket, pipe end or terminal; takes FD. NULL when refused. */
 MUST_CHECK struct host_stream *host_stream_from_fd(struct host *host, int fd);
-/* A connected pair inside this host (linux: socketpair; sim: in memory). Type SOCK_STREAM or SOCK_SEQPACKET. */
-MUST_CHECK int host_stream_pair(struct host *host, int type, struct host_stream **a, struct host_stream **b);
+/* A connected pair inside this host (linux: socketpair; sim: in memory). Type SOCK_STREAM or
+ * SOCK_SEQPACKET. */
+MUST_CHECK int host_stream_pair(struct host *host, int type, struct host_stream **a,
+                                struct host_stream **b);
 void host_stream_put(struct host_stream *stream);
 int host_stream_fd(const struct host_stream *stream);
 /*
- * At once: a count, 0 at the end, -EAGAIN, or -errno. Descriptors that came along go to FDS (at most
- * *FD_COUNT, which becomes the number; more than that: all closed and -EMFILE). FDS may be NULL: then
- * any that come are closed.
+ * At once: a count, 0 at the end, -EAGAIN, or -errno. Descriptors that came along go to FDS (at
+ * most *FD_COUNT, which becomes the number; more than that: all closed and -EMFILE). FDS may be
+ * NULL: then any that come are closed.
  */
-MUST_CHECK i64 host_stream_read(struct host_stream *stream, void *out, size_t size, int *fds, u32 *fd_count);
+MUST_CHECK i64 host_stream_read(struct host_stream *stream, void *out, size_t size, int *fds,
+                                u32 *fd_count);
 /* FDS are lent. A part may be written. */
-MUST_CHECK i64 host_stream_write(struct host_stream *stream, const void *bytes, size_t size, const int *fds, u32 fd_count);
+MUST_CHECK i64 host_stream_write(struct host_stream *stream, const void *bytes, size_t size,
+                                 const int *fds, u32 fd_count);
 /* Shut down one or both directions: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 void host_stream_shutdown(struct host_stream *stream, int how);
 /* One watch a stream; NULL ends it. The first notify tells the readiness of now. */
@@ -233,33 +245,40 @@ void host_listener_watch(struct host_listener *listener, struct host_watch *watc
 /* Close descriptors that came with a message (sim: entries of its table). */
 void host_close_fds(struct host *host, const int *fds, u32 count);
 
-/* ---- the poller: hardware that tells of completions ------------------------------------------- */
+/* ---- the poller: hardware that tells of completions -------------------------------------------
+ */
 
 /*
- * The poller appends completions to a list and calls `interrupt` (from any thread, lock not held; it
- * only kicks a cpu). A cpu calls host_reap with the kernel lock held, and that runs `done` and `notify`.
+ * The poller appends completions to a list and calls `interrupt` (from any thread, lock not held;
+ * it only kicks a cpu). A cpu calls host_reap with the kernel lock held, and that runs `done` and
+ * `notify`.
  */
 struct host_interrupt {
     void (*interrupt)(struct host_interrupt *self);
     void *owner;
 };
-/* Start: from now on the poller (linux: a thread and its workers) delivers. Sim: nothing runs by itself. */
+/* Start: from now on the poller (linux: a thread and its workers) delivers. Sim: nothing runs by
+ * itself. */
 MUST_CHECK int host_poller_start(struct host *host, struct host_interrupt *interrupt);
 void host_poller_stop(struct host *host);
-/* When to interrupt even if nothing completes (the next timer); NO_DEADLINE for never. Any thread. */
+/* When to interrupt even if nothing completes (the next timer); NO_DEADLINE for never. Any thread.
+ */
 void host_poller_set_deadline(struct host *host, u64 deadline_ns);
 /* Deliver all that has completed; how many. */
 u32 host_reap(struct host *host);
-/* Wait, kernel lock not held, until something can be reaped, DEADLINE comes or host_wait_end is called. */
+/* Wait, kernel lock not held, until something can be reaped, DEADLINE comes or host_wait_end is
+ * called. */
 void host_wait(struct host *host, u64 deadline_ns);
 void host_wait_end(struct host *host);
-/* Sim: when the earliest submitted operation or stream data that is not due yet will be (delays of the fault
- * plan; virtual time has to move there first); NO_DEADLINE if none, and always so on a real host. */
+/* Sim: when the earliest submitted operation or stream data that is not due yet will be (delays of
+ * the fault plan; virtual time has to move there first); NO_DEADLINE if none, and always so on a
+ * real host. */
 u64 host_next_completion_ns(struct host *host);
 /* Sim: is anything submitted that has not been reaped? (quiet-point checks) */
 u32 host_pending_count(struct host *host);
 
-/* ---- making hosts ----------------------------------------------------------------------------- */
+/* ---- making hosts -----------------------------------------------------------------------------
+ */
 
 MUST_CHECK struct host *host_linux_create(void);
 void host_put(struct host *host);

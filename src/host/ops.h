@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to src/host: what an implementation of host.h fills in. host.c judges the arguments that can
- * be judged without the outside and calls through the table, so linux and sim live in one binary and
- * refuse the same mistakes in the same way.
+ * Private to src/host: what an implementation of host.h fills in. host.c judges the arguments that
+ * can be judged without the outside and calls through the table, so linux and sim live in one
+ * binary and refuse the same mistakes in the same way.
  */
 #pragma once
 #include "host/host.h"
@@ -42,8 +42,10 @@ struct host_ops {
     void (*file_destroy)(struct host_file *file);
     int (*file_fd)(const struct host_file *file);
     int (*file_release)(struct host_file *file);
-    int (*open_path)(struct host *host, const char *path, int flags, u32 mode, struct host_file **out);
-    int (*open_at)(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out);
+    int (*open_path)(struct host *host, const char *path, int flags, u32 mode,
+                     struct host_file **out);
+    int (*open_at)(struct host_file *dir, const char *name, int flags, u32 mode,
+                   struct host_file **out);
     int (*reopen)(struct host_file *file, int flags, struct host_file **out);
     int (*stat)(struct host_file *file, struct host_stat *out);
     int (*stat_at)(struct host_file *dir, const char *name, struct host_stat *out);
@@ -60,7 +62,8 @@ struct host_ops {
     i64 (*read_dir)(struct host_file *dir, void *out, size_t size);
     int (*seek_dir)(struct host_file *dir, u64 cookie);
     i64 (*get_xattr)(struct host_file *file, const char *name, void *out, size_t size);
-    int (*set_xattr)(struct host_file *file, const char *name, const void *value, size_t size, int flags);
+    int (*set_xattr)(struct host_file *file, const char *name, const void *value, size_t size,
+                     int flags);
     i64 (*list_xattr)(struct host_file *file, char *out, size_t size);
     int (*remove_xattr)(struct host_file *file, const char *name);
     i64 (*pread)(struct host_file *file, void *out, size_t size, u64 offset);
@@ -75,7 +78,8 @@ struct host_ops {
     void (*stream_put)(struct host_stream *stream);
     int (*stream_fd)(const struct host_stream *stream);
     i64 (*stream_read)(struct host_stream *stream, void *out, size_t size, int *fds, u32 *fd_count);
-    i64 (*stream_write)(struct host_stream *stream, const void *bytes, size_t size, const int *fds, u32 fd_count);
+    i64 (*stream_write)(struct host_stream *stream, const void *bytes, size_t size, const int *fds,
+                        u32 fd_count);
     void (*stream_shutdown)(struct host_stream *stream, int how);
     void (*stream_watch)(struct host_stream *stream, struct host_watch *watch);
     u32 (*stream_poll)(struct host_stream *stream);

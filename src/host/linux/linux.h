@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to host/linux. One mutex guards what threads share: the queue of the workers, the lists of
- * what has completed, the table of watched descriptors and who waits. It is never held over a call
- * that can wait, and never while `done`, `notify` or `interrupt` run.
+ * Private to host/linux. One mutex guards what threads share: the queue of the workers, the lists
+ * of what has completed, the table of watched descriptors and who waits. It is never held over a
+ * call that can wait, and never while `done`, `notify` or `interrupt` run.
  */
 #pragma once
 #include "host/ops.h"
@@ -86,7 +86,7 @@ struct linux_host {
     pthread_t workers[WORKERS_MAX];
     u32 worker_count;
     u32 worker_idle_count;
-    u32 queue_count; /* in both */
+    u32 queue_count;   /* in both */
     u32 pending_count; /* submitted, `done` not yet called */
     bool workers_stop;
     int stop_fd; /* eventfd: ends a worker's poll(2) */
@@ -98,9 +98,9 @@ struct linux_host {
     u64 deadline_ns;
     struct linux_slot *slots;
     u32 slot_count;
-    u32 slot_free; /* head of the free list, slot_count when empty */
-    u32 idle_count; /* cpus in host_wait */
-    u32 tokens;     /* host_wait_end calls that have not ended a wait yet */
+    u32 slot_free;   /* head of the free list, slot_count when empty */
+    u32 idle_count;  /* cpus in host_wait */
+    u32 tokens;      /* host_wait_end calls that have not ended a wait yet */
     u64 transitions; /* how often a cpu began or ended to wait */
     enum poller_state state;
     bool has_poller; /* of who starts and stops it */
@@ -130,7 +130,8 @@ u32 linux_reap(struct host *host);
 void linux_wait(struct host *host, u64 deadline_ns);
 void linux_wait_end(struct host *host);
 /* A slot for SOURCE, so that a later watch cannot fail for want of memory. 0 or -ENOMEM. */
-MUST_CHECK int linux_source_init(struct linux_source *source, struct linux_host *host, int fd, bool is_socket);
+MUST_CHECK int linux_source_init(struct linux_source *source, struct linux_host *host, int fd,
+                                 bool is_socket);
 /* Ends the watch and frees the slot; the descriptor is the caller's. */
 void linux_source_fini(struct linux_source *source);
 void linux_source_watch(struct linux_source *source, struct host_watch *watch);
@@ -155,8 +156,10 @@ void linux_file_destroy(struct host_file *file);
 int linux_file_fd(const struct host_file *file);
 int linux_file_release(struct host_file *file);
 int linux_stat_fd(int fd, struct host_stat *out);
-int linux_open_path(struct host *host, const char *path, int flags, u32 mode, struct host_file **out);
-int linux_open_at(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out);
+int linux_open_path(struct host *host, const char *path, int flags, u32 mode,
+                    struct host_file **out);
+int linux_open_at(struct host_file *dir, const char *name, int flags, u32 mode,
+                  struct host_file **out);
 int linux_reopen(struct host_file *file, int flags, struct host_file **out);
 int linux_stat(struct host_file *file, struct host_stat *out);
 int linux_stat_at(struct host_file *dir, const char *name, struct host_stat *out);
@@ -181,7 +184,8 @@ void linux_proc_name(int fd, char out[PROC_NAME_SIZE]);
 
 /* linux_xattr.c */
 i64 linux_get_xattr(struct host_file *file, const char *name, void *out, size_t size);
-int linux_set_xattr(struct host_file *file, const char *name, const void *value, size_t size, int flags);
+int linux_set_xattr(struct host_file *file, const char *name, const void *value, size_t size,
+                    int flags);
 i64 linux_list_xattr(struct host_file *file, char *out, size_t size);
 int linux_remove_xattr(struct host_file *file, const char *name);
 
@@ -191,7 +195,8 @@ int linux_stream_pair(struct host *host, int type, struct host_stream **a, struc
 void linux_stream_put(struct host_stream *stream);
 int linux_stream_fd(const struct host_stream *stream);
 i64 linux_stream_read(struct host_stream *stream, void *out, size_t size, int *fds, u32 *fd_count);
-i64 linux_stream_write(struct host_stream *stream, const void *bytes, size_t size, const int *fds, u32 fd_count);
+i64 linux_stream_write(struct host_stream *stream, const void *bytes, size_t size, const int *fds,
+                       u32 fd_count);
 void linux_stream_shutdown(struct host_stream *stream, int how);
 void linux_stream_watch(struct host_stream *stream, struct host_watch *watch);
 u32 linux_stream_poll(struct host_stream *stream);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files of the real host: openat(2) and its family, one component at a time and never through a
- * symlink. The gofer walks with O_PATH descriptors; where the kernel refuses those, the same file is
- * reached through /proc/self/fd, whose directory was opened before any change of root.
+ * symlink. The gofer walks with O_PATH descriptors; where the kernel refuses those, the same file
+ * is reached through /proc/self/fd, whose directory was opened before any change of root.
  */
 #include "host/linux/linux.h"
 
@@ -80,12 +80,14 @@ static int open_retry(int dir, const char *name, int flags, u32 mode)
     return fd;
 }
 
-int linux_open_path(struct host *host, const char *path, int flags, u32 mode, struct host_file **out)
+int linux_open_path(struct host *host, const char *path, int flags, u32 mode,
+                    struct host_file **out)
 {
     return file_opened(host, open_retry(AT_FDCWD, path, flags, mode), out);
 }
 
-int linux_open_at(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out)
+int linux_open_at(struct host_file *dir, const char *name, int flags, u32 mode,
+                  struct host_file **out)
 {
     return file_opened(dir->host, open_retry(linux_fd(dir), name, flags | O_NOFOLLOW, mode), out);
 }
@@ -97,7 +99,8 @@ int linux_reopen(struct host_file *file, int flags, struct host_file **out)
     struct linux_host *host = linux_of(file->host);
     if (host->proc_fds < 0)
         return -EOPNOTSUPP;
-    /* The link of /proc must be followed, and leads to the file itself, also if that is a symlink. */
+    /* The link of /proc must be followed, and leads to the file itself, also if that is a symlink.
+     */
     return file_opened(file->host, open_retry(host->proc_fds, name, flags & ~O_NOFOLLOW, 0), out);
 }
 
@@ -228,11 +231,13 @@ int linux_set_attr(struct host_file *file, const struct host_set_attr *attr)
     if (!err && attr->mask & (HOST_ATTR_UID | HOST_ATTR_GID)) {
         uid_t uid = attr->mask & HOST_ATTR_UID ? attr->uid : (uid_t)-1;
         gid_t gid = attr->mask & HOST_ATTR_GID ? attr->gid : (gid_t)-1;
-        err = result_of(fchownat(linux_fd(file), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+        err = result_of(
+            fchownat(linux_fd(file), "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
     }
     if (!err && attr->mask & HOST_ATTR_MODE)
         err = set_mode(file, attr->mode);
-    if (!err && attr->mask & (HOST_ATTR_ATIME | HOST_ATTR_MTIME | HOST_ATTR_ATIME_NOW | HOST_ATTR_MTIME_NOW))
+    if (!err && attr->mask &
+                    (HOST_ATTR_ATIME | HOST_ATTR_MTIME | HOST_ATTR_ATIME_NOW | HOST_ATTR_MTIME_NOW))
         err = set_times(file, attr);
     return err;
 }

@@ -172,7 +172,8 @@ static const struct host_ops linux_ops = {
 };
 
 /* The process must not die or stop of a write to a pipe without reader or to a terminal from the
- * background: those are errors of the call. Who execs another program gives it the defaults back. */
+ * background: those are errors of the call. Who execs another program gives it the defaults back.
+ */
 static void ignore_signals(void)
 {
     const int signals[] = {SIGPIPE, SIGTTIN, SIGTTOU};

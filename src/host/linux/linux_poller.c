@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who waits in epoll. An idle cpu waits there itself, so that an event costs one thread wake-up. Only
- * while no cpu is idle does the poller thread look, and it must not be woken each time a cpu turns
- * busy or idle, so it works in steps:
+ * Who waits in epoll. An idle cpu waits there itself, so that an event costs one thread wake-up.
+ * Only while no cpu is idle does the poller thread look, and it must not be woken each time a cpu
+ * turns busy or idle, so it works in steps:
  *
  *   naps    cpus came and went in the last step: sleep a step without epoll, then look once;
  *   waits   no cpu has been idle for a whole step: wait in epoll itself, a few steps at a time;
  *   asleep  a cpu has been idle for a whole step: sleep until the last idle cpu turns busy.
  *
- * So a ping-pong of idle and busy costs one wake-up of this thread a step (1 ms) at most, and the price
- * is that an event is seen up to a step late when a cpu has just turned busy and stays so.
+ * So a ping-pong of idle and busy costs one wake-up of this thread a step (1 ms) at most, and the
+ * price is that an event is seen up to a step late when a cpu has just turned busy and stays so.
  */
 #include "host/linux/linux.h"
 
@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define STEP_NS (NS_PER_MS)
-#define WAIT_STEPS 8 /* a wait of the poller ends after so many, to see whether cpus are idle again */
+#define WAIT_STEPS \
+    8 /* a wait of the poller ends after so many, to see whether cpus are idle again */
 
 #define DATA_EVENT UINT64_MAX
 #define DATA_TIMER (UINT64_MAX - 1)
@@ -42,7 +43,8 @@ static u64 step_end(u64 now, u64 steps, u64 deadline)
 
 static struct timespec timespec_of(u64 ns)
 {
-    return (struct timespec){.tv_sec = (time_t)MIN(ns / NS_PER_S, (u64)INT32_MAX), .tv_nsec = (long)(ns % NS_PER_S)};
+    return (struct timespec){.tv_sec = (time_t)MIN(ns / NS_PER_S, (u64)INT32_MAX),
+                             .tv_nsec = (long)(ns % NS_PER_S)};
 }
 
 /* ---- sources ---- */
@@ -156,7 +158,8 @@ void linux_source_fini(struct linux_source *source)
     pthread_mutex_unlock(&host->lock);
 }
 
-/* With the lock held: give events to their watches. True: something to reap where there was nothing. */
+/* With the lock held: give events to their watches. True: something to reap where there was
+ * nothing. */
 static bool harvest(struct linux_host *host, const struct epoll_event *events, int count)
 {
     bool is_first = false;
@@ -341,7 +344,8 @@ static bool poller_wait(struct linux_host *host)
     pthread_mutex_lock(&host->lock);
     host->state = POLLER_NAPS;
     bool must_tell = harvest(host, events, count);
-    /* A cpu may have begun to wait beside us, and we may have got the edge that was meant for it. */
+    /* A cpu may have begun to wait beside us, and we may have got the edge that was meant for it.
+     */
     if (host->idle_count > 0 && (atomic_load(&host->reapable) > 0 || host->tokens > 0))
         must_tell = true;
     return deadline_came(host, now_ns()) || must_tell;

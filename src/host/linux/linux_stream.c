@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Streams and listeners of the real host. Nothing here may wait, and yet O_NONBLOCK is never set: it
- * belongs to the open file description, and that of inherited stdio is shared with the shell and with
- * who knows whom, whose own reads would begin to fail with EAGAIN. So each kind of descriptor is asked
- * not to wait in its own way, a call at a time; see enum stream_kind. A terminal can only be asked by
- * poll(2) first: if another process takes the input in between, the read waits for the next line. That
- * is the lesser evil, and does not happen while the terminal is ours to read.
+ * Streams and listeners of the real host. Nothing here may wait, and yet O_NONBLOCK is never set:
+ * it belongs to the open file description, and that of inherited stdio is shared with the shell and
+ * with who knows whom, whose own reads would begin to fail with EAGAIN. So each kind of descriptor
+ * is asked not to wait in its own way, a call at a time; see enum stream_kind. A terminal can only
+ * be asked by poll(2) first: if another process takes the input in between, the read waits for the
+ * next line. That is the lesser evil, and does not happen while the terminal is ours to read.
  *
  * Descriptors in messages: room is always given for as many as Linux sends at most, so that none is
  * dropped unseen; what the caller does not want is closed here.
@@ -59,7 +59,8 @@ struct host_stream *linux_stream_from_fd(struct host *host, int fd)
     struct linux_stream *stream = calloc(1, sizeof *stream);
     bool is_terminal;
     enum stream_kind kind = stream_kind_of(fd, &is_terminal);
-    if (!stream || linux_source_init(&stream->source, linux_of(host), fd, kind == STREAM_SOCKET) < 0) {
+    if (!stream ||
+        linux_source_init(&stream->source, linux_of(host), fd, kind == STREAM_SOCKET) < 0) {
         free(stream);
         close(fd);
         return NULL;
@@ -146,8 +147,10 @@ static i64 socket_read(struct linux_stream *stream, void *out, size_t size, int 
 {
     union control control;
     struct iovec iov = {.iov_base = out, .iov_len = size};
-    struct msghdr message = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
     ssize_t got;
     do {
         got = recvmsg(stream->source.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -170,7 +173,8 @@ static i64 socket_read(struct linux_stream *stream, void *out, size_t size, int 
     return fds ? -EMFILE : got;
 }
 
-static i64 socket_write(struct linux_stream *stream, const void *bytes, size_t size, const int *fds, u32 fd_count)
+static i64 socket_write(struct linux_stream *stream, const void *bytes, size_t size, const int *fds,
+                        u32 fd_count)
 {
     union control control;
     struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
@@ -201,7 +205,8 @@ static i64 nowait(struct linux_stream *stream, void *bytes, size_t size, bool is
     int fd = stream->source.fd;
     ssize_t count;
     do {
-        count = is_read ? preadv2(fd, &iov, 1, -1, RWF_NOWAIT) : pwritev2(fd, &iov, 1, -1, RWF_NOWAIT);
+        count = is_read ? preadv2(fd, &iov, 1, -1, RWF_NOWAIT)
+                        : pwritev2(fd, &iov, 1, -1, RWF_NOWAIT);
     } while (count < 0 && errno == EINTR);
     if (count < 0 && errno == EOPNOTSUPP)
         stream->kind = STREAM_POLLED;
@@ -242,7 +247,8 @@ i64 linux_stream_read(struct host_stream *base, void *out, size_t size, int *fds
     return other_transfer(stream, out, size, true);
 }
 
-i64 linux_stream_write(struct host_stream *base, const void *bytes, size_t size, const int *fds, u32 fd_count)
+i64 linux_stream_write(struct host_stream *base, const void *bytes, size_t size, const int *fds,
+                       u32 fd_count)
 {
     struct linux_stream *stream = linux_stream_of(base);
     if (stream->kind == STREAM_SOCKET)
@@ -326,7 +332,8 @@ void linux_listener_watch(struct host_listener *listener, struct host_watch *wat
     linux_source_watch(&linux_listener_of(listener)->source, watch);
 }
 
-/* The socket is opened first, so that a symlink is never followed and no name is too long for sun_path. */
+/* The socket is opened first, so that a symlink is never followed and no name is too long for
+ * sun_path. */
 int linux_connect_at(struct host_file *dir, const char *name, int type, struct host_stream **out)
 {
     int target = openat(linux_fd(dir), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Submitted operations. What cannot wait long is done at once on the caller's thread; the rest goes to
- * at most four threads that are made when there is work. "Cannot wait long" is judged like this:
+ * Submitted operations. What cannot wait long is done at once on the caller's thread; the rest goes
+ * to at most four threads that are made when there is work. "Cannot wait long" is judged like this:
  *
  * - stat, attributes, seeking: at once. They wait for a cold inode at most.
  * - reading: preadv2 with RWF_NOWAIT gives what the page cache has; where that is not known to the
@@ -78,8 +78,10 @@ static size_t op_size(const struct host_op *op)
     return size;
 }
 
-/* The op's vectors without the SKIP bytes already moved, at most SIZE_MAX_ bytes; how many vectors. */
-static int op_iov(const struct host_op *op, size_t skip, size_t size_max, struct iovec out[HOST_IOV_MAX])
+/* The op's vectors without the SKIP bytes already moved, at most SIZE_MAX_ bytes; how many vectors.
+ */
+static int op_iov(const struct host_op *op, size_t skip, size_t size_max,
+                  struct iovec out[HOST_IOV_MAX])
 {
     int count = 0;
     for (u32 i = 0; i < op->iov_count && size_max > 0; i++) {
@@ -108,7 +110,8 @@ static i64 transfer(const struct host_op *op, size_t size_max, int rwf)
     int fd = linux_fd(op->file);
     ssize_t got;
     do {
-        got = is_read ? preadv2(fd, iov, count, offset, rwf) : pwritev2(fd, iov, count, offset, rwf);
+        got = is_read ? preadv2(fd, iov, count, offset, rwf)
+                      : pwritev2(fd, iov, count, offset, rwf);
     } while (got < 0 && errno == EINTR);
     return got < 0 ? -errno : got;
 }
@@ -254,7 +257,8 @@ static void work_on(struct linux_host *host, struct host_op *op)
         op->result = linux_sync(op->file);
         return;
     case HOST_OP_ALLOCATE:
-        op->result = fallocate(linux_fd(op->file), (int)op->flags, (off_t)op->offset, (off_t)op->length) < 0
+        op->result = fallocate(linux_fd(op->file), (int)op->flags, (off_t)op->offset,
+                               (off_t)op->length) < 0
                          ? -errno
                          : 0;
         return;
@@ -328,7 +332,8 @@ int linux_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
     return -err;
 }
 
-/* With the lock held, before something is queued: one more thread if all are busy. False: there is none. */
+/* With the lock held, before something is queued: one more thread if all are busy. False: there is
+ * none. */
 static bool worker_wanted(struct linux_host *host)
 {
     host->workers_stop = false;
@@ -347,7 +352,8 @@ bool linux_submit(struct host *base, struct host_op *op)
     pthread_mutex_lock(&host->lock);
     if (!worker_wanted(host)) {
         pthread_mutex_unlock(&host->lock);
-        op->result = op->result ? op->result : -EAGAIN; /* no thread to be had: what was moved counts */
+        op->result = op->result ? op->result
+                                : -EAGAIN; /* no thread to be had: what was moved counts */
         return true;
     }
     list_add_tail(&host->queue, &op->link);

@@ -76,7 +76,8 @@ void env_linux_init(struct env *env)
     env->fds_before = count_fds(env);
     env->host = host_linux_create();
     CU_ASSERT_PTR_NOT_NULL_FATAL(env->host);
-    CU_ASSERT_EQUAL_FATAL(host_open_path(env->host, env->path, O_RDONLY | O_DIRECTORY, 0, &env->dir), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        host_open_path(env->host, env->path, O_RDONLY | O_DIRECTORY, 0, &env->dir), 0);
 }
 
 /* ---- waiting and telling ---- */
@@ -202,7 +203,8 @@ static void one_wait_is_ended_by_each_call(void)
     u32 all = 0;
     for (int i = 0; i < 3; i++)
         all += atomic_load(&waiters[i].waits);
-    CU_ASSERT_TRUE(all >= 28); /* two calls in a row may end one wait when nobody waits between them */
+    CU_ASSERT_TRUE(all >=
+                   28); /* two calls in a row may end one wait when nobody waits between them */
     for (int i = 0; i < 3; i++)
         atomic_store(&waiters[i].stop, 1);
     for (int ended = 0; ended < 6; ended++) {
@@ -296,7 +298,8 @@ static void many_operations_all_complete(void)
     u8 *big = calloc(1, 1 << 20);
     u32 done = 0, submitted = 0;
     for (u32 i = 0; i < COUNT; i++) {
-        ops[i] = (struct host_op){.type = HOST_OP_SYNC, .file = file, .done = op_done, .owner = &done};
+        ops[i] = (struct host_op){
+            .type = HOST_OP_SYNC, .file = file, .done = op_done, .owner = &done};
         if (i % 4 == 1) {
             ops[i].type = HOST_OP_PWRITE;
             ops[i].offset = (u64)i << 20;
@@ -329,8 +332,12 @@ static void stopping_ends_an_operation_that_waits_for_a_device(void)
     struct host_file *file = host_file_from_fd(env.host, fds[0]);
     char byte;
     u32 done = 0;
-    struct host_op op = {
-        .type = HOST_OP_READ, .file = file, .iov_count = 1, .iov = {{&byte, 1}}, .done = op_done, .owner = &done};
+    struct host_op op = {.type = HOST_OP_READ,
+                         .file = file,
+                         .iov_count = 1,
+                         .iov = {{&byte, 1}},
+                         .done = op_done,
+                         .owner = &done};
     CU_ASSERT_FALSE(host_submit(env.host, &op));
     CU_ASSERT_EQUAL(host_pending_count(env.host), 1);
     host_poller_stop(env.host);
@@ -367,7 +374,8 @@ static void a_shared_description_is_not_made_nonblocking(void)
         struct host_watch watch = {.notify = nothing, .owner = &told};
         host_stream_watch(stream, &watch);
         char byte;
-        CU_ASSERT_EQUAL(host_stream_read(stream, &byte, 1, NULL, NULL), -EAGAIN); /* and does not wait */
+        CU_ASSERT_EQUAL(host_stream_read(stream, &byte, 1, NULL, NULL),
+                        -EAGAIN); /* and does not wait */
         CU_ASSERT_FALSE(fcntl(sources[i], F_GETFL) & O_NONBLOCK);
         host_stream_put(stream);
     }

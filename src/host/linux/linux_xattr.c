@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Extended attributes. The f*xattr(2) family refuses O_PATH descriptors (EBADF), which is what the
- * gofer walks with, and so does the *xattrat family (Linux 6.13) with an empty path; but it takes the
- * file's name in /proc/self/fd, whose directory was opened early. Older kernels need the whole path.
+ * gofer walks with, and so does the *xattrat family (Linux 6.13) with an empty path; but it takes
+ * the file's name in /proc/self/fd, whose directory was opened early. Older kernels need the whole
+ * path.
  */
 #include "host/linux/linux.h"
 
@@ -50,14 +51,16 @@ i64 linux_get_xattr(struct host_file *file, const char *name, void *out, size_t 
     i64 got = fgetxattr(fd, name, out, size);
     if (got < 0 && errno == EBADF) {
         struct xattr_at_args args = {.value = (u64)(uintptr_t)out, .size = (u32)size};
-        got = syscall(NR_GETXATTRAT, proc_fds(file), proc_name(fd, path), 0, name, &args, sizeof args);
+        got = syscall(NR_GETXATTRAT, proc_fds(file), proc_name(fd, path), 0, name, &args,
+                      sizeof args);
     }
     if (got < 0 && errno == ENOSYS)
         got = getxattr(proc_path(fd, path), name, out, size);
     return got < 0 ? -errno : got;
 }
 
-int linux_set_xattr(struct host_file *file, const char *name, const void *value, size_t size, int flags)
+int linux_set_xattr(struct host_file *file, const char *name, const void *value, size_t size,
+                    int flags)
 {
     int fd = linux_fd(file);
     char path[PROC_PATH_SIZE];
@@ -65,7 +68,8 @@ int linux_set_xattr(struct host_file *file, const char *name, const void *value,
     if (err < 0 && errno == EBADF) {
         struct xattr_at_args args = {
             .value = (u64)(uintptr_t)value, .size = (u32)size, .flags = (u32)flags};
-        err = syscall(NR_SETXATTRAT, proc_fds(file), proc_name(fd, path), 0, name, &args, sizeof args);
+        err = syscall(NR_SETXATTRAT, proc_fds(file), proc_name(fd, path), 0, name, &args,
+                      sizeof args);
     }
     if (err < 0 && errno == ENOSYS)
         err = setxattr(proc_path(fd, path), name, value, size, flags);

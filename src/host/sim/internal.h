@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Private to host/sim. Its own memory comes from one plain arena (`memory`), which ends the process
- * when there is none and proves at the end that nothing was forgotten. The arenas that the sentry gets
- * are others (sim_arena), and only those are struck by the fault plan.
+ * when there is none and proves at the end that nothing was forgotten. The arenas that the sentry
+ * gets are others (sim_arena), and only those are struck by the fault plan.
  */
 #pragma once
 #include "base/map.h"
@@ -14,13 +14,14 @@
 #define SIM_CHUNK_SIZE ((u64)4096)
 #define SIM_STREAM_CAPACITY ((u64)212992) /* net.core.wmem_default */
 #define SIM_PIPE_CAPACITY ((u64)65536)
-#define SIM_DRAWS_MAX 32   /* named streams of draws */
+#define SIM_DRAWS_MAX 32 /* named streams of draws */
 
 struct sim_host;
 
 /* ---- the tree ---- */
 
-/* A limit of space. All that was made below a directory with a limit belongs to it and to outer ones. */
+/* A limit of space. All that was made below a directory with a limit belongs to it and to outer
+ * ones. */
 struct sim_domain {
     struct list link;
     struct sim_domain *outer;
@@ -246,7 +247,8 @@ struct sim_host {
     struct list pending; /* struct sim_pending */
     struct list flights; /* struct sim_desc.flight */
     struct list ready;   /* struct host_watch.link */
-    struct list reaping_ops, reaping_flights, reaping_watches; /* what the present host_reap delivers */
+    struct list reaping_ops, reaping_flights,
+        reaping_watches; /* what the present host_reap delivers */
 };
 
 static inline struct sim_host *sim_of(struct host *host)
@@ -277,9 +279,10 @@ void sim_arena_drop(struct sim_host *sim, struct sim_arena *arena);
 
 /* sim_fault.c */
 bool sim_glob(const char *pattern, const char *text);
-/* Count a call and ask the plan: 0, or a negative errno to fail with. STRIKE may be NULL. PATH may be
- * NULL for "". */
-MUST_CHECK int sim_call(struct sim_host *sim, enum sim_call call, const char *path, struct sim_strike *strike);
+/* Count a call and ask the plan: 0, or a negative errno to fail with. STRIKE may be NULL. PATH may
+ * be NULL for "". */
+MUST_CHECK int sim_call(struct sim_host *sim, enum sim_call call, const char *path,
+                        struct sim_strike *strike);
 /* The same for "alloc" and "entropy". */
 MUST_CHECK bool sim_alloc_fails(struct sim_host *sim);
 MUST_CHECK bool sim_entropy_fails(struct sim_host *sim);
@@ -292,7 +295,8 @@ void sim_node_hold(struct sim_node *node);
 void sim_node_drop(struct sim_host *sim, struct sim_node *node);
 struct sim_entry *sim_entry_find(const struct sim_node *dir, const char *name);
 /* Give NODE a name. The name must be free. */
-void sim_entry_add(struct sim_host *sim, struct sim_node *dir, const char *name, struct sim_node *node);
+void sim_entry_add(struct sim_host *sim, struct sim_node *dir, const char *name,
+                   struct sim_node *node);
 /* Take a name away; the node goes if it was its last hold. */
 void sim_entry_remove(struct sim_host *sim, struct sim_node *dir, struct sim_entry *entry);
 static inline bool sim_is_directory(const struct sim_node *node)
@@ -306,8 +310,9 @@ bool sim_may(const struct sim_host *sim, const struct sim_node *node, u32 rights
 bool sim_is_owner(const struct sim_host *sim, const struct sim_node *node);
 /* The absolute path of a directory, of an entry in it when NAME is not NULL. */
 void sim_path_of(const struct sim_node *dir, const char *name, char out[SIM_PATH_SIZE]);
-/* Where a path leads: the directory and last name, and the node if it exists (else NULL). A trailing
- * slash or "/" gives name "." of the node itself. 0 or -errno. CREATE makes directories on the way. */
+/* Where a path leads: the directory and last name, and the node if it exists (else NULL). A
+ * trailing slash or "/" gives name "." of the node itself. 0 or -errno. CREATE makes directories on
+ * the way. */
 struct sim_place {
     struct sim_node *dir;
     struct sim_node *node;
@@ -330,9 +335,11 @@ void sim_domain_set(struct sim_host *sim, struct sim_node *dir, u64 size_max);
 /* sim_data.c */
 MUST_CHECK i64 sim_data_read(struct sim_node *node, void *out, size_t size, u64 offset);
 /* A count (short when space ends) or -errno. */
-MUST_CHECK i64 sim_data_write(struct sim_host *sim, struct sim_node *node, const void *bytes, size_t size, u64 offset);
+MUST_CHECK i64 sim_data_write(struct sim_host *sim, struct sim_node *node, const void *bytes,
+                              size_t size, u64 offset);
 void sim_data_truncate(struct sim_host *sim, struct sim_node *node, u64 size);
-MUST_CHECK int sim_data_allocate(struct sim_host *sim, struct sim_node *node, u32 mode, u64 offset, u64 length);
+MUST_CHECK int sim_data_allocate(struct sim_host *sim, struct sim_node *node, u32 mode, u64 offset,
+                                 u64 length);
 /* SEEK_DATA or SEEK_HOLE. */
 MUST_CHECK i64 sim_data_seek(const struct sim_node *node, u64 offset, bool wants_data);
 
@@ -356,17 +363,19 @@ u32 sim_desc_poll(const struct sim_desc *desc);
 /* sim_file.c: the table's functions */
 struct host_file *sim_file_from_fd(struct host *host, int fd);
 /* Open NODE for FLAGS under LABEL: a description or -errno. */
-MUST_CHECK int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags, const char *label,
-                             bool check_rights, struct sim_desc **out);
+MUST_CHECK int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags,
+                             const char *label, bool check_rights, struct sim_desc **out);
 /* open(2) from a place that was found: creates if asked for. */
-MUST_CHECK int sim_place_open(struct sim_host *sim, const struct sim_place *place, int flags, u32 mode,
-                              bool check_rights, struct sim_desc **out);
+MUST_CHECK int sim_place_open(struct sim_host *sim, const struct sim_place *place, int flags,
+                              u32 mode, bool check_rights, struct sim_desc **out);
 MUST_CHECK int sim_file_set_attr(struct host_file *file, const struct host_set_attr *attr);
 /* Closes the descriptor and frees the wrapper. */
 void sim_file_destroy(struct host_file *file);
 /* Count CALL and find the entry NAME of DIR; the node is NULL where there is none. */
-MUST_CHECK int sim_place_at(struct host_file *dir, const char *name, enum sim_call call, struct sim_place *out);
-MUST_CHECK int sim_desc_stat(struct sim_host *sim, const struct sim_desc *desc, struct host_stat *out);
+MUST_CHECK int sim_place_at(struct host_file *dir, const char *name, enum sim_call call,
+                            struct sim_place *out);
+MUST_CHECK int sim_desc_stat(struct sim_host *sim, const struct sim_desc *desc,
+                             struct host_stat *out);
 /* sim_names.c: the next records from the description's offset on. */
 MUST_CHECK i64 sim_read_dir(struct sim_desc *desc, void *out, size_t size);
 /* The effect of a submitted operation. */
@@ -391,7 +400,8 @@ void sim_ends_create(struct sim_host *sim, int type, struct sim_desc **a, struct
 /* The next piece for DESC arrives. */
 void sim_arrive(struct sim_host *sim, struct sim_desc *desc);
 /* A connection to LISTENER: the client's end, or -errno. */
-MUST_CHECK int sim_listener_connect(struct sim_host *sim, struct sim_desc *listener, struct sim_desc **out);
+MUST_CHECK int sim_listener_connect(struct sim_host *sim, struct sim_desc *listener,
+                                    struct sim_desc **out);
 
 /* sim_event.c */
 void sim_event_ops_set(struct host_ops *ops);

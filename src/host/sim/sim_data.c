@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Content of simulated files: chunks of 4 KiB by index, absent where nothing was written, so a sparse
- * file costs what it holds. Each chunk is charged to the file's limit of space and to all outer ones.
+ * Content of simulated files: chunks of 4 KiB by index, absent where nothing was written, so a
+ * sparse file costs what it holds. Each chunk is charged to the file's limit of space and to all
+ * outer ones.
  */
 #include "host/sim/internal.h"
 
@@ -73,7 +74,8 @@ i64 sim_data_read(struct sim_node *node, void *out, size_t size, u64 offset)
     return (i64)size;
 }
 
-i64 sim_data_write(struct sim_host *sim, struct sim_node *node, const void *bytes, size_t size, u64 offset)
+i64 sim_data_write(struct sim_host *sim, struct sim_node *node, const void *bytes, size_t size,
+                   u64 offset)
 {
     if (size == 0)
         return 0;
@@ -121,7 +123,8 @@ void sim_data_truncate(struct sim_host *sim, struct sim_node *node, u64 size)
 {
     if (size < node->size)
         data_clear(sim, node, size, UINT64_MAX - SIM_CHUNK_SIZE);
-    /* The tail of the last chunk was zeroed, but the chunk behind the end that holds nothing goes too. */
+    /* The tail of the last chunk was zeroed, but the chunk behind the end that holds nothing goes
+     * too. */
     u64 index = ALIGN_UP(size, SIM_CHUNK_SIZE) / SIM_CHUNK_SIZE;
     u64 found;
     while (map_ceiling(&node->chunks, index, &found))

@@ -276,7 +276,8 @@ i64 sim_space_used(struct host *host, const char *path)
     return err ? err : (i64)node->domain->used;
 }
 
-int sim_damage_bytes(struct host *host, const char *path, u64 offset, const void *bytes, size_t size)
+int sim_damage_bytes(struct host *host, const char *path, u64 offset, const void *bytes,
+                     size_t size)
 {
     struct sim_node *node;
     int err = find_regular(sim_of(host), path, &node);
@@ -381,9 +382,10 @@ int sim_pipe(struct host *host, int fds[2])
 int sim_terminal(struct host *host, int fds[2])
 {
     /* struct termios of Linux as a new pty has it: cooked, echoing, 38400 baud. */
-    static const u8 usual[36] = {
-        0x00, 0x05, 0, 0, 0x05, 0, 0, 0, 0xbf, 0, 0, 0, 0x3b, 0x8a, 0, 0, 0, /* flags, line */
-        0x03, 0x1c, 0x7f, 0x15, 0x04, 0, 1, 0, 0x11, 0x13, 0x1a, 0, 0x12, 0x0f, 0x17, 0x16};
+    static const u8 usual[36] = {0x00, 0x05, 0,    0,    0x05, 0,    0,   0, 0xbf,
+                                 0,    0,    0,    0x3b, 0x8a, 0,    0,   0, /* flags, line */
+                                 0x03, 0x1c, 0x7f, 0x15, 0x04, 0,    1,   0, 0x11,
+                                 0x13, 0x1a, 0,    0x12, 0x0f, 0x17, 0x16};
     static const u8 window[8] = {24, 0, 80, 0};
     struct sim_desc *a, *b;
     sim_ends_create(sim_of(host), SOCK_STREAM, &a, &b);

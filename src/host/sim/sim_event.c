@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is under way: submitted operations, bytes in flight, watches to be told. host_reap takes all that
- * is due at its beginning and delivers it in drawn order; what a delivery brings about is for the next
- * host_reap. Nothing runs by itself and nobody is ever interrupted: whoever drives the fibers reaps.
+ * What is under way: submitted operations, bytes in flight, watches to be told. host_reap takes all
+ * that is due at its beginning and delivers it in drawn order; what a delivery brings about is for
+ * the next host_reap. Nothing runs by itself and nobody is ever interrupted: whoever drives the
+ * fibers reaps.
  */
 #include "host/sim/internal.h"
 
@@ -82,14 +83,14 @@ static bool submit(struct host *host, struct host_op *op)
 static void collect(struct sim_host *sim)
 {
     struct sim_pending *pending, *pending_next;
-    list_for_each_safe(pending, pending_next, &sim->pending, link) {
+    list_for_each_safe (pending, pending_next, &sim->pending, link) {
         if (pending->due_ns > sim->monotonic_ns)
             continue;
         list_remove(&pending->link);
         list_add_tail(&sim->reaping_ops, &pending->link);
     }
     struct sim_desc *desc, *desc_next;
-    list_for_each_safe(desc, desc_next, &sim->flights, flight) {
+    list_for_each_safe (desc, desc_next, &sim->flights, flight) {
         if (sim_flight_due(desc) > sim->monotonic_ns)
             continue;
         list_remove(&desc->flight);
@@ -143,9 +144,11 @@ static bool deliver_one(struct sim_host *sim)
     if (choice < ops)
         deliver_op(sim, list_entry(list_at(&sim->reaping_ops, choice), struct sim_pending, link));
     else if (choice < ops + flights)
-        sim_arrive(sim, list_entry(list_at(&sim->reaping_flights, choice - ops), struct sim_desc, flight));
+        sim_arrive(
+            sim, list_entry(list_at(&sim->reaping_flights, choice - ops), struct sim_desc, flight));
     else
-        deliver_watch(list_entry(list_at(&sim->reaping_watches, choice - ops - flights), struct host_watch, link));
+        deliver_watch(list_entry(list_at(&sim->reaping_watches, choice - ops - flights),
+                                 struct host_watch, link));
     return true;
 }
 
@@ -171,11 +174,11 @@ static u64 next_completion_ns(struct host *host)
     struct sim_host *sim = sim_of(host);
     u64 next = NO_DEADLINE;
     struct sim_pending *pending;
-    list_for_each(pending, &sim->pending, link)
+    list_for_each (pending, &sim->pending, link)
         if (pending->due_ns > sim->monotonic_ns)
             next = MIN(next, pending->due_ns);
     struct sim_desc *desc;
-    list_for_each(desc, &sim->flights, flight) {
+    list_for_each (desc, &sim->flights, flight) {
         u64 due = sim_flight_due(desc);
         if (due > sim->monotonic_ns)
             next = MIN(next, due);
@@ -204,7 +207,8 @@ static void poller_set_deadline(struct host *host, u64 deadline_ns)
     /* Who moves the clock asks the timers themselves. */
 }
 
-/* Waiting may end early, and in simulation it always does: time moves by host_clock_advance alone. */
+/* Waiting may end early, and in simulation it always does: time moves by host_clock_advance alone.
+ */
 static void wait_at_once(struct host *host, u64 deadline_ns)
 {
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fault plan and the counts of calls. Each armed fault counts the calls that match it, whether or
- * not another one strikes first; of several that would strike the same call the oldest does.
+ * The fault plan and the counts of calls. Each armed fault counts the calls that match it, whether
+ * or not another one strikes first; of several that would strike the same call the oldest does.
  */
 #include "host/sim/internal.h"
 
@@ -21,7 +21,8 @@ const char *sim_call_name(enum sim_call call)
     return call_names[call];
 }
 
-/* * stays within a path component (and within one part of a point), ** does not, ? is any one byte. */
+/* * stays within a path component (and within one part of a point), ** does not, ? is any one byte.
+ */
 bool sim_glob(const char *pattern, const char *text)
 {
     for (; *pattern; pattern++, text++) {
@@ -63,7 +64,7 @@ static bool point_exists(const char *at)
 static struct sim_plan *plan_find(struct sim_host *sim, const char *id)
 {
     struct sim_plan *plan;
-    list_for_each(plan, &sim->plans, link)
+    list_for_each (plan, &sim->plans, link)
         if (strcmp(plan->fault.id, id) == 0)
             return plan;
     return NULL;
@@ -105,7 +106,7 @@ static void plan_remove(struct sim_host *sim, struct sim_plan *plan)
 void sim_faults_fini(struct sim_host *sim)
 {
     struct sim_plan *plan, *next;
-    list_for_each_safe(plan, next, &sim->plans, link)
+    list_for_each_safe (plan, next, &sim->plans, link)
         plan_remove(sim, plan);
 }
 
@@ -126,7 +127,7 @@ bool sim_fault_arm(struct host *host, const char *id, bool is_armed)
     struct sim_plan *plan;
     bool is_all = strcmp(id, "all") == 0;
     bool found = is_all;
-    list_for_each(plan, &sim->plans, link) {
+    list_for_each (plan, &sim->plans, link) {
         if (!is_all && strcmp(plan->fault.id, id) != 0)
             continue;
         found = true;
@@ -145,7 +146,8 @@ u64 sim_fault_hits(struct host *host, const char *id)
 }
 
 void sim_fault_watch(struct host *host,
-                     void (*struck)(void *arg, const char *id, const char *at, const char *path), void *arg)
+                     void (*struck)(void *arg, const char *id, const char *at, const char *path),
+                     void *arg)
 {
     struct sim_host *sim = sim_of(host);
     sim->struck = struck;
@@ -153,13 +155,15 @@ void sim_fault_watch(struct host *host,
 }
 
 /* Does the plan strike the call AT on PATH? Counts it in every fault that matches. */
-static bool plan_strikes(struct sim_host *sim, const char *at, const char *path, struct sim_strike *out)
+static bool plan_strikes(struct sim_host *sim, const char *at, const char *path,
+                         struct sim_strike *out)
 {
     struct sim_plan *plan;
     struct sim_plan *first = NULL;
-    list_for_each(plan, &sim->plans, link) {
+    list_for_each (plan, &sim->plans, link) {
         const struct sim_fault *fault = &plan->fault;
-        if (!fault->is_armed || !sim_glob(fault->at, at) || (fault->path && !sim_glob(fault->path, path)))
+        if (!fault->is_armed || !sim_glob(fault->at, at) ||
+            (fault->path && !sim_glob(fault->path, path)))
             continue;
         plan->seen++;
         u64 after = plan->seen - fault->nth; /* wraps when it is not yet its turn */

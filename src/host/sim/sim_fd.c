@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open file descriptions and the table of their numbers. A message may carry descriptions that carry
- * messages; so the last reference only puts a description on the list of the dying, and one loop buries
- * them, however deep they were nested.
+ * Open file descriptions and the table of their numbers. A message may carry descriptions that
+ * carry messages; so the last reference only puts a description on the list of the dying, and one
+ * loop buries them, however deep they were nested.
  */
 #include "host/sim/internal.h"
 
@@ -35,7 +35,7 @@ void sim_desc_get(struct sim_desc *desc)
 static void desc_bury(struct sim_host *sim, struct sim_desc *desc)
 {
     struct sim_source *source, *next;
-    list_for_each_safe(source, next, &desc->sources, link)
+    list_for_each_safe (source, next, &desc->sources, link)
         list_remove(&source->link);
     if (desc->type == SIM_DESC_FILE)
         sim_node_drop(sim, desc->node);
@@ -142,7 +142,7 @@ u32 sim_desc_poll(const struct sim_desc *desc)
 void sim_desc_tell(struct sim_host *sim, struct sim_desc *desc)
 {
     struct sim_source *source;
-    list_for_each(source, &desc->sources, link)
+    list_for_each (source, &desc->sources, link)
         sim_watch_ready(sim, source->watch, sim_desc_poll(desc));
 }
 

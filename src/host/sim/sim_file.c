@@ -108,8 +108,8 @@ int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags, const 
 }
 
 /* The node for O_CREAT where there is none. */
-static int place_create(struct sim_host *sim, const struct sim_place *place, u32 mode, bool check_rights,
-                        struct sim_node **out)
+static int place_create(struct sim_host *sim, const struct sim_place *place, u32 mode,
+                        bool check_rights, struct sim_node **out)
 {
     struct sim_node *dir = place->dir;
     if (!sim_is_directory(dir))
@@ -157,7 +157,8 @@ static int desc_wrap(struct sim_host *sim, struct sim_desc *desc, struct host_fi
     return 0;
 }
 
-static int open_path(struct host *host, const char *path, int flags, u32 mode, struct host_file **out)
+static int open_path(struct host *host, const char *path, int flags, u32 mode,
+                     struct host_file **out)
 {
     struct sim_host *sim = sim_of(host);
     int err = sim_call(sim, SIM_CALL_open, path, NULL);
@@ -192,7 +193,8 @@ int sim_place_at(struct host_file *dir, const char *name, enum sim_call call, st
     return 0;
 }
 
-static int open_at(struct host_file *dir, const char *name, int flags, u32 mode, struct host_file **out)
+static int open_at(struct host_file *dir, const char *name, int flags, u32 mode,
+                   struct host_file **out)
 {
     struct sim_host *sim = sim_of_file(dir);
     struct sim_place place;
@@ -233,7 +235,8 @@ static i64 read_some(struct sim_desc *desc, void *out, size_t size, u64 offset)
     return sim_data_read(desc->node, out, size, offset);
 }
 
-static i64 write_some(struct sim_host *sim, struct sim_desc *desc, const void *bytes, size_t size, u64 offset)
+static i64 write_some(struct sim_host *sim, struct sim_desc *desc, const void *bytes, size_t size,
+                      u64 offset)
 {
     if (desc->flags & O_APPEND)
         offset = desc->node->size; /* pwrite(2): Linux appends whatever the offset */
@@ -265,7 +268,8 @@ static i64 file_pread(struct host_file *file, void *out, size_t size, u64 offset
         err = content_judge(desc, 4);
     if (err)
         return err;
-    return strike.error ? -strike.error : read_some(desc, out, struck_size(sim, &strike, size), offset);
+    return strike.error ? -strike.error
+                        : read_some(desc, out, struck_size(sim, &strike, size), offset);
 }
 
 static i64 file_pwrite(struct host_file *file, const void *bytes, size_t size, u64 offset)
@@ -308,7 +312,8 @@ static int stat_desc(const struct sim_desc *desc, struct host_stat *out)
         type = S_IFIFO | 0600;
     else if (desc->type == SIM_DESC_STREAM && desc->end.is_terminal)
         type = S_IFCHR | 0620;
-    *out = (struct host_stat){.device = 8, .inode = desc->id, .mode = type, .link_count = 1, .block_size = 4096};
+    *out = (struct host_stat){
+        .device = 8, .inode = desc->id, .mode = type, .link_count = 1, .block_size = 4096};
     if (S_ISCHR(type))
         out->rdev_major = 136;
     return 0;
@@ -325,7 +330,8 @@ static int file_stat(struct host_file *file, struct host_stat *out)
     return sim_desc_stat(sim_of_file(file), sim_desc_of(file), out);
 }
 
-static int attr_judge(const struct sim_host *sim, const struct sim_desc *desc, const struct host_set_attr *attr)
+static int attr_judge(const struct sim_host *sim, const struct sim_desc *desc,
+                      const struct host_set_attr *attr)
 {
     const struct sim_node *node = desc->node;
     bool may_write = sim_may(sim, node, 2);
@@ -342,15 +348,18 @@ static int attr_judge(const struct sim_host *sim, const struct sim_desc *desc, c
     }
     if (attr->mask & (HOST_ATTR_UID | HOST_ATTR_GID) && sim->config.uid != 0) {
         bool changes = (attr->mask & HOST_ATTR_UID && attr->uid != node->uid) ||
-                       (attr->mask & HOST_ATTR_GID && attr->gid != node->gid && attr->gid != sim->config.gid);
+                       (attr->mask & HOST_ATTR_GID && attr->gid != node->gid &&
+                        attr->gid != sim->config.gid);
         if (changes || !sim_is_owner(sim, node))
             return -EPERM;
     }
-    if (attr->mask & (HOST_ATTR_MODE | HOST_ATTR_ATIME | HOST_ATTR_MTIME) && !sim_is_owner(sim, node))
+    if (attr->mask & (HOST_ATTR_MODE | HOST_ATTR_ATIME | HOST_ATTR_MTIME) &&
+        !sim_is_owner(sim, node))
         return -EPERM;
     if (attr->mask & HOST_ATTR_MODE && sim_is_symlink(node))
         return -EOPNOTSUPP;
-    if (attr->mask & (HOST_ATTR_ATIME_NOW | HOST_ATTR_MTIME_NOW) && !sim_is_owner(sim, node) && !may_write)
+    if (attr->mask & (HOST_ATTR_ATIME_NOW | HOST_ATTR_MTIME_NOW) && !sim_is_owner(sim, node) &&
+        !may_write)
         return -EACCES;
     return 0;
 }
@@ -398,7 +407,8 @@ static int file_statfs(struct host_file *file, struct host_statfs *out)
     int err = sim_call(sim, SIM_CALL_statfs, desc->label, NULL);
     if (err)
         return err;
-    const struct sim_domain *domain = desc->type == SIM_DESC_FILE ? desc->node->domain : sim->root->domain;
+    const struct sim_domain *domain = desc->type == SIM_DESC_FILE ? desc->node->domain
+                                                                  : sim->root->domain;
     u64 size = domain->size_max;
     u64 left = size - MIN(domain->used, size);
     for (; domain; domain = domain->outer) {
@@ -421,7 +431,8 @@ static int file_statfs(struct host_file *file, struct host_statfs *out)
 /* ---- submitted operations ---- */
 
 /* Move through the vectors at *OFFSET; a count or, if nothing was moved, an error. */
-static i64 move_vectors(struct sim_host *sim, struct host_op *op, bool is_read, u64 *offset, size_t size_max)
+static i64 move_vectors(struct sim_host *sim, struct host_op *op, bool is_read, u64 *offset,
+                        size_t size_max)
 {
     struct sim_desc *desc = sim_desc_of(op->file);
     i64 moved = 0;

@@ -199,7 +199,7 @@ static void sim_arena_destroy(struct host *host, struct arena *arena)
 void sim_arena_drop(struct sim_host *sim, struct sim_arena *owner)
 {
     struct sim_block *block, *next;
-    list_for_each_safe(block, next, &owner->blocks, link)
+    list_for_each_safe (block, next, &owner->blocks, link)
         block_free(owner, block);
     list_remove(&owner->link);
     sim_delete(sim, owner, sizeof *owner);
@@ -260,10 +260,11 @@ struct host *host_sim_create(const struct sim_config *config)
     sim->drift_start_ns = sim->monotonic_ns;
     rand_init(&sim->entropy, config->seed, "entropy");
     rand_init(&sim->inner, config->seed, "sim-inner");
-    struct list *const lists[] = {
-        &sim->plans, &sim->nodes, &sim->domains, &sim->descs, &sim->dying, &sim->files, &sim->streams,
-        &sim->listeners, &sim->arenas, &sim->pending, &sim->flights, &sim->ready, &sim->reaping_ops,
-        &sim->reaping_flights, &sim->reaping_watches};
+    struct list *const lists[] = {&sim->plans,       &sim->nodes,           &sim->domains,
+                                  &sim->descs,       &sim->dying,           &sim->files,
+                                  &sim->streams,     &sim->listeners,       &sim->arenas,
+                                  &sim->pending,     &sim->flights,         &sim->ready,
+                                  &sim->reaping_ops, &sim->reaping_flights, &sim->reaping_watches};
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
         list_init(lists[i]);
     sim->host.ops = sim_ops_create(sim);

@@ -133,13 +133,14 @@ static int unlink_at(struct host_file *dir, const char *name, int flags)
 
 /* ---- renaming ---- */
 
-static int rename_judge(const struct sim_host *sim, const struct sim_place *from, const struct sim_place *to,
-                        u32 flags)
+static int rename_judge(const struct sim_host *sim, const struct sim_place *from,
+                        const struct sim_place *to, u32 flags)
 {
     int err = place_judge_old(sim, from);
     if (err)
         return err;
-    if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+    if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+        flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     if (from->dir->domain != to->dir->domain || from->node->domain != to->dir->domain)
         return -EXDEV;
@@ -235,14 +236,17 @@ struct dirent64 {
 };
 
 /* Append one record if it fits; its size or 0. */
-static size_t dirent_put(u8 *out, size_t room, const struct sim_node *node, u64 cookie, const char *name)
+static size_t dirent_put(u8 *out, size_t room, const struct sim_node *node, u64 cookie,
+                         const char *name)
 {
     size_t size = ALIGN_UP(offsetof(struct dirent64, name) + strlen(name) + 1, (size_t)8);
     if (size > room)
         return 0;
     memset(out, 0, size);
-    struct dirent64 head = {
-        .inode = node->inode, .next = (i64)cookie, .size = (u16)size, .type = (u8)(node->mode >> 12 & 15)};
+    struct dirent64 head = {.inode = node->inode,
+                            .next = (i64)cookie,
+                            .size = (u16)size,
+                            .type = (u8)(node->mode >> 12 & 15)};
     memcpy(out, &head, offsetof(struct dirent64, name));
     strcpy((char *)out + offsetof(struct dirent64, name), name);
     return size;
@@ -307,8 +311,10 @@ void sim_xattr_delete(struct sim_host *sim, struct sim_xattr *xattr)
     sim_delete(sim, xattr, sizeof *xattr);
 }
 
-/* Count the call; the node whose attributes are meant, if NAME (may be NULL) is one that it can have. */
-static int xattr_begin(struct host_file *file, enum sim_call call, const char *name, struct sim_node **out)
+/* Count the call; the node whose attributes are meant, if NAME (may be NULL) is one that it can
+ * have. */
+static int xattr_begin(struct host_file *file, enum sim_call call, const char *name,
+                       struct sim_node **out)
 {
     static const char *const spaces[] = {"user.", "trusted.", "security.", "system."};
     struct sim_host *sim = sim_of_file(file);
@@ -335,7 +341,7 @@ static int xattr_begin(struct host_file *file, enum sim_call call, const char *n
 static struct sim_xattr *xattr_find(const struct sim_node *node, const char *name)
 {
     struct sim_xattr *xattr;
-    list_for_each(xattr, &node->xattrs, link)
+    list_for_each (xattr, &node->xattrs, link)
         if (strcmp(xattr->name, name) == 0)
             return xattr;
     return NULL;
@@ -358,7 +364,8 @@ static i64 get_xattr(struct host_file *file, const char *name, void *out, size_t
     return (i64)xattr->size;
 }
 
-static int set_xattr(struct host_file *file, const char *name, const void *value, size_t size, int flags)
+static int set_xattr(struct host_file *file, const char *name, const void *value, size_t size,
+                     int flags)
 {
     struct sim_host *sim = sim_of_file(file);
     struct sim_node *node;
@@ -393,7 +400,7 @@ static i64 list_xattr(struct host_file *file, char *out, size_t size)
         return err;
     size_t need = 0;
     struct sim_xattr *xattr;
-    list_for_each(xattr, &node->xattrs, link) {
+    list_for_each (xattr, &node->xattrs, link) {
         size_t length = strlen(xattr->name) + 1;
         if (size > 0 && need + length > size)
             return -ERANGE;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Simulated streams: two ends, each with a queue of segments to be read. A segment that is still flying
- * (cut into pieces, or delayed by the fault plan) arrives in host_reap; what follows one that flies
- * cannot be read either. Ends of files, hang-ups and errors are those of Linux's unix sockets and pipes;
- * the tests of host/ hold both hosts to the same answers.
+ * Simulated streams: two ends, each with a queue of segments to be read. A segment that is still
+ * flying (cut into pieces, or delayed by the fault plan) arrives in host_reap; what follows one
+ * that flies cannot be read either. Ends of files, hang-ups and errors are those of Linux's unix
+ * sockets and pipes; the tests of host/ hold both hosts to the same answers.
  */
 #include "host/sim/internal.h"
 
@@ -43,9 +43,11 @@ u32 sim_stream_poll(const struct sim_desc *desc)
     u32 ready = 0;
     if (end->may_read && (has_visible(end) || (all_arrived && (input_ended(end) || end->error))))
         ready |= HOST_READABLE;
-    if (end->may_write && (!end->peer || end->write_shut || end->peer->end.queued < end->peer->end.capacity))
+    if (end->may_write &&
+        (!end->peer || end->write_shut || end->peer->end.queued < end->peer->end.capacity))
         ready |= HOST_WRITABLE;
-    bool is_over = (!end->may_read || (all_arrived && input_ended(end))) && (!end->may_write || output_ended(end));
+    bool is_over = (!end->may_read || (all_arrived && input_ended(end))) &&
+                   (!end->may_write || output_ended(end));
     if (is_over || (end->error && all_arrived))
         ready |= HOST_HANGUP;
     return ready;
@@ -64,8 +66,8 @@ static void segment_delete(struct sim_host *sim, struct sim_segment *segment)
     sim_delete(sim, segment, sizeof *segment);
 }
 
-static struct sim_segment *segment_add(struct sim_host *sim, struct sim_desc *reader, const u8 *bytes,
-                                       size_t size, u64 delay_ns)
+static struct sim_segment *segment_add(struct sim_host *sim, struct sim_desc *reader,
+                                       const u8 *bytes, size_t size, u64 delay_ns)
 {
     struct sim_end *end = &reader->end;
     struct sim_segment *segment = sim_new(sim, sizeof *segment);
@@ -85,7 +87,7 @@ static struct sim_segment *segment_add(struct sim_host *sim, struct sim_desc *re
 static struct sim_segment *first_flying(const struct sim_end *end)
 {
     struct sim_segment *segment;
-    list_for_each(segment, &end->segments, link)
+    list_for_each (segment, &end->segments, link)
         if (segment->is_flying)
             return segment;
     return NULL;
@@ -131,7 +133,7 @@ void sim_ends_create(struct sim_host *sim, int type, struct sim_desc **a, struct
 static void listener_fini(struct sim_host *sim, struct sim_desc *desc)
 {
     struct sim_waiting *waiting, *next;
-    list_for_each_safe(waiting, next, &desc->backlog, link) {
+    list_for_each_safe (waiting, next, &desc->backlog, link) {
         list_remove(&waiting->link);
         sim_desc_put(sim, waiting->desc);
         sim_delete(sim, waiting, sizeof *waiting);
@@ -145,7 +147,7 @@ static void listener_fini(struct sim_host *sim, struct sim_desc *desc)
 void sim_segments_clear(struct sim_host *sim, struct sim_desc *desc)
 {
     struct sim_segment *segment, *next;
-    list_for_each_safe(segment, next, &desc->end.segments, link)
+    list_for_each_safe (segment, next, &desc->end.segments, link)
         segment_delete(sim, segment);
     desc->end.queued = 0;
     desc->end.flying_count = 0;
@@ -166,7 +168,8 @@ void sim_stream_desc_fini(struct sim_host *sim, struct sim_desc *desc)
         return;
     peer->end.peer = NULL;
     if (has_unread && !end->is_pipe)
-        peer->end.error = ECONNRESET; /* unix(7) sockets say so when what they sent was never read */
+        peer->end.error =
+            ECONNRESET; /* unix(7) sockets say so when what they sent was never read */
     sim_desc_tell(sim, peer);
 }
 
@@ -295,7 +298,8 @@ static int stream_ioctl(struct host_stream *base, u32 request, void *arg)
 /* ---- reading ---- */
 
 /* Numbers for the descriptions that came with SEGMENT: into FDS if all fit in ROOM, else none. */
-static int receive_fds(struct sim_host *sim, struct sim_segment *segment, int *fds, u32 room, u32 *count)
+static int receive_fds(struct sim_host *sim, struct sim_segment *segment, int *fds, u32 room,
+                       u32 *count)
 {
     u32 came = segment->desc_count;
     bool is_good = fds && came <= room;
@@ -324,7 +328,8 @@ static int receive_fds(struct sim_host *sim, struct sim_segment *segment, int *f
 }
 
 /* Copy from the first segments; a read ends behind one that brought descriptions, as in Linux. */
-static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t size, int *fds, u32 *fd_count)
+static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t size, int *fds,
+                   u32 *fd_count)
 {
     struct sim_end *end = &desc->end;
     u32 room = fds ? *fd_count : 0;
@@ -351,8 +356,8 @@ static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t 
     return err ? err : (i64)done;
 }
 
-static i64 stream_read_end(struct sim_host *sim, struct sim_desc *desc, void *out, size_t size, int *fds,
-                           u32 *fd_count)
+static i64 stream_read_end(struct sim_host *sim, struct sim_desc *desc, void *out, size_t size,
+                           int *fds, u32 *fd_count)
 {
     struct sim_end *end = &desc->end;
     u32 given = fd_count ? *fd_count : 0;
@@ -384,7 +389,8 @@ static i64 stream_read_end(struct sim_host *sim, struct sim_desc *desc, void *ou
 }
 
 /* A file as a stream: at its own offset, never waiting. */
-static i64 stream_move_file(struct sim_host *sim, struct sim_desc *desc, void *bytes, size_t size, bool is_read)
+static i64 stream_move_file(struct sim_host *sim, struct sim_desc *desc, void *bytes, size_t size,
+                            bool is_read)
 {
     struct sim_file file = {.file = {.host = &sim->host, .refs = 1}, .desc = desc};
     struct host_op op = {
@@ -402,7 +408,8 @@ static i64 stream_read(struct host_stream *base, void *out, size_t size, int *fd
     struct sim_stream *stream = sim_stream_of(base);
     struct sim_host *sim = sim_of(base->host);
     struct sim_strike strike = {0};
-    int err = stream->is_engine ? 0 : sim_call(sim, SIM_CALL_stream_read, stream->desc->label, &strike);
+    int err = stream->is_engine ? 0
+                                : sim_call(sim, SIM_CALL_stream_read, stream->desc->label, &strike);
     if (!err && strike.error)
         err = -strike.error;
     if (!err && stream->desc->type == SIM_DESC_STREAM) {
@@ -452,8 +459,8 @@ static i64 room_for(struct sim_end *end, size_t size)
     return (i64)MIN(size, room);
 }
 
-static i64 stream_write_end(struct sim_host *sim, struct sim_desc *desc, const u8 *bytes, size_t size,
-                            const int *fds, u32 fd_count, u64 delay_ns)
+static i64 stream_write_end(struct sim_host *sim, struct sim_desc *desc, const u8 *bytes,
+                            size_t size, const int *fds, u32 fd_count, u64 delay_ns)
 {
     struct sim_end *end = &desc->end;
     if (!end->may_write)
@@ -484,12 +491,15 @@ static i64 stream_write_end(struct sim_host *sim, struct sim_desc *desc, const u
     return taken;
 }
 
-static i64 stream_write(struct host_stream *base, const void *bytes, size_t size, const int *fds, u32 fd_count)
+static i64 stream_write(struct host_stream *base, const void *bytes, size_t size, const int *fds,
+                        u32 fd_count)
 {
     struct sim_stream *stream = sim_stream_of(base);
     struct sim_host *sim = sim_of(base->host);
     struct sim_strike strike = {0};
-    int err = stream->is_engine ? 0 : sim_call(sim, SIM_CALL_stream_write, stream->desc->label, &strike);
+    int err = stream->is_engine
+                  ? 0
+                  : sim_call(sim, SIM_CALL_stream_write, stream->desc->label, &strike);
     if (!err && strike.error && !strike.torn)
         err = -strike.error;
     if (err)
@@ -499,8 +509,9 @@ static i64 stream_write(struct host_stream *base, const void *bytes, size_t size
     else if (strike.short_size)
         size = MIN(size, strike.short_size);
     if (stream->desc->type != SIM_DESC_STREAM)
-        return fd_count ? -ENOTSOCK
-                        : stream_move_file(sim, stream->desc, (void *)(uintptr_t)bytes, size, false);
+        return fd_count
+                   ? -ENOTSOCK
+                   : stream_move_file(sim, stream->desc, (void *)(uintptr_t)bytes, size, false);
     i64 count = stream_write_end(sim, stream->desc, bytes, size, fds, fd_count, strike.delay_ns);
     if (strike.torn)
         return strike.error ? -strike.error : -EIO;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only the simulated host has: seeds, faults, space, pieces, damage, and an account of what is left. */
+/* What only the simulated host has: seeds, faults, space, pieces, damage, and an account of what is
+ * left. */
 #include "host/sim/sim.h"
 
 #include "base/arena_plain.h"
@@ -56,17 +57,20 @@ void env_sim_init(struct env *env)
         .fini = env_fini,
         .path = "/work/dir",
     };
-    const struct sim_config config = {.seed = 1, .epoch_ns = 1767225600000000000, .fill_byte = 0x5a};
+    const struct sim_config config = {
+        .seed = 1, .epoch_ns = 1767225600000000000, .fill_byte = 0x5a};
     env->host = host_sim_create(&config);
     CU_ASSERT_EQUAL_FATAL(sim_put_directory(env->host, env->path, 0755), 0);
-    CU_ASSERT_EQUAL_FATAL(host_open_path(env->host, env->path, O_RDONLY | O_DIRECTORY, 0, &env->dir), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        host_open_path(env->host, env->path, O_RDONLY | O_DIRECTORY, 0, &env->dir), 0);
 }
 
 /* ---- helpers ---- */
 
 static struct host *sim_with(u64 seed)
 {
-    const struct sim_config config = {.seed = seed, .epoch_ns = 1767225600000000000, .fill_byte = 0xa5};
+    const struct sim_config config = {
+        .seed = seed, .epoch_ns = 1767225600000000000, .fill_byte = 0xa5};
     return host_sim_create(&config);
 }
 
@@ -114,8 +118,11 @@ static void run_eight(u64 seed, struct order *order)
     *order = (struct order){.used = 0};
     for (int i = 0; i < 8; i++) {
         writes[i] = (struct numbered){.order = order, .name = (char)('a' + i)};
-        writes[i].op = (struct host_op){
-            .type = HOST_OP_PWRITE, .file = file, .iov_count = 1, .iov = {{&writes[i].name, 1}}, .done = numbered_done};
+        writes[i].op = (struct host_op){.type = HOST_OP_PWRITE,
+                                        .file = file,
+                                        .iov_count = 1,
+                                        .iov = {{&writes[i].name, 1}},
+                                        .done = numbered_done};
         if (host_submit(host, &writes[i].op))
             order->text[order->used++] = (char)('A' + i);
     }
@@ -246,7 +253,8 @@ static void a_write_may_be_short_or_torn(void)
 {
     struct host *host = sim_with(1);
     struct host_file *file = open_good(host, "/f", O_RDWR | O_CREAT);
-    const struct sim_fault shorter = {.id = "s", .at = "host.write", .short_size = 3, .times = 1, .is_armed = true};
+    const struct sim_fault shorter = {
+        .id = "s", .at = "host.write", .short_size = 3, .times = 1, .is_armed = true};
     CU_ASSERT_EQUAL(sim_fault_add(host, &shorter), 0);
     CU_ASSERT_EQUAL(host_pwrite(file, "abcdef", 6, 0), 3);
     CU_ASSERT_EQUAL(host_pwrite(file, "abcdef", 6, 0), 6);
@@ -289,7 +297,8 @@ static void allocations_and_entropy_fail_as_planned(void)
 {
     struct host *host = sim_with(1);
     struct arena *arena = host_arena_create(host, 0);
-    const struct sim_fault alloc = {.id = "a", .at = "alloc", .nth = 2, .times = 1, .is_armed = true};
+    const struct sim_fault alloc = {
+        .id = "a", .at = "alloc", .nth = 2, .times = 1, .is_armed = true};
     const struct sim_fault entropy = {.id = "e", .at = "entropy", .times = 1, .is_armed = true};
     CU_ASSERT_EQUAL(sim_fault_add(host, &alloc), 0);
     CU_ASSERT_EQUAL(sim_fault_add(host, &entropy), 0);
@@ -308,7 +317,8 @@ static void allocations_and_entropy_fail_as_planned(void)
     host_put(host);
 }
 
-/* A little of everything; must end clean whatever fails. Returns false if the n-th call was never reached. */
+/* A little of everything; must end clean whatever fails. Returns false if the n-th call was never
+ * reached. */
 static void do_a_little_of_everything(struct host *host)
 {
     struct host_file *dir = NULL, *file = NULL;
@@ -352,8 +362,12 @@ static void any_single_call_may_fail(void)
     for (u64 nth = 1; nth <= total; nth++)
         for (u64 times = 0; times < 2; times++) {
             host = sim_with(1);
-            const struct sim_fault fault = {
-                .id = "n", .at = "host.*", .nth = nth, .times = times, .error = EIO, .is_armed = true};
+            const struct sim_fault fault = {.id = "n",
+                                            .at = "host.*",
+                                            .nth = nth,
+                                            .times = times,
+                                            .error = EIO,
+                                            .is_armed = true};
             CU_ASSERT_EQUAL(sim_fault_add(host, &fault), 0);
             do_a_little_of_everything(host);
             CU_ASSERT_TRUE(sim_fault_hits(host, "n") >= 1);
@@ -435,7 +449,8 @@ static void space_runs_out_and_comes_back(void)
     CU_ASSERT_EQUAL(host_pwrite(file, block, 1, 12288), 1);
     CU_ASSERT_EQUAL(sim_put_directory(host, "/img/sub", 0755), 0);
     CU_ASSERT_EQUAL(sim_space_limit(host, "/img/sub", UINT64_MAX), 0);
-    CU_ASSERT_EQUAL(sim_put_file(host, "/img/sub/x", "x", 1, 0600), -ENOSPC); /* the outer limit counts too */
+    CU_ASSERT_EQUAL(sim_put_file(host, "/img/sub/x", "x", 1, 0600),
+                    -ENOSPC); /* the outer limit counts too */
     CU_ASSERT_EQUAL(sim_space_limit(host, "/img", UINT64_MAX), 0);
     CU_ASSERT_EQUAL(sim_put_file(host, "/img/sub/x", "x", 1, 0600), 0);
     struct host_file *root = open_good(host, "/", O_RDONLY | O_DIRECTORY);

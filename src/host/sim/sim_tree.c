@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulated tree: nodes, entries, paths, rights, limits of space. Directories list their entries
- * in order of creation, whose number is also the cookie, so a listing never depends on a hash.
+ * The simulated tree: nodes, entries, paths, rights, limits of space. Directories list their
+ * entries in order of creation, whose number is also the cookie, so a listing never depends on a
+ * hash.
  */
 #include "host/sim/internal.h"
 
@@ -63,7 +64,7 @@ static void node_delete(struct sim_host *sim, struct sim_node *node)
     sim_data_truncate(sim, node, 0);
     map_fini(&node->chunks);
     struct sim_xattr *xattr, *next;
-    list_for_each_safe(xattr, next, &node->xattrs, link)
+    list_for_each_safe (xattr, next, &node->xattrs, link)
         sim_xattr_delete(sim, xattr);
     if (node->target)
         sim_delete(sim, node->target, strlen(node->target) + 1);
@@ -76,7 +77,7 @@ static void node_delete(struct sim_host *sim, struct sim_node *node)
         sim_delete(sim, node->directory, sizeof *node->directory);
     }
     struct sim_domain *domain;
-    list_for_each(domain, &sim->domains, link)
+    list_for_each (domain, &sim->domains, link)
         if (domain->root == node)
             domain->root = NULL;
     list_remove(&node->link);
@@ -111,7 +112,8 @@ struct sim_entry *sim_entry_find(const struct sim_node *dir, const char *name)
     return entry;
 }
 
-void sim_entry_add(struct sim_host *sim, struct sim_node *dir, const char *name, struct sim_node *node)
+void sim_entry_add(struct sim_host *sim, struct sim_node *dir, const char *name,
+                   struct sim_node *node)
 {
     struct sim_directory *directory = dir->directory;
     struct sim_entry *entry = sim_new(sim, sizeof *entry);
@@ -129,7 +131,8 @@ void sim_entry_add(struct sim_host *sim, struct sim_node *dir, const char *name,
     if (node->directory) {
         node->directory->parent = dir;
         node->directory->name = entry->name;
-        node->link_count = MAX(node->link_count, 2u); /* a moved one keeps what its own entries gave it */
+        node->link_count = MAX(node->link_count,
+                               2u); /* a moved one keeps what its own entries gave it */
         dir->link_count++;
     } else {
         node->link_count++;
@@ -260,8 +263,8 @@ static struct sim_node *make_directory(struct sim_host *sim, struct sim_node *di
     return node;
 }
 
-int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool create, bool check_rights,
-             struct sim_place *out)
+int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool create,
+             bool check_rights, struct sim_place *out)
 {
     char text[SIM_PATH_SIZE];
     const char *rest = path;
@@ -380,14 +383,15 @@ void sim_domain_set(struct sim_host *sim, struct sim_node *dir, u64 size_max)
     }
     struct sim_domain *domain = domain_create(sim, outer, dir, size_max);
     struct sim_domain *inner;
-    list_for_each(inner, &sim->domains, link) {
-        if (inner == domain || inner->outer != outer || !inner->root || !sim_is_below(inner->root, dir))
+    list_for_each (inner, &sim->domains, link) {
+        if (inner == domain || inner->outer != outer || !inner->root ||
+            !sim_is_below(inner->root, dir))
             continue;
         inner->outer = domain;
         domain->used += inner->used;
     }
     struct sim_node *node;
-    list_for_each(node, &sim->nodes, link) {
+    list_for_each (node, &sim->nodes, link) {
         if (!node->directory || !sim_is_below(node, dir))
             continue;
         domain_take(domain, node);
@@ -413,10 +417,10 @@ void sim_tree_init(struct sim_host *sim)
 void sim_tree_fini(struct sim_host *sim)
 {
     struct sim_node *node, *next;
-    list_for_each_safe(node, next, &sim->nodes, link)
+    list_for_each_safe (node, next, &sim->nodes, link)
         node_delete(sim, node);
     struct sim_domain *domain, *domain_next;
-    list_for_each_safe(domain, domain_next, &sim->domains, link) {
+    list_for_each_safe (domain, domain_next, &sim->domains, link) {
         ASSERT(domain->used == 0);
         list_remove(&domain->link);
         sim_delete(sim, domain, sizeof *domain);
