@@ -576,4 +576,7 @@ CASE(pkeys_and_policies)
     EXPECT_ERRNO(syscall(SYS_set_mempolicy, 99, NULL, 0), EINVAL);
     char *p = tap_pages(1);
     EXPECT_EQ(syscall(SYS_mbind, p, PAGE, 0, NULL, 0, 0), 0);
+    EXPECT_EQ(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, -1), 0); /* no key: mprotect */
+    EXPECT_EQ(touch(p, 1), SIGSEGV);
+    EXPECT_ERRNO(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, 99), EINVAL);
 }

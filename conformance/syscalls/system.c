@@ -148,6 +148,14 @@ CASE(scheduling_policy)
     EXPECT_ERRNO(sched_getscheduler(0x3fffff), ESRCH);
     EXPECT_ERRNO(sched_getscheduler(-1), EINVAL);
     EXPECT_ERRNO(sched_getparam(0, NULL), EINVAL);
+    EXPECT_ERRNO(sched_setparam(0, &param), EINVAL);
+    param.sched_priority = 0;
+    EXPECT_EQ(sched_setparam(0, &param), 0);
+    EXPECT_ERRNO(sched_setparam(0x3fffff, &param), ESRCH);
+    struct timespec slice = {-1, -1};
+    EXPECT_EQ(sched_rr_get_interval(0, &slice), 0);
+    EXPECT(slice.tv_sec == 0 && slice.tv_nsec >= 0);
+    EXPECT_ERRNO(sched_rr_get_interval(0x3fffff, &slice), ESRCH);
     EXPECT_EQ(sched_yield(), 0);
 }
 
