@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ELF64 for x86-64 (elf(5)) and the auxiliary vector (getauxval(3)). Names carry LINUX_ beside <elf.h>. */
+/* ELF64 for x86-64 (elf(5)) and the auxiliary vector (getauxval(3)). Names carry LINUX_ beside
+ * <elf.h>. */
 #pragma once
 #include "base/base.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mmap(2), mremap(2), madvise(2) numbers of x86-64 Linux, prefixed so that host headers may coexist. */
+/* mmap(2), mremap(2), madvise(2) numbers of x86-64 Linux, prefixed so that host headers may
+ * coexist. */
 #pragma once
 #define LINUX_PROT_READ 1u
 #define LINUX_PROT_WRITE 2u

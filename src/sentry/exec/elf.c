@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ELF headers, judged (elf(5)). Every number comes from a stranger: sums are checked, and what passes
- * can be mapped without a further look. Stricter than Linux in one thing: a segment that lies behind
- * the end of its file is refused here, not met as SIGBUS later.
+ * ELF headers, judged (elf(5)). Every number comes from a stranger: sums are checked, and what
+ * passes can be mapped without a further look. Stricter than Linux in one thing: a segment that
+ * lies behind the end of its file is refused here, not met as SIGBUS later.
  */
 #include "sentry/exec/elf.h"
 
@@ -42,8 +42,8 @@ int elf_parse_header(const u8 *bytes, u64 size, struct elf_image *out)
 
 static u32 segment_prot(u32 flags)
 {
-    return (flags & LINUX_PF_R ? LINUX_PROT_READ : 0) | (flags & LINUX_PF_W ? LINUX_PROT_WRITE : 0) |
-           (flags & LINUX_PF_X ? LINUX_PROT_EXEC : 0);
+    return (flags & LINUX_PF_R ? LINUX_PROT_READ : 0) |
+           (flags & LINUX_PF_W ? LINUX_PROT_WRITE : 0) | (flags & LINUX_PF_X ? LINUX_PROT_EXEC : 0);
 }
 
 static int judge_load(const struct linux_elf_phdr *phdr, u64 file_size, struct elf_image *out)
@@ -146,7 +146,8 @@ int elf_parse(const u8 *bytes, u64 size, struct elf_image *out)
     if (out->phdrs_offset > size)
         return -ENOEXEC;
     err = elf_parse_phdrs(bytes + out->phdrs_offset, size - out->phdrs_offset, size, out);
-    if (!err && out->has_interp && !elf_interp_is_good(bytes + out->interp_offset, out->interp_size))
+    if (!err && out->has_interp &&
+        !elf_interp_is_good(bytes + out->interp_offset, out->interp_size))
         return -ENOEXEC;
     return err;
 }

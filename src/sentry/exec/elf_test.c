@@ -9,7 +9,8 @@
 #include "abi/errno.h"
 #include "abi/mman.h"
 
-/* A small good file: code from 0, data with more memory than file, an interpreter's name, a stack. */
+/* A small good file: code from 0, data with more memory than file, an interpreter's name, a stack.
+ */
 struct sample {
     struct linux_elf_header header;
     struct linux_elf_phdr phdrs[5];
@@ -28,7 +29,8 @@ static struct sample sample_make(void)
     s.header.phentsize = sizeof s.phdrs[0];
     s.header.phnum = 5;
     s.phdrs[0] = (struct linux_elf_phdr){LINUX_PT_LOAD, 5, 0, 0x400000, 0, 0x1800, 0x1800, 4096};
-    s.phdrs[1] = (struct linux_elf_phdr){LINUX_PT_LOAD, 6, 0x1800, 0x402800, 0, 0x100, 0x3000, 4096};
+    s.phdrs[1] = (struct linux_elf_phdr){LINUX_PT_LOAD, 6,      0x1800, 0x402800, 0,
+                                         0x100,         0x3000, 4096};
     s.phdrs[2] = (struct linux_elf_phdr){LINUX_PT_INTERP, 4, 0x2000, 0, 0, 7, 7, 1};
     s.phdrs[3] = (struct linux_elf_phdr){LINUX_PT_GNU_STACK, 6, 0, 0, 0, 0, 0, 16};
     s.phdrs[4] = (struct linux_elf_phdr){LINUX_PT_NOTE, 4, ~0ull, ~0ull, 0, ~0ull, ~0ull, 3};
@@ -70,13 +72,18 @@ struct damage {
     u64 value;
     size_t size;
 };
-#define HEADER(member, value) \
-    {#member, offsetof(struct linux_elf_header, member), value, sizeof(((struct linux_elf_header *)0)->member)}
-#define PHDR(n, member, value)                                                        \
-    {"phdr " #n " " #member,                                                         \
-     offsetof(struct sample, phdrs) + (n) * sizeof(struct linux_elf_phdr) +           \
-         offsetof(struct linux_elf_phdr, member),                                     \
-     value, sizeof(((struct linux_elf_phdr *)0)->member)}
+#define HEADER(member, value)                                      \
+    {                                                              \
+#member, offsetof(struct linux_elf_header, member), value, \
+            sizeof(((struct linux_elf_header *)0)->member)         \
+    }
+#define PHDR(n, member, value)                                                     \
+    {                                                                              \
+        "phdr " #n " " #member,                                                    \
+            offsetof(struct sample, phdrs) + (n) * sizeof(struct linux_elf_phdr) + \
+                offsetof(struct linux_elf_phdr, member),                           \
+            value, sizeof(((struct linux_elf_phdr *)0)->member)                    \
+    }
 
 static const struct damage damages[] = {
     {"magic", 1, 'F', 1},
@@ -92,20 +99,20 @@ static const struct damage damages[] = {
     HEADER(phoff, 0x1000000),
     HEADER(phoff, UINT64_MAX),
     HEADER(entry, 0x7fffffffffff),
-    PHDR(0, filesz, 0x1900),         /* more in the file than in memory */
-    PHDR(0, offset, 1),              /* not congruent */
+    PHDR(0, filesz, 0x1900), /* more in the file than in memory */
+    PHDR(0, offset, 1),      /* not congruent */
     PHDR(0, offset, UINT64_MAX - 0xfff),
-    PHDR(0, vaddr, 0x1000),          /* below the lowest address */
+    PHDR(0, vaddr, 0x1000), /* below the lowest address */
     PHDR(0, vaddr, UINT64_MAX - 0xfff),
-    PHDR(0, vaddr, 0x403000),        /* out of order */
-    PHDR(0, memsz, 0x3000),          /* overlaps the next */
+    PHDR(0, vaddr, 0x403000), /* out of order */
+    PHDR(0, memsz, 0x3000),   /* overlaps the next */
     PHDR(1, memsz, UINT64_MAX),
     PHDR(1, memsz, 0x7fffffffffff),
     PHDR(1, memsz, 0),
-    PHDR(1, offset, 0x7800),         /* behind the end of the file */
+    PHDR(1, offset, 0x7800), /* behind the end of the file */
     PHDR(2, filesz, 1),
-    PHDR(2, filesz, 6),              /* no terminator */
-    PHDR(2, filesz, 8),              /* two of them */
+    PHDR(2, filesz, 6), /* no terminator */
+    PHDR(2, filesz, 8), /* two of them */
     PHDR(2, filesz, 5000),
     PHDR(2, offset, 0x10000),
     PHDR(2, offset, UINT64_MAX),
@@ -119,12 +126,14 @@ static void test_every_damage_is_refused(void)
         memcpy((u8 *)&s + damages[i].offset, &damages[i].value, damages[i].size);
         int err = parse(&s, &image);
         if (err != -ENOEXEC)
-            fprintf(stderr, "accepted: %s = %llx\n", damages[i].what, (unsigned long long)damages[i].value);
+            fprintf(stderr, "accepted: %s = %llx\n", damages[i].what,
+                    (unsigned long long)damages[i].value);
         CU_ASSERT_EQUAL(err, -ENOEXEC);
     }
     struct sample s = sample_make();
     for (u64 size = 0; size < 0x2007; size++)
-        CU_ASSERT_EQUAL_FATAL(elf_parse((const u8 *)&s, size, &image), -ENOEXEC); /* truncated anywhere */
+        CU_ASSERT_EQUAL_FATAL(elf_parse((const u8 *)&s, size, &image),
+                              -ENOEXEC); /* truncated anywhere */
     s.phdrs[0].type = s.phdrs[1].type = LINUX_PT_NOTE;
     CU_ASSERT_EQUAL(parse(&s, &image), -ENOEXEC); /* nothing to load */
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole image of a program: program, interpreter, vDSO, heap, stack, and where they lie. Places are
- * drawn from the kernel's entropy as Linux draws them: 28 bits of pages for mappings and movable
- * programs, 22 for the stack, 32 MiB for the heap.
+ * The whole image of a program: program, interpreter, vDSO, heap, stack, and where they lie. Places
+ * are drawn from the kernel's entropy as Linux draws them: 28 bits of pages for mappings and
+ * movable programs, 22 for the stack, 32 MiB for the heap.
  */
 #include "sentry/exec/exec.h"
 
@@ -17,7 +17,8 @@
 #define MMAP_RANDOM_PAGES ((u64)1 << 28)
 #define STACK_RANDOM_PAGES ((u64)1 << 22)
 #define BRK_RANDOM_SIZE ((u64)32 << 20)
-#define STACK_GAP_MIN ((u64)128 << 20) /* kept for the stack below its top, at least and at most */
+/* What is kept for the stack below its top, at least and at most. */
+#define STACK_GAP_MIN ((u64)128 << 20)
 #define STACK_GAP_MAX (SPACE_ADDRESS_END / 6 * 5)
 #define STACK_GUARD ((u64)1 << 20)
 
@@ -57,7 +58,7 @@ static u64 choose_tops(struct mm *mm, const struct dice *dice)
     return stack_top;
 }
 
-/* ---- the interpreter --------------------------------------------------------------------------------------- */
+/* ---- the interpreter -------------------------------------------------------------- */
 
 SLEEPS static int open_interp(struct task *task, const char *path, struct file **out)
 {
@@ -75,7 +76,8 @@ SLEEPS static int open_interp(struct task *task, const char *path, struct file *
     return is_script ? -ELIBBAD : 0;
 }
 
-/* Map the dynamic linker; an interpreter of its own is not looked at, as on Linux: there is no loop. */
+/* Map the dynamic linker; an interpreter of its own is not looked at, as on Linux: there is no
+ * loop. */
 SLEEPS static int load_interp(struct task *task, struct mm *mm, const char *path,
                               struct elf_place *place)
 {
@@ -91,7 +93,7 @@ SLEEPS static int load_interp(struct task *task, struct mm *mm, const char *path
     return err == -ENOEXEC ? -ELIBBAD : err;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
+/* ---- the whole -------------------------------------------------------------------- */
 
 static void set_places(struct mm *mm, const struct elf_image *image, const struct elf_place *place,
                        const struct dice *dice)
@@ -99,7 +101,8 @@ static void set_places(struct mm *mm, const struct elf_image *image, const struc
     mm->code_start = place->bias + image->start;
     for (u32 i = 0; i < image->segment_count; i++)
         if (image->segments[i].prot & LINUX_PROT_EXEC)
-            mm->code_end = place->bias + image->segments[i].address + image->segments[i].memory_size;
+            mm->code_end = place->bias + image->segments[i].address +
+                           image->segments[i].memory_size;
     mm->brk_start = mm->brk_end = place->end + (dice->brk << PAGE_SHIFT);
 }
 

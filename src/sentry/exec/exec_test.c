@@ -37,14 +37,15 @@ static void world_begin(bool has_aslr)
     const struct kernel_config config = {.seed = 1, .has_vdso = true, .has_aslr = has_aslr};
     world.host = host_sim_create(&sim);
     world.arena = host_arena_create(world.host, 0);
-    CU_ASSERT_FATAL(world.host && world.arena && machine_memory_create("test", FRAMES, &world.memfile) == 0);
+    CU_ASSERT_FATAL(world.host && world.arena &&
+                    machine_memory_create("test", FRAMES, &world.memfile) == 0);
     world.platform = NULL;
     for (size_t i = 0; i < ARRAY_COUNT(names) && !world.platform; i++)
         if (platform_create(names[i], &world.memfile, 1, &world.platform, NULL, 0) < 0)
             world.platform = NULL;
     CU_ASSERT_FATAL(world.platform != NULL);
-    int err = kernel_create(world.arena, world.host, world.platform, &world.memfile, 1, NULL, &config,
-                            &world.kernel);
+    int err = kernel_create(world.arena, world.host, world.platform, &world.memfile, 1, NULL,
+                            &config, &world.kernel);
     CU_ASSERT_FATAL(err == 0 && vfs_create(world.kernel) == 0 && vdso_create(world.kernel) == 0);
     limits_init(&world.limits);
 }
@@ -87,7 +88,7 @@ static void run(void (*test)(void), bool has_aslr)
     world_end();
 }
 
-/* ---- files --------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------ */
 
 SLEEPS_ROOT static void write_file(const char *path, const void *bytes, size_t size, u32 mode)
 {
@@ -123,7 +124,8 @@ static struct program_file program_make(u16 type)
     p.header.phentsize = 56;
     p.header.phnum = 3;
     p.phdrs[0] = (struct linux_elf_phdr){LINUX_PT_LOAD, 5, 0, base, 0, 0x2000, 0x2000, 4096};
-    p.phdrs[1] = (struct linux_elf_phdr){LINUX_PT_LOAD, 6, 0x2000, base + 0x3000, 0, 0x123, 0x4000, 4096};
+    p.phdrs[1] = (struct linux_elf_phdr){LINUX_PT_LOAD, 6,      0x2000, base + 0x3000, 0,
+                                         0x123,         0x4000, 4096};
     p.phdrs[2] = (struct linux_elf_phdr){LINUX_PT_GNU_STACK, 6, 0, 0, 0, 0, 0, 16};
     memset((u8 *)&p + 0x1000, 0x90, 0x1000);
     memset((u8 *)&p + 0x2000, 0xdd, 0x1000);
@@ -135,10 +137,10 @@ static void write_program(const char *path, const struct program_file *program)
     write_file(path, program, sizeof *program, 0755);
 }
 
-/* ---- execve in two steps ------------------------------------------------------------------------------------ */
+/* ---- execve in two steps ---------------------------------------------------------- */
 
-SLEEPS_ROOT static int open_program(const char *path, const char *const *argv, const char *const *envp,
-                                    struct exec_program *out)
+SLEEPS_ROOT static int open_program(const char *path, const char *const *argv,
+                                    const char *const *envp, struct exec_program *out)
 {
     struct exec_request request = {.path = path, .name = path, .walk_flags = WALK_FOLLOW};
     exec_text_init(&request.argv, world.arena);
@@ -194,7 +196,7 @@ static u64 auxv_find(const struct mm *mm, u64 type)
     return 0xdead;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------ */
 
 static void body_static(void)
 {
@@ -207,7 +209,8 @@ static void body_static(void)
     struct regs regs;
     exec_image_start(&image, &regs);
     CU_ASSERT_EQUAL(regs.rip, 0x401000);
-    CU_ASSERT(regs.cs == 0x33 && regs.ss == 0x2b && regs.eflags == 0x202 && regs.rax == 0 && regs.fs_base == 0);
+    CU_ASSERT(regs.cs == 0x33 && regs.ss == 0x2b && regs.eflags == 0x202 && regs.rax == 0 &&
+              regs.fs_base == 0);
     CU_ASSERT_EQUAL(regs.rsp % 16, 0);
 
     u64 sp = image.stack;
@@ -429,7 +432,8 @@ static void body_strings(void)
     struct task *task = world.task;
     CU_ASSERT_EQUAL_FATAL(mm_create(world.arena, world.kernel->memory, world.platform, &mm), 0);
     task->mm = mm;
-    struct mm_map_request request = {.address = 0x100000, .size = 0x40000, .prot = 3, .is_fixed = true};
+    struct mm_map_request request = {
+        .address = 0x100000, .size = 0x40000, .prot = 3, .is_fixed = true};
     CU_ASSERT_EQUAL(mm_map(mm, &task->fiber, &request), 0x100000);
     u64 pointers[] = {0x102000, 0x103ff0, 0};
     CU_ASSERT_EQUAL(copy_to_user(task, uaddr_make(0x100000), pointers, sizeof pointers), 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ELF segments into an address space. A segment's file part is a private mapping of the file; what it
- * has more in memory is zero: the rest of its last file page by hand, the further pages anonymous.
+ * ELF segments into an address space. A segment's file part is a private mapping of the file; what
+ * it has more in memory is zero: the rest of its last file page by hand, the further pages
+ * anonymous.
  */
 #include "sentry/exec/load.h"
 
@@ -67,7 +68,7 @@ void elf_file_fini(struct elf_file *elf, struct arena *arena)
     elf->interp = NULL;
 }
 
-/* ---- mapping -------------------------------------------------------------------------------------------- */
+/* ---- mapping ---------------------------------------------------------------------- */
 
 /* mm_map's answer as an error: the image is damaged if it asks for what cannot be. */
 static int map_error(i64 answer)
@@ -101,7 +102,8 @@ SLEEPS static int map_file_part(struct task *task, struct mm *mm, struct file *f
         return err;
     static const u8 zeros[PAGE_SIZE];
     tail = MIN(tail, segment->memory_size - segment->file_size);
-    i64 moved = mm_copy_force(mm, &task->fiber, (u8 *)(uintptr_t)zeros, uaddr_make(start + size), tail, true);
+    i64 moved = mm_copy_force(mm, &task->fiber, (u8 *)(uintptr_t)zeros, uaddr_make(start + size),
+                              tail, true);
     return moved == (i64)tail ? 0 : -EIO;
 }
 
@@ -119,7 +121,8 @@ SLEEPS static int map_zero_part(struct task *task, struct mm *mm, const struct e
     return map_error(mm_map(mm, &task->fiber, &request));
 }
 
-/* Where a movable image goes: a hole for all of it, kept by a closed mapping that segments replace. */
+/* Where a movable image goes: a hole for all of it, kept by a closed mapping that segments replace.
+ */
 SLEEPS static int choose_bias(struct task *task, struct mm *mm, const struct elf_image *image,
                               u64 hint, u64 *bias)
 {

@@ -56,7 +56,7 @@ SLEEPS static int open_exec(struct task *task, const struct path *start, const c
     return err;
 }
 
-/* ---- the first line ----------------------------------------------------------------------------------- */
+/* ---- the first line --------------------------------------------------------------- */
 
 struct script {
     char line[SCRIPT_LINE_MAX + 1];
@@ -139,7 +139,7 @@ SLEEPS static int script_read(struct task *task, struct file *file, struct scrip
     return *is_script ? script_parse(script, (size_t)size) : 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole -------------------------------------------------------------------- */
 
 void exec_program_fini(struct exec_program *program)
 {
@@ -159,7 +159,8 @@ static void set_comm(struct exec_program *program)
 }
 
 /* Follow #! lines from program->file on, until it is something else. */
-SLEEPS static int follow_scripts(struct task *task, struct exec_program *program, bool is_name_closed)
+SLEEPS static int follow_scripts(struct task *task, struct exec_program *program,
+                                 bool is_name_closed)
 {
     struct script script;
     AUTO_EXEC_TEXT struct exec_text names; /* the script's name outlives its line */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first stack of a program, as the x86-64 psABI and Linux's create_elf_tables lay it out. From the
- * top: eight zero bytes, the file's name, environment strings, argument strings, "x86_64", 16 random
- * bytes; then, downwards to the stack pointer, auxv, envp, argv, argc.
+ * The first stack of a program, as the x86-64 psABI and Linux's create_elf_tables lay it out. From
+ * the top: eight zero bytes, the file's name, environment strings, argument strings, "x86_64", 16
+ * random bytes; then, downwards to the stack pointer, auxv, envp, argv, argc.
  */
 #include <string.h>
 
@@ -87,7 +87,7 @@ static void auxv_fill(struct stack *stack, const struct exec_params *params,
     auxv_add(stack, LINUX_AT_NULL, 0);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------------- */
 
 SLEEPS static int put(struct stack *stack, u64 *at, const void *bytes, u64 size)
 {
@@ -97,7 +97,8 @@ SLEEPS static int put(struct stack *stack, u64 *at, const void *bytes, u64 size)
 }
 
 /* The pointers to the strings of TEXT, which lie at STRINGS, and a NULL. */
-SLEEPS static int put_pointers(struct stack *stack, u64 *at, const struct exec_text *text, u64 strings)
+SLEEPS static int put_pointers(struct stack *stack, u64 *at, const struct exec_text *text,
+                               u64 strings)
 {
     u64 chunk[POINTERS_CHUNK];
     u32 count = 0;

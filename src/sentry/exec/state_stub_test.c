@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What hooks of lower rooms ask of sentry/state, which lies above this room: nothing here saves or loads. */
+/* What hooks of lower rooms ask of sentry/state, which lies above this room: nothing here saves or
+ * loads. */
 #include "base/state.h"
 
 #include <CUnit/CUnit.h>

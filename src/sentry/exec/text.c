@@ -46,7 +46,8 @@ SLEEPS static int copy_string(struct task *task, uaddr from, struct exec_text *t
         int err = buf_reserve(&text->bytes, size + PAGE_SIZE, &room);
         if (err)
             return err;
-        i64 got = copy_string_from_user(task, (char *)room + size, uaddr_add(from, size), PAGE_SIZE);
+        i64 got = copy_string_from_user(task, (char *)room + size, uaddr_add(from, size),
+                                        PAGE_SIZE);
         if (got >= 0) {
             size += (u64)got + 1;
             break;
@@ -71,7 +72,8 @@ int exec_text_copy(struct task *task, uaddr array, struct exec_text *text)
         return 0;
     for (u64 i = 0;; i++) {
         u64 pointer;
-        int err = copy_from_user(task, &pointer, uaddr_add(array, i * sizeof pointer), sizeof pointer);
+        int err = copy_from_user(task, &pointer, uaddr_add(array, i * sizeof pointer),
+                                 sizeof pointer);
         if (err)
             return err;
         if (pointer == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vDSO's pages: made once a sandbox, mapped by every program, the first page rewritten by a timer. */
+/* The vDSO's pages: made once a sandbox, mapped by every program, the first page rewritten by a
+ * timer. */
 #include "sentry/exec/vdso.h"
 
 #include <string.h>
@@ -80,7 +81,8 @@ static int vdso_loaded(struct object *object, struct state_reader *reader)
     frame f;
     if (!mapping_find_page(&vdso->pages->mapping, 0, &f))
         return -EINVAL;
-    memset(frame_bytes(vdso->pages->mapping.memory, f), 0, PAGE_SIZE); /* not ready: calls are made */
+    memset(frame_bytes(vdso->pages->mapping.memory, f), 0,
+           PAGE_SIZE); /* not ready: calls are made */
     frame_put(vdso->pages->mapping.memory, f);
     vdso_attach(vdso, state_reader_kernel(reader));
     return 0;
@@ -107,7 +109,8 @@ static int create_pages(struct memory *memory, struct shared_memory **out)
             break;
         u64 offset = (i - 1) << PAGE_SHIFT;
         if (i > 0)
-            memcpy(frame_bytes(memory, f), vdso_bytes + offset, MIN(PAGE_SIZE, sizeof vdso_bytes - offset));
+            memcpy(frame_bytes(memory, f), vdso_bytes + offset,
+                   MIN(PAGE_SIZE, sizeof vdso_bytes - offset));
         err = mapping_load_page(&pages->mapping, i, f, true);
         if (err)
             frame_put(memory, f);
@@ -143,7 +146,7 @@ void vdso_destroy(struct kernel *kernel)
     REF_PUT(vdso);
 }
 
-/* ---- the clock ---------------------------------------------------------------------------------------------- */
+/* ---- the clock -------------------------------------------------------------------- */
 
 /* The counter and the clock at one moment, as nearly as can be had. */
 static void sample(struct kernel *kernel, u64 *tsc, u64 *ns, i64 *realtime_ns)
@@ -196,10 +199,10 @@ void vdso_update(struct kernel *kernel)
               sched_now_ns(kernel->sched) + MAX(vdso->clock.step_ns, 10 * NS_PER_MS));
 }
 
-/* ---- mapping -------------------------------------------------------------------------------------------------- */
+/* ---- mapping ---------------------------------------------------------------------- */
 
-SLEEPS static i64 map_part(struct task *task, struct mm *mm, struct vdso *vdso, u64 address, u64 page,
-                           u64 pages, u32 prot, const char *name)
+SLEEPS static i64 map_part(struct task *task, struct mm *mm, struct vdso *vdso, u64 address,
+                           u64 page, u64 pages, u32 prot, const char *name)
 {
     struct mm_map_request request = {
         .address = address,

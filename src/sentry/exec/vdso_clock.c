@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The time stamp counter against the clock. The counter of a host with constant_tsc runs evenly; what
- * must be found is its rate, and the error of the first estimate shrinks as the distance between the
- * samples grows. A program's clock never goes back: when the page is ahead of the clock, the page goes
- * on from where it is, a little slower, until the clock has caught up.
+ * The time stamp counter against the clock. The counter of a host with constant_tsc runs evenly;
+ * what must be found is its rate, and the error of the first estimate shrinks as the distance
+ * between the samples grows. A program's clock never goes back: when the page is ahead of the
+ * clock, the page goes on from where it is, a little slower, until the clock has caught up.
  */
 #include "sentry/exec/vdso.h"
 #include "sentry/exec/vdso/params.h"
@@ -39,8 +39,8 @@ static bool measure(struct vdso_clock *clock, u64 tsc, u64 ns)
         }
         return clock->ns_per_tick != 0;
     }
-    clock->ns_per_tick =
-        (u64)(((unsigned __int128)(ns - clock->first_ns) << VDSO_SHIFT) / (tsc - clock->first_tsc));
+    clock->ns_per_tick = (u64)(((unsigned __int128)(ns - clock->first_ns) << VDSO_SHIFT) /
+                               (tsc - clock->first_tsc));
     if (ns - clock->first_ns > RATE_MAX_NS) {
         clock->first_tsc = clock->tsc;
         clock->first_ns = clock->monotonic_ns;

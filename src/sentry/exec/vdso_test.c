@@ -96,8 +96,9 @@ static void test_the_symbols_are_those_of_linux(void)
 {
     struct vdso_params *params;
     u8 *image = load(&params);
-    static const char *const names[] = {"__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time",
-                                        "__vdso_getcpu", "__vdso_clock_getres", "clock_gettime", "getcpu"};
+    static const char *const names[] = {
+        "__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time", "__vdso_getcpu",
+        "__vdso_clock_getres",  "clock_gettime",       "getcpu"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         CU_ASSERT_PTR_NOT_NULL(find(image, names[i]));
     CU_ASSERT_PTR_NULL(find(image, "__kernel_rt_sigreturn")); /* not exported */
@@ -116,8 +117,8 @@ static void test_an_unready_page_makes_the_call(void)
     struct timespec out;
     CU_ASSERT_EQUAL(gettime(12345, &out), -22);
     unsigned cpu = 9999, node = 9999;
-    long (*getcpu_fn)(unsigned *, unsigned *, void *) =
-        (long (*)(unsigned *, unsigned *, void *))find(image, "__vdso_getcpu");
+    long (*getcpu_fn)(unsigned *, unsigned *, void *) = (long (*)(
+        unsigned *, unsigned *, void *))find(image, "__vdso_getcpu");
     CU_ASSERT_EQUAL(getcpu_fn(&cpu, &node, NULL), 0);
     CU_ASSERT(cpu < 4096);
     munmap((void *)params, 3 * 4096);
@@ -177,7 +178,8 @@ static void test_the_rate_is_found_and_a_page_that_ran_ahead_waits(void)
         u64 at = ns + (u64)i * 100 * NS_PER_MS, counter = tsc + (u64)i * 300000000;
         if (params.is_ready) {
             u64 now = params.monotonic_ns +
-                      (u64)((unsigned __int128)(counter - params.tsc_base) * params.ns_per_tick >> VDSO_SHIFT);
+                      (u64)((unsigned __int128)(counter - params.tsc_base) * params.ns_per_tick >>
+                            VDSO_SHIFT);
             CU_ASSERT_FATAL(now >= shown);
             shown = now;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * madvise(2), mlock(2), names of anonymous memory: what changes a range vma by vma. Ranges with holes
- * are served where there is memory and answer -ENOMEM all the same.
+ * madvise(2), mlock(2), names of anonymous memory: what changes a range vma by vma. Ranges with
+ * holes are served where there is memory and answer -ENOMEM all the same.
  */
 #include <string.h>
 
@@ -16,13 +16,26 @@ static bool advice_flags(i32 advice, u32 *set, u32 *clear)
 {
     *set = *clear = 0;
     switch (advice) {
-    case LINUX_MADV_DONTFORK: *set = VMA_DONTFORK; return true;
-    case LINUX_MADV_DOFORK: *clear = VMA_DONTFORK; return true;
-    case LINUX_MADV_DONTDUMP: *set = VMA_DONTDUMP; return true;
-    case LINUX_MADV_DODUMP: *clear = VMA_DONTDUMP; return true;
-    case LINUX_MADV_WIPEONFORK: *set = VMA_WIPEONFORK; return true;
-    case LINUX_MADV_KEEPONFORK: *clear = VMA_WIPEONFORK; return true;
-    default: return false;
+    case LINUX_MADV_DONTFORK:
+        *set = VMA_DONTFORK;
+        return true;
+    case LINUX_MADV_DOFORK:
+        *clear = VMA_DONTFORK;
+        return true;
+    case LINUX_MADV_DONTDUMP:
+        *set = VMA_DONTDUMP;
+        return true;
+    case LINUX_MADV_DODUMP:
+        *clear = VMA_DONTDUMP;
+        return true;
+    case LINUX_MADV_WIPEONFORK:
+        *set = VMA_WIPEONFORK;
+        return true;
+    case LINUX_MADV_KEEPONFORK:
+        *clear = VMA_WIPEONFORK;
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -66,7 +79,8 @@ SLEEPS static int remove_pages(struct vma *vma, struct fiber *fiber, u64 start, 
     return mapping_punch(vma->mapping, fiber, vma->offset + (start - vma->start), end - start);
 }
 
-SLEEPS static int populate_pages(struct mm *mm, struct fiber *fiber, u64 start, u64 end, bool for_write)
+SLEEPS static int populate_pages(struct mm *mm, struct fiber *fiber, u64 start, u64 end,
+                                 bool for_write)
 {
     int err = mm_populate(mm, fiber, start, end - start, for_write);
     return err == -EFAULT || err == 0 ? err : err == -ENOMEM ? -ENOMEM : -EFAULT;
@@ -140,7 +154,7 @@ int mm_advise(struct mm *mm, struct fiber *fiber, u64 address, u64 size, i32 adv
     return result;
 }
 
-/* ---- locking and naming -------------------------------------------------------------------------------- */
+/* ---- locking and naming ----------------------------------------------------------- */
 
 int mm_lock(struct mm *mm, struct fiber *fiber, u64 address, u64 size, bool lock)
 {
@@ -150,7 +164,8 @@ int mm_lock(struct mm *mm, struct fiber *fiber, u64 address, u64 size, bool lock
     if (start == end)
         return 0;
     u64 more = 0;
-    for (struct vma *vma = mm_find_vma_after(mm, start); vma && vma->start < end; vma = vma_next(vma))
+    for (struct vma *vma = mm_find_vma_after(mm, start); vma && vma->start < end;
+         vma = vma_next(vma))
         if (!(vma->flags & VMA_LOCKED))
             more += MIN(vma->end, end) - MAX(vma->start, start);
     if (lock && mm->limit_memlock != UINT64_MAX && mm->locked_size + more > mm->limit_memlock)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages of mappings: making, filling, dirtying, evicting. All busy pages of a sandbox share one wait
- * queue, since a page may be gone when its sleepers wake; they look again by index.
+ * Pages of mappings: making, filling, dirtying, evicting. All busy pages of a sandbox share one
+ * wait queue, since a page may be gone when its sleepers wake; they look again by index.
  */
 #include "sentry/memory/cache.h"
 
@@ -173,7 +173,8 @@ bool cache_is_busy(const struct mapping *mapping, u64 from, u64 end)
     return false;
 }
 
-/* ---- filling ------------------------------------------------------------------------------------ */
+/* ---- filling ------------------------------------------------------------------------------------
+ */
 
 /* The pages of one fill. */
 struct fill {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages of mappings and the bound of the page cache. A page is busy while its file fills it or writes
- * it back: whoever wants to take it away waits (cache_wait). Only clean pages of FRAME_CACHE that have
- * a file behind them are evicted, oldest use first, and only while nobody else holds the frame.
+ * Pages of mappings and the bound of the page cache. A page is busy while its file fills it or
+ * writes it back: whoever wants to take it away waits (cache_wait). Only clean pages of FRAME_CACHE
+ * that have a file behind them are evicted, oldest use first, and only while nobody else holds the
+ * frame.
  */
 #pragma once
 #include "sentry/memory/mapping.h"
@@ -30,10 +31,12 @@ u64 page_lru_evict(struct memory *memory, u64 want);
 
 /* Lent until the next sleep; NULL when it is not there or not yet filled. */
 struct page *cache_find(const struct mapping *mapping, u64 index);
-/* Put FRAME (its reference is taken on success) in as a ready page. 0, -EEXIST, -ENOMEM, -ENOSPC. */
+/* Put FRAME (its reference is taken on success) in as a ready page. 0, -EEXIST, -ENOMEM, -ENOSPC.
+ */
 MUST_CHECK int cache_insert(struct mapping *mapping, u64 index, frame frame, struct page **out);
 /* Make pages from INDEX on present: at least that one, up to COUNT where they are cheap. */
-MUST_CHECK SLEEPS int cache_fill(struct mapping *mapping, struct fiber *fiber, u64 index, u64 count);
+MUST_CHECK SLEEPS int cache_fill(struct mapping *mapping, struct fiber *fiber, u64 index,
+                                 u64 count);
 /* It is not busy: forget it and drop its frame. */
 void cache_remove(struct page *page);
 void cache_mark_dirty(struct page *page);

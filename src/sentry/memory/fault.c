@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults. A fault costs 20 us and more before it comes here, a page that is filled with its neighbours
- * 0.3 us: so a fault fills a run. Fresh anonymous memory takes an aligned window of 16 pages, doubled
- * while faults come in order; a file's window takes what the cache has and reads ahead; copying after a
- * fork takes a few pages, and where a frame has become this space's alone only the right is given back.
+ * Faults. A fault costs 20 us and more before it comes here, a page that is filled with its
+ * neighbours 0.3 us: so a fault fills a run. Fresh anonymous memory takes an aligned window of 16
+ * pages, doubled while faults come in order; a file's window takes what the cache has and reads
+ * ahead; copying after a fork takes a few pages, and where a frame has become this space's alone
+ * only the right is given back.
  */
 #include "sentry/memory/fault.h"
 
@@ -21,9 +22,9 @@
 #define ANON_RUN_MAX 64u
 #define STACK_RUN 8u
 #define FILE_RUN 32u
-#define OWN_RUN 64u       /* rights given back after a fork */
-#define COPY_RUN 8u       /* shared pages copied at once after a fork */
-#define FILE_COPY_RUN 4u  /* pages of a file copied at once */
+#define OWN_RUN 64u      /* rights given back after a fork */
+#define COPY_RUN 8u      /* shared pages copied at once after a fork */
+#define FILE_COPY_RUN 4u /* pages of a file copied at once */
 _Static_assert(COPY_RUN <= REPLACE_MAX, "one call replaces them");
 
 /* Addresses [start, end), whole pages. */
@@ -58,7 +59,7 @@ static int fault_fail_by(struct fault *fault, int err)
     return fault_fail(fault, err, LINUX_SIGBUS, LINUX_BUS_ADRERR);
 }
 
-/* ---- anonymous memory ------------------------------------------------------------------------------- */
+/* ---- anonymous memory ------------------------------------------------------------- */
 
 /* The part of WINDOW around ADDRESS that has no entries. */
 static struct window absent_part(const struct mm *mm, struct window window, u64 address)
@@ -66,8 +67,8 @@ static struct window absent_part(const struct mm *mm, struct window window, u64 
     struct pagetable_entry entry;
     u64 count;
     while (window.start < address &&
-           pagetable_next_run(space_table(mm->space), uaddr_make(window.start),
-                              uaddr_make(address), UINT64_MAX, &entry, &count))
+           pagetable_next_run(space_table(mm->space), uaddr_make(window.start), uaddr_make(address),
+                              UINT64_MAX, &entry, &count))
         window.start = entry.address.value + (count << PAGE_SHIFT);
     if (pagetable_next(space_table(mm->space), uaddr_make(address), uaddr_make(window.end), &entry))
         window.end = entry.address.value;
@@ -119,7 +120,7 @@ static int fill_anonymous(struct fault *fault, struct vma *vma, u64 address)
     return 0;
 }
 
-/* ---- copy on write ------------------------------------------------------------------------------------ */
+/* ---- copy on write ---------------------------------------------------------------- */
 
 /* Is there a private page at ADDRESS that others hold too? */
 static bool is_shared_copy(const struct mm *mm, u64 address)
@@ -163,7 +164,7 @@ static int own_copy(struct fault *fault, struct vma *vma, u64 address)
     return 0;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------ */
 
 /* What a file fault needs to know again after it slept. */
 struct file_fault {
@@ -198,7 +199,8 @@ static bool file_fault_again(struct file_fault *file_fault)
            vma_index(vma, file_fault->address) == file_fault->index &&
            (vma_is_shared(vma) && file_fault->fault->access == PROT_WRITE_BIT) ==
                file_fault->is_shared_write &&
-           is_allowed(file_fault->fault, vma) && !is_behind_end(file_fault->mapping, file_fault->index);
+           is_allowed(file_fault->fault, vma) &&
+           !is_behind_end(file_fault->mapping, file_fault->index);
 }
 
 /* The cached page for ADDRESS if it could be mapped there now. */
@@ -256,7 +258,8 @@ static int map_file(struct file_fault *file_fault)
     int err = map_cached(vma, page);
     if (err)
         return fault_fail_by(file_fault->fault, err);
-    (void)map_cached(vma, window_around(vma, file_fault->address, FILE_RUN)); /* as far as it goes */
+    (void)map_cached(vma,
+                     window_around(vma, file_fault->address, FILE_RUN)); /* as far as it goes */
     return 0;
 }
 
@@ -345,7 +348,7 @@ SLEEPS static int fault_file(struct fault *fault, struct vma *vma, u64 address)
     return err;
 }
 
-/* ---- stacks ----------------------------------------------------------------------------------------------- */
+/* ---- stacks ----------------------------------------------------------------------- */
 
 struct vma *stack_grow(struct mm *mm, u64 address)
 {
@@ -367,7 +370,7 @@ struct vma *stack_grow(struct mm *mm, u64 address)
     return vma;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------- */
+/* ---- the whole -------------------------------------------------------------------- */
 
 /* A present entry: does it serve already? For a forced write it must be a copy of our own. */
 static bool entry_serves(const struct fault *fault, const struct vma *vma,
@@ -380,7 +383,8 @@ static bool entry_serves(const struct fault *fault, const struct vma *vma,
         return true;
     if (vma_is_shared(vma))
         return entry->prot & PROT_WRITE_BIT;
-    return frame_use_of(memory, entry->frame) == FRAME_ANON && frame_refs(memory, entry->frame) == 1;
+    return frame_use_of(memory, entry->frame) == FRAME_ANON &&
+           frame_refs(memory, entry->frame) == 1;
 }
 
 SLEEPS int fault_serve(struct fault *fault)

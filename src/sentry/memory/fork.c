@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The copy of an address space for fork(2). Entries are copied with the vmas, file pages too: a fault
- * costs more than a thousand copied entries. Private pages lose the right to be written on both sides,
- * and the child runs only when no cpu of the parent can write through an old entry any more.
+ * The copy of an address space for fork(2). Entries are copied with the vmas, file pages too: a
+ * fault costs more than a thousand copied entries. Private pages lose the right to be written on
+ * both sides, and the child runs only when no cpu of the parent can write through an old entry any
+ * more.
  */
 #include <string.h>
 

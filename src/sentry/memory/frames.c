@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The frame table: which pages of the memfile are in use, by whom counted, and what is known of the
- * free ones. Frames lie in groups of 16 MiB whose tables are made when a group is first reached; a run
- * never crosses groups.
+ * free ones. Frames lie in groups of 16 MiB whose tables are made when a group is first reached; a
+ * run never crosses groups.
  *
- * A first touch of a page of the memfile costs the host 11 us, populating it in a run 0.23 us, clearing
- * a page that is there 0.1 us. So fresh pages are populated in batches ahead of use, freed ones stay
- * backed up to a bound and are cleared when they are handed out, and the lowest free frame goes first:
- * used memory before fresh.
+ * A first touch of a page of the memfile costs the host 11 us, populating it in a run 0.23 us,
+ * clearing a page that is there 0.1 us. So fresh pages are populated in batches ahead of use, freed
+ * ones stay backed up to a bound and are cleared when they are handed out, and the lowest free
+ * frame goes first: used memory before fresh.
  */
 #include "sentry/memory/frames.h"
 
@@ -27,30 +27,30 @@
 /* How far populating runs ahead of use, in frames. */
 #define AHEAD_MIN 64u
 #define AHEAD_MAX 512u
-/* Free frames beyond this many go back to the host, some at a time: giving back and populating again costs
- * ten times what clearing costs. */
+/* Free frames beyond this many go back to the host, some at a time: giving back and populating
+ * again costs ten times what clearing costs. */
 #define IDLE_MIN 1024u
 #define IDLE_MAX 65536u
 #define TRIM_STEP 1024u
 
 struct frame_group {
-    u32 words[GROUP_FRAMES];  /* use << USE_SHIFT | references */
-    u64 used[GROUP_WORDS];    /* bitmaps */
-    u64 backed[GROUP_WORDS];  /* has real memory */
-    u64 dirty[GROUP_WORDS];   /* free and not known to be zero */
+    u32 words[GROUP_FRAMES]; /* use << USE_SHIFT | references */
+    u64 used[GROUP_WORDS];   /* bitmaps */
+    u64 backed[GROUP_WORDS]; /* has real memory */
+    u64 dirty[GROUP_WORDS];  /* free and not known to be zero */
     u32 free_count;
-    u32 run_max;              /* no free run is longer; an upper bound that searches lower */
+    u32 run_max; /* no free run is longer; an upper bound that searches lower */
 };
 
 struct frame_table {
     struct frame_group **groups;
-    u64 group_count;  /* made so far */
+    u64 group_count; /* made so far */
     u64 group_max;
-    u64 frame_count;  /* of the memfile */
+    u64 frame_count; /* of the memfile */
     u64 used_count;
     u64 backed_count;
     u64 idle_max;
-    u64 search_from;  /* groups below it have no free frame */
+    u64 search_from; /* groups below it have no free frame */
 };
 
 static struct frame_group *group_of(const struct frame_table *table, u64 index)
@@ -125,7 +125,8 @@ void memory_destroy(struct memory *memory)
     arena_free(arena, memory, sizeof *memory);
 }
 
-/* ---- finding ------------------------------------------------------------------------------------ */
+/* ---- finding ------------------------------------------------------------------------------------
+ */
 
 /* How many free frames begin at INDEX, at most WANT; 0 when it is not free. */
 static u64 run_at(const struct frame_table *table, u64 index, u64 want)
@@ -160,7 +161,8 @@ static u64 run_search(struct frame_table *table, u64 want)
     return 0;
 }
 
-/* A free run of at most *WANT, which becomes its length; its first frame, or 0 when there is none. */
+/* A free run of at most *WANT, which becomes its length; its first frame, or 0 when there is none.
+ */
 static u64 run_find(struct memory *memory, u64 hint, u64 *want)
 {
     struct frame_table *table = memory->frames;
@@ -177,7 +179,7 @@ static u64 run_find(struct memory *memory, u64 hint, u64 *want)
     return index;
 }
 
-/* ---- giving back --------------------------------------------------------------------------------- */
+/* ---- giving back ------------------------------------------------------------------ */
 
 /* The free, backed frames [from, to) of a group go. */
 static void stretch_discard(struct memory *memory, u64 group_index, u64 from, u64 to)
@@ -220,7 +222,8 @@ static void trim(struct memory *memory, u64 count)
             count -= group_trim(memory, i - 1, count);
 }
 
-/* ---- backing ------------------------------------------------------------------------------------ */
+/* ---- backing ------------------------------------------------------------------------------------
+ */
 
 /* Give the frames [from, end) of GROUP real memory, and free ones behind END ahead of their use. */
 static int stretch_back(struct memory *memory, u64 group_index, u64 from, u64 end)
@@ -229,7 +232,8 @@ static int stretch_back(struct memory *memory, u64 group_index, u64 from, u64 en
     struct frame_group *group = table->groups[group_index];
     u64 ahead = MIN(MAX(table->backed_count / 8, AHEAD_MIN), AHEAD_MAX);
     u64 limit = MIN(group_limit(table, group_index), MAX(from + ahead, end));
-    u64 room = memory->frames_max > table->backed_count ? memory->frames_max - table->backed_count : 0;
+    u64 room = memory->frames_max > table->backed_count ? memory->frames_max - table->backed_count
+                                                        : 0;
     limit = MAX(MIN(limit, from + room), end);
     if (limit > end) {
         limit = MIN(limit, bitmap_find_set(group->used, limit, end));
@@ -319,7 +323,8 @@ int frame_alloc_run_raw(struct memory *memory, enum frame_use use, u64 want, u64
     return run_alloc(memory, use, want, hint, false, first, count);
 }
 
-/* ---- counting ----------------------------------------------------------------------------------- */
+/* ---- counting -----------------------------------------------------------------------------------
+ */
 
 static u32 *word_of(const struct memory *memory, frame f)
 {
@@ -393,7 +398,8 @@ void frame_set_use(struct memory *memory, frame f, enum frame_use use)
     *word = (u32)use << USE_SHIFT | (*word & REFS_MASK);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------
+ */
 
 void memory_trim(struct memory *memory)
 {

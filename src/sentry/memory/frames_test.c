@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <CUnit/CUnit.h>
+#include <stdio.h>
+
 #include "sentry/memory/testing.h"
 
 static struct test_world world;
@@ -124,7 +127,8 @@ SLEEPS_ROOT static void test_a_long_random_course_agrees_with_a_plain_model(void
         struct rand_run *run = &runs[state >> 58];
         if (run->count) {
             for (u64 i = 0; i < run->count; i++)
-                CU_ASSERT_EQUAL_FATAL(frame_bytes(world.memory, (frame){run->first.index + i})[77], run->mark);
+                CU_ASSERT_EQUAL_FATAL(frame_bytes(world.memory, (frame){run->first.index + i})[77],
+                                      run->mark);
             frame_put_run(world.memory, run->first, run->count);
             used -= run->count;
             run->count = 0;

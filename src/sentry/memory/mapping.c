@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mappings: reading, writing, truncating, punching and syncing through the page cache. A page that is
- * taken from the file goes out of every space first, so that no program sees what the file lost.
+ * Mappings: reading, writing, truncating, punching and syncing through the page cache. A page that
+ * is taken from the file goes out of every space first, so that no program sees what the file lost.
  *
  * Dirty pages are found by write faults: a shared mapping of a file with something behind it is
- * writable in a table only while the page is dirty. Syncing therefore closes the entries, waits until
- * every cpu knows it, and only then reads the bytes.
+ * writable in a table only while the page is dirty. Syncing therefore closes the entries, waits
+ * until every cpu knows it, and only then reads the bytes.
  */
 #include "sentry/memory/mapping.h"
 
@@ -94,7 +94,7 @@ int mapping_get_page(struct mapping *mapping, struct fiber *fiber, u64 index, u6
     }
 }
 
-/* ---- reading and writing -------------------------------------------------------------------------- */
+/* ---- reading and writing ---------------------------------------------------------- */
 
 /* The part of the transfer that lies in one page. */
 static u64 page_part(u64 offset, u64 remaining)
@@ -136,7 +136,8 @@ i64 mapping_read(struct mapping *mapping, struct fiber *fiber, struct uio *uio, 
     return (i64)done;
 }
 
-/* A whole page that is not there yet: fill a frame of our own first, so that nobody sees half of it. */
+/* A whole page that is not there yet: fill a frame of our own first, so that nobody sees half of
+ * it. */
 SLEEPS static i64 write_new_page(struct mapping *mapping, struct uio *uio, u64 index)
 {
     struct memory *memory = mapping->memory;
@@ -217,9 +218,10 @@ i64 mapping_write(struct mapping *mapping, struct fiber *fiber, struct uio *uio,
     return (i64)done;
 }
 
-/* ---- taking pages away ------------------------------------------------------------------------------ */
+/* ---- taking pages away ------------------------------------------------------------ */
 
-/* Remove pages [from, end) from every space (WITH_COPIES: private copies too) and from the cache. */
+/* Remove pages [from, end) from every space (WITH_COPIES: private copies too) and from the cache.
+ */
 SLEEPS static void drop_pages(struct mapping *mapping, struct fiber *fiber, u64 from, u64 end,
                               bool with_copies)
 {
@@ -292,7 +294,7 @@ void mapping_drop_clean(struct mapping *mapping)
     }
 }
 
-/* ---- writing back ----------------------------------------------------------------------------------- */
+/* ---- writing back ----------------------------------------------------------------- */
 
 /* All dirty pages become pages in writing; what is stored from now on makes them dirty again. */
 static u64 sync_begin(struct mapping *mapping)
@@ -347,7 +349,7 @@ int mapping_sync(struct mapping *mapping, struct fiber *fiber)
     return result;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------ */
+/* ---- looking ---------------------------------------------------------------------- */
 
 i64 mapping_seek(const struct mapping *mapping, u64 offset, bool data)
 {

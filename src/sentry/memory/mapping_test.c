@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <CUnit/CUnit.h>
+#include <stdio.h>
+
 #include "sentry/memory/testing.h"
 
 static struct test_world world;
 
-/* ---- the tests' files ------------------------------------------------------------------------------ */
+/* ---- the tests' files ------------------------------------------------------------- */
 
 static void test_file_destroy(struct object *object)
 {
@@ -63,7 +66,7 @@ SLEEPS_ROOT static i64 file_write(struct test_file *file, const void *bytes, u64
     return mapping_write(&file->mapping, NULL, &uio, offset);
 }
 
-/* ---- reading and writing ----------------------------------------------------------------------------- */
+/* ---- reading and writing ---------------------------------------------------------- */
 
 static u8 big[64 * 4096];
 
@@ -199,8 +202,7 @@ SLEEPS_ROOT static void test_a_memory_file_has_holes_a_quota_and_truncates(void)
 SLEEPS_ROOT static void test_a_uio_walks_segments_and_goes_back(void)
 {
     u8 a[3] = "xyz", b[5] = "12345", got[8];
-    struct uio_segment segments[3] = {
-        {(u64)(uintptr_t)a, 3}, {0, 0}, {(u64)(uintptr_t)b, 5}};
+    struct uio_segment segments[3] = {{(u64)(uintptr_t)a, 3}, {0, 0}, {(u64)(uintptr_t)b, 5}};
     struct uio uio = {.segments = segments, .segment_count = 3, .remaining = 8};
     CU_ASSERT_EQUAL(uio_take(&uio, got, 5), 5);
     CU_ASSERT(memcmp(got, "xyz12", 5) == 0);

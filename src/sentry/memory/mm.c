@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Address spaces: birth, end, saving, loading. What a space holds is edited in table.c, vma.c and
- * mmap.c. Every ending goes through mm_clear, so that frames and files go while the owner still runs.
+ * mmap.c. Every ending goes through mm_clear, so that frames and files go while the owner still
+ * runs.
  */
 #include "sentry/memory/mm.h"
 
@@ -37,7 +38,8 @@ static const struct field mm_fields[] = {
     FIELD(struct mm, code_end),
     FIELD_NONE(struct mm, virtual_size, "summed when the tree is rebuilt"),
     FIELD_NONE(struct mm, data_size, "summed when the tree is rebuilt"),
-    FIELD_NONE(struct mm, resident_count, "counted by mm_load_page; mapped files come back by faults"),
+    FIELD_NONE(struct mm, resident_count,
+               "counted by mm_load_page; mapped files come back by faults"),
     FIELD(struct mm, resident_max),
     FIELD_NONE(struct mm, locked_size, "summed when the tree is rebuilt"),
     FIELD(struct mm, limit_as),
@@ -113,10 +115,11 @@ void mm_clear(struct mm *mm)
     mm_commit(mm);
 }
 
-/* ---- saving ------------------------------------------------------------------------------------- */
+/* ---- saving -------------------------------------------------------------------------------------
+ */
 
-int mm_for_each_page(const struct mm *mm,
-                     int (*visit)(void *arg, u64 address, frame f, u32 prot), void *arg)
+int mm_for_each_page(const struct mm *mm, int (*visit)(void *arg, u64 address, frame f, u32 prot),
+                     void *arg)
 {
     const struct vma *vma;
     list_for_each (vma, &mm->vma_list, mm_link) {
@@ -138,7 +141,8 @@ int mm_for_each_page(const struct mm *mm,
 static int save_page(void *arg, u64 address, frame f, u32 prot)
 {
     struct state_writer *writer = arg;
-    int err = state_write_u64(writer, address | (prot & 7)); /* the low bits of an address are free */
+    int err = state_write_u64(writer,
+                              address | (prot & 7)); /* the low bits of an address are free */
     return err ? err : state_write_frame(writer, f);
 }
 
@@ -149,7 +153,8 @@ static int mm_save_more(const struct object *object, struct state_writer *writer
     return err ? err : state_write_u64(writer, UINT64_MAX);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------ */
+/* ---- loading ------------------------------------------------------------------------------------
+ */
 
 int mm_load_page(struct mm *mm, u64 address, frame f, u32 prot)
 {
@@ -239,14 +244,14 @@ const struct kind mm_kind = {
     .load_more = mm_load_more,
 };
 
-/* ---- checking ------------------------------------------------------------------------------------- */
+/* ---- checking --------------------------------------------------------------------- */
 
 static const char *check_entries(const struct mm *mm, const struct vma *vma, u64 *resident)
 {
     struct pagetable_entry entry;
     u64 at = vma->start;
-    while (at < vma->end && pagetable_next(space_table(mm->space), uaddr_make(at),
-                                           uaddr_make(vma->end), &entry)) {
+    while (at < vma->end &&
+           pagetable_next(space_table(mm->space), uaddr_make(at), uaddr_make(vma->end), &entry)) {
         at = entry.address.value + PAGE_SIZE;
         ++*resident;
         if (frame_refs(mm->memory, entry.frame) == 0)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <CUnit/CUnit.h>
+#include <stdio.h>
+
 #include "sentry/memory/testing.h"
 
 static struct test_world world;
@@ -151,10 +154,12 @@ SLEEPS_ROOT static void test_protection_follows_rules_and_pages_stay(void)
     CU_ASSERT_EQUAL(mm->vma_count, 1);
     CU_ASSERT_EQUAL(test_load(mm, at + PAGE_SIZE), 7);
     CU_ASSERT_EQUAL(test_entry(mm, at + PAGE_SIZE), 8 | PROT_READ_BIT | PROT_WRITE_BIT);
-    CU_ASSERT_EQUAL(mm_protect(mm, NULL, at + 4 * PAGE_SIZE, 8 * PAGE_SIZE, LINUX_PROT_READ), -ENOMEM);
+    CU_ASSERT_EQUAL(mm_protect(mm, NULL, at + 4 * PAGE_SIZE, 8 * PAGE_SIZE, LINUX_PROT_READ),
+                    -ENOMEM);
     CU_ASSERT_EQUAL(test_store(mm, at + 5 * PAGE_SIZE, 1), -EFAULT); /* changed up to the hole */
     CU_ASSERT_EQUAL(mm_protect(mm, NULL, at, PAGE_SIZE, 64), -EINVAL);
-    CU_ASSERT_EQUAL(mm_protect(mm, NULL, at, PAGE_SIZE, LINUX_PROT_READ | LINUX_PROT_GROWSDOWN), -EINVAL);
+    CU_ASSERT_EQUAL(mm_protect(mm, NULL, at, PAGE_SIZE, LINUX_PROT_READ | LINUX_PROT_GROWSDOWN),
+                    -EINVAL);
     struct test_file *file = test_file_create(&world, 2);
     u64 readonly = (u64)test_map_file(mm, file, 2, LINUX_PROT_READ, VMA_SHARED);
     CU_ASSERT_EQUAL(mm_protect(mm, NULL, readonly, PAGE_SIZE, RW), -EACCES);
@@ -340,11 +345,14 @@ SLEEPS_ROOT static void test_remapping_moves_grows_shrinks_and_duplicates(void)
     u64 to = 0x5000000;
     CU_ASSERT(test_map(mm, to, 2, RW, 0) > 0);
     CU_ASSERT_EQUAL(mm_remap(mm, NULL, (u64)moved + 6 * PAGE_SIZE, 2 * PAGE_SIZE, 2 * PAGE_SIZE,
-                             may_move | LINUX_MREMAP_FIXED, to), (i64)to);
+                             may_move | LINUX_MREMAP_FIXED, to),
+                    (i64)to);
     CU_ASSERT_EQUAL(test_load(mm, to + PAGE_SIZE), 7);
-    CU_ASSERT_EQUAL(mm_remap(mm, NULL, to, PAGE_SIZE, PAGE_SIZE, LINUX_MREMAP_FIXED, 0x6000000), -EINVAL);
-    CU_ASSERT_EQUAL(mm_remap(mm, NULL, to, 2 * PAGE_SIZE, 2 * PAGE_SIZE, may_move | LINUX_MREMAP_FIXED,
-                             to + PAGE_SIZE), -EINVAL);
+    CU_ASSERT_EQUAL(mm_remap(mm, NULL, to, PAGE_SIZE, PAGE_SIZE, LINUX_MREMAP_FIXED, 0x6000000),
+                    -EINVAL);
+    CU_ASSERT_EQUAL(mm_remap(mm, NULL, to, 2 * PAGE_SIZE, 2 * PAGE_SIZE,
+                             may_move | LINUX_MREMAP_FIXED, to + PAGE_SIZE),
+                    -EINVAL);
     CU_ASSERT_EQUAL(mm_remap(mm, NULL, 0x7000000, PAGE_SIZE, 2 * PAGE_SIZE, may_move, 0), -EFAULT);
     CU_ASSERT_EQUAL(mm_remap(mm, NULL, to, 3 * PAGE_SIZE, 4 * PAGE_SIZE, may_move, 0), -EFAULT);
     CU_ASSERT_EQUAL(mm_remap(mm, NULL, to, 0, PAGE_SIZE, may_move, 0), -EINVAL);
@@ -402,9 +410,11 @@ SLEEPS_ROOT static void test_copies_cross_pages_and_stop_at_bad_memory(void)
     CU_ASSERT_EQUAL(mm_copy_out(mm, NULL, uaddr_make(at + 10), text, 2 * PAGE_SIZE), 0);
     CU_ASSERT_EQUAL(mm_copy_in(mm, NULL, back, uaddr_make(at + 10), 2 * PAGE_SIZE), 0);
     CU_ASSERT(memcmp(text, back, 2 * PAGE_SIZE) == 0);
-    CU_ASSERT_EQUAL(mm_copy_out_some(mm, NULL, uaddr_make(at + 2 * PAGE_SIZE + 5), text, sizeof text),
-                    (i64)PAGE_SIZE - 5);
-    CU_ASSERT_EQUAL(mm_copy_out(mm, NULL, uaddr_make(at + 2 * PAGE_SIZE + 5), text, sizeof text), -EFAULT);
+    CU_ASSERT_EQUAL(
+        mm_copy_out_some(mm, NULL, uaddr_make(at + 2 * PAGE_SIZE + 5), text, sizeof text),
+        (i64)PAGE_SIZE - 5);
+    CU_ASSERT_EQUAL(mm_copy_out(mm, NULL, uaddr_make(at + 2 * PAGE_SIZE + 5), text, sizeof text),
+                    -EFAULT);
     CU_ASSERT_EQUAL(mm_copy_in_some(mm, NULL, back, uaddr_make(UINT64_MAX - 3), 100), -EFAULT);
     CU_ASSERT_EQUAL(mm_copy_in_some(mm, NULL, back, uaddr_make(SPACE_ADDRESS_END), 100), -EFAULT);
     CU_ASSERT_EQUAL(mm_copy_in_some(mm, NULL, back, uaddr_make(0), 0), 0);
@@ -452,7 +462,8 @@ SLEEPS_ROOT static void test_futex_keys_tell_private_words_from_shared_ones(void
     CU_ASSERT_EQUAL(mm_futex_word(mm, NULL, uaddr_make(private), true, false, &word, &a), 0);
     CU_ASSERT_EQUAL(mm_futex_word(child, NULL, uaddr_make(private), true, false, &word, &b), 0);
     CU_ASSERT(a.object != b.object && a.offset == b.offset);
-    CU_ASSERT_EQUAL(mm_futex_word(mm, NULL, uaddr_make(0x9000000), false, false, &word, &a), -EFAULT);
+    CU_ASSERT_EQUAL(mm_futex_word(mm, NULL, uaddr_make(0x9000000), false, false, &word, &a),
+                    -EFAULT);
     REF_PUT(child);
     end();
 }
@@ -465,7 +476,8 @@ SLEEPS_ROOT static void test_file_io_through_user_memory_survives_its_own_pages(
     struct uio_segment segments[2] = {{shared, PAGE_SIZE}, {0x9000000, 10}};
     struct uio uio;
     uio_init_user(&uio, mm, NULL, segments, 2);
-    CU_ASSERT_EQUAL(mapping_write(&file->mapping, NULL, &uio, 100), (i64)PAGE_SIZE); /* overlaps itself */
+    CU_ASSERT_EQUAL(mapping_write(&file->mapping, NULL, &uio, 100),
+                    (i64)PAGE_SIZE); /* overlaps itself */
     CU_ASSERT_EQUAL(test_load(mm, shared + 200), 1);
     uio_init_user(&uio, mm, NULL, segments, 2);
     CU_ASSERT_EQUAL(mapping_read(&file->mapping, NULL, &uio, 2 * PAGE_SIZE), (i64)PAGE_SIZE);
@@ -525,7 +537,8 @@ SLEEPS_ROOT static void model_step(struct mm *m, struct model *model, u64 random
         break;
     default: {
         bool may = model->is_mapped[first] && (model->prot[first] & LINUX_PROT_WRITE);
-        CU_ASSERT_EQUAL_FATAL(test_store(m, at + random % 4096, (u8)(random >> 40)), may ? 0 : -EFAULT);
+        CU_ASSERT_EQUAL_FATAL(test_store(m, at + random % 4096, (u8)(random >> 40)),
+                              may ? 0 : -EFAULT);
         CU_ASSERT_EQUAL_FATAL(test_store(m, at, (u8)(random >> 48)), may ? 0 : -EFAULT);
         if (may)
             model->byte[first] = (u8)(random >> 48);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mremap(2). Its least known case: an old size of zero of a shared mapping makes a second mapping of
- * the same pages. Growing and moving work within one vma (-EFAULT otherwise), shrinking does not care.
+ * mremap(2). Its least known case: an old size of zero of a shared mapping makes a second mapping
+ * of the same pages. Growing and moving work within one vma (-EFAULT otherwise), shrinking does not
+ * care.
  */
 #include "abi/errno.h"
 #include "base/checked.h"
@@ -55,8 +56,9 @@ static int judge_vma(const struct mm *mm, const struct remap *remap, const struc
         return -EINVAL;
     if (remap->old_size > vma->end - remap->old)
         return -EFAULT;
-    if (vma->mapping && (!checked_add(vma->offset + (remap->old - vma->start), remap->new_size, &file_end) ||
-                         file_end > INT64_MAX))
+    if (vma->mapping &&
+        (!checked_add(vma->offset + (remap->old - vma->start), remap->new_size, &file_end) ||
+         file_end > INT64_MAX))
         return -EINVAL;
     bool keeps_old = remap->old_size == 0 || (remap->flags & LINUX_MREMAP_DONTUNMAP);
     u64 growth = keeps_old ? remap->new_size
@@ -95,8 +97,8 @@ static bool grow_in_place(struct mm *mm, struct vma *vma, const struct remap *re
 }
 
 /*
- * Move [old, old + old_size) of one vma to TO, which is free, as NEW_SIZE bytes. The new vma and the
- * entries are there before the old ones go, so that a lack of memory changes nothing.
+ * Move [old, old + old_size) of one vma to TO, which is free, as NEW_SIZE bytes. The new vma and
+ * the entries are there before the old ones go, so that a lack of memory changes nothing.
  */
 static int move_to(struct mm *mm, const struct remap *remap, u64 to)
 {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Saving and loading address spaces, with a walker of the tests' own in place of sentry/state: a list
- * of words, in which a frame is its number (the test loads into the same memory).
+ * Saving and loading address spaces, with a walker of the tests' own in place of sentry/state: a
+ * list of words, in which a frame is its number (the test loads into the same memory).
  */
 #include "base/state.h"
+
+#include <CUnit/CUnit.h>
+#include <stdio.h>
 
 #include "sentry/memory/testing.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Edits of page table entries with their frames, and limbo. Limbo is a list of blocks of frame runs;
- * a block is open (batch 0) until the next commit gives it the batch that acknowledges its edits. When
- * there is no memory for a block, the edit is acknowledged on the spot instead.
+ * Edits of page table entries with their frames, and limbo. Limbo is a list of blocks of frame
+ * runs; a block is open (batch 0) until the next commit gives it the batch that acknowledges its
+ * edits. When there is no memory for a block, the edit is acknowledged on the spot instead.
  */
 #include "sentry/memory/table.h"
 
@@ -32,7 +32,7 @@ static bool next_run(const struct mm *mm, u64 at, u64 end, u64 max, struct paget
                               count);
 }
 
-/* ---- limbo ---------------------------------------------------------------------------------------- */
+/* ---- limbo ------------------------------------------------------------------------ */
 
 static struct limbo_block *limbo_open(struct mm *mm)
 {
@@ -116,7 +116,7 @@ void table_settle(struct mm *mm)
     limbo_reap(mm);
 }
 
-/* ---- edits ---------------------------------------------------------------------------------------- */
+/* ---- edits ------------------------------------------------------------------------ */
 
 int table_map(struct mm *mm, u64 address, frame first, u64 count, u32 prot)
 {
@@ -161,7 +161,8 @@ void table_unmap(struct mm *mm, u64 start, u64 end)
     while (at < end) {
         struct pagetable_entry entry;
         u64 count, first = 0, run_count = 0;
-        while (run_count < UNMAP_RUNS && at < end && next_run(mm, at, end, UINT64_MAX, &entry, &count)) {
+        while (run_count < UNMAP_RUNS && at < end &&
+               next_run(mm, at, end, UINT64_MAX, &entry, &count)) {
             if (run_count == 0)
                 first = entry.address.value;
             at = entry.address.value + (count << PAGE_SHIFT);
@@ -222,7 +223,8 @@ int table_move(struct mm *mm, u64 from, u64 to, u64 size)
 {
     struct pagetable_entry entry;
     u64 count;
-    for (u64 at = from; at < from + size && next_run(mm, at, from + size, UINT64_MAX, &entry, &count);
+    for (u64 at = from;
+         at < from + size && next_run(mm, at, from + size, UINT64_MAX, &entry, &count);
          at = entry.address.value + (count << PAGE_SHIFT)) {
         uaddr there = uaddr_make(entry.address.value - from + to);
         u32 prot = entry.prot ? entry.prot : PROT_READ_BIT;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The entries of an address space and the frames they count, inside memory/. An entry owns one
- * reference to its frame. References of entries that are taken out wait in limbo until every cpu has
- * acknowledged the edit.
+ * reference to its frame. References of entries that are taken out wait in limbo until every cpu
+ * has acknowledged the edit.
  */
 #pragma once
 #include "sentry/memory/mm.h"
 
-/* Absent entries from ADDRESS on get COUNT frames, whose references are taken. 0 or -ENOMEM, then nothing. */
+/* Absent entries from ADDRESS on get COUNT frames, whose references are taken. 0 or -ENOMEM, then
+ * nothing. */
 MUST_CHECK int table_map(struct mm *mm, u64 address, frame first, u64 count, u32 prot);
-/* COUNT present entries get other frames, whose references are taken. 0 or -ENOMEM, then nothing. */
+/* COUNT present entries get other frames, whose references are taken. 0 or -ENOMEM, then nothing.
+ */
 #define REPLACE_MAX 8
 MUST_CHECK int table_replace(struct mm *mm, u64 address, frame first, u64 count, u32 prot);
 /* Present entries of [start, end) go. */
@@ -20,5 +22,6 @@ void table_protect(struct vma *vma, u64 start, u64 end);
 void table_close(struct mm *mm, u64 start, u64 end, u32 prot);
 /* Move present entries of [from, from + size) to TO, where none is. 0 or -ENOMEM, then nothing. */
 MUST_CHECK int table_move(struct mm *mm, u64 from, u64 to, u64 size);
-/* Commit, and wait (not a sleep: the lock is held, no cpu needs it to acknowledge) until all cpus know. */
+/* Commit, and wait (not a sleep: the lock is held, no cpu needs it to acknowledge) until all cpus
+ * know. */
 void table_settle(struct mm *mm);

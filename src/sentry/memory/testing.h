@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the tests of memory/: a memfile, a platform, an arena, and files whose bytes are known. */
+/* For the tests of memory/: a memfile, a platform, an arena, and files whose bytes are
+ * known. Include CUnit and stdio.h first. */
 #pragma once
-#include <CUnit/CUnit.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "abi/errno.h"
@@ -108,8 +107,8 @@ struct test_file {
 extern const struct kind test_file_kind;
 extern const struct mapping_ops test_file_ops;
 struct test_file *test_file_create(struct test_world *world, u64 pages);
-SLEEPS_ROOT static inline i64 test_map_file(struct mm *mm, struct test_file *file, u64 pages, u32 prot,
-                                            u32 flags)
+SLEEPS_ROOT static inline i64 test_map_file(struct mm *mm, struct test_file *file, u64 pages,
+                                            u32 prot, u32 flags)
 {
     struct mm_map_request request = {
         .size = pages << PAGE_SHIFT,

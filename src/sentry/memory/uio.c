@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transfers between bytes of the sentry and a list of segments (readv(2)'s iovecs, or one buffer). */
+/* Transfers between bytes of the sentry and a list of segments (readv(2)'s iovecs, or one buffer).
+ */
 #include "sentry/memory/uio.h"
 
 #include <string.h>

@@ -17,20 +17,23 @@ struct uio_segment {
 };
 
 struct uio {
-    struct mm *mm;       /* NULL: segments are the sentry's own memory */
-    struct fiber *fiber; /* who moves */
+    struct mm *mm;                /* NULL: segments are the sentry's own memory */
+    struct fiber *fiber;          /* who moves */
     struct uio_segment *segments; /* lent */
     u32 segment_count;
-    u32 segment;         /* position: index and offset in it */
+    u32 segment; /* position: index and offset in it */
     u64 segment_offset;
-    u64 remaining;       /* bytes left in all */
-    u64 moved;           /* bytes moved so far */
+    u64 remaining; /* bytes left in all */
+    u64 moved;     /* bytes moved so far */
 };
 
-void uio_init_kernel(struct uio *uio, struct fiber *fiber, void *base, u64 size, struct uio_segment *one);
-void uio_init_user(struct uio *uio, struct mm *mm, struct fiber *fiber, struct uio_segment *segments, u32 count);
-/* From BYTES to the uio ("read") / from the uio to BYTES ("write"). Bytes moved, less than SIZE at the uio's
- * end or at bad memory; -EFAULT when bad memory came first. Never faults in the sentry; may sleep for pages. */
+void uio_init_kernel(struct uio *uio, struct fiber *fiber, void *base, u64 size,
+                     struct uio_segment *one);
+void uio_init_user(struct uio *uio, struct mm *mm, struct fiber *fiber,
+                   struct uio_segment *segments, u32 count);
+/* From BYTES to the uio ("read") / from the uio to BYTES ("write"). Bytes moved, less than SIZE at
+ * the uio's end or at bad memory; -EFAULT when bad memory came first. Never faults in the sentry;
+ * may sleep for pages. */
 MUST_CHECK SLEEPS i64 uio_put(struct uio *uio, const void *bytes, u64 size);
 MUST_CHECK SLEEPS i64 uio_take(struct uio *uio, void *bytes, u64 size);
 MUST_CHECK SLEEPS i64 uio_put_zeros(struct uio *uio, u64 size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Copies between the sentry and user memory. They walk the page table as the processor would, serve
- * the faults it would take, and move bytes in the sentry's own view of the memfile: nothing here can
- * fault. A pointer into that view is good until the next sleep.
+ * the faults it would take, and move bytes in the sentry's own view of the memfile: nothing here
+ * can fault. A pointer into that view is good until the next sleep.
  */
 #include <string.h>
 
@@ -45,10 +45,11 @@ SLEEPS static int reach(const struct copy *copy, u64 address, u64 size, u8 **byt
     for (;;) {
         struct pagetable_entry entry;
         u64 run = 1;
-        bool is_present = pages == 1 ? pagetable_get(space_table(mm->space), page, &entry)
-                                     : pagetable_next_run(space_table(mm->space), page, end,
-                                                          copy->is_forced ? 1 : pages, &entry, &run) &&
-                                           entry.address.value == page.value;
+        bool is_present = pages == 1
+                              ? pagetable_get(space_table(mm->space), page, &entry)
+                              : pagetable_next_run(space_table(mm->space), page, end,
+                                                   copy->is_forced ? 1 : pages, &entry, &run) &&
+                                    entry.address.value == page.value;
         if (is_present && entry_allows(copy, address, &entry)) {
             *bytes = frame_bytes(mm->memory, entry.frame) + in_page;
             *count = MIN(size, (run << PAGE_SHIFT) - in_page);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Vmas: the ordered, disjoint pieces of an address space, cut and joined. The tree's keys are starts;
- * since vmas never pass each other, a changed start keeps its place in the tree.
+ * Vmas: the ordered, disjoint pieces of an address space, cut and joined. The tree's keys are
+ * starts; since vmas never pass each other, a changed start keeps its place in the tree.
  */
 #include "sentry/memory/vma.h"
 
@@ -47,12 +47,13 @@ const struct kind vma_kind = {
     .destroy = vma_destroy,
 };
 
-/* ---- sums ----------------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------- */
 
 /* RLIMIT_DATA (getrlimit(2)) counts private writable memory, stacks aside. */
 static bool vma_is_data(const struct vma *vma)
 {
-    return (vma->prot & LINUX_PROT_WRITE) && !(vma->flags & (VMA_SHARED | VMA_GROWSDOWN | VMA_STACK));
+    return (vma->prot & LINUX_PROT_WRITE) &&
+           !(vma->flags & (VMA_SHARED | VMA_GROWSDOWN | VMA_STACK));
 }
 
 static void vma_account(struct vma *vma, bool in)
@@ -87,7 +88,7 @@ void vma_resize(struct vma *vma, u64 start, u64 end)
     vma_account(vma, true);
 }
 
-/* ---- making and finding ----------------------------------------------------------------------------- */
+/* ---- making and finding ----------------------------------------------------------- */
 
 static void name_copy(char out[32], const char *name)
 {
@@ -197,7 +198,7 @@ void vma_remove(struct vma *vma)
     REF_PUT(vma);
 }
 
-/* ---- cutting and joining ------------------------------------------------------------------------------ */
+/* ---- cutting and joining ---------------------------------------------------------- */
 
 /* Cut VMA in two at AT; the upper part is new. */
 MUST_CHECK static int vma_split(struct vma *vma, u64 at)
@@ -253,7 +254,7 @@ void vmas_merge(struct mm *mm, u64 start, u64 end)
     }
 }
 
-/* ---- rights --------------------------------------------------------------------------------------------- */
+/* ---- rights ----------------------------------------------------------------------- */
 
 u32 prot_bits(u32 prot)
 {
@@ -288,7 +289,7 @@ u32 vma_entry_prot(const struct vma *vma, u64 address, frame f)
     return may_write ? bits : bits & ~PROT_WRITE_BIT;
 }
 
-/* ---- for mappings ----------------------------------------------------------------------------------------- */
+/* ---- for mappings ----------------------------------------------------------------- */
 
 /* The addresses of VMA where pages [from, end) of its mapping are; false for none. */
 static bool vma_part(const struct vma *vma, u64 from, u64 end, u64 *first, u64 *last)

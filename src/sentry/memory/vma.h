@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of vmas of an address space, inside memory/. Members of a vma that is in its mm change only
- * through these functions: they keep the sums (virtual_size, data_size, locked_size, writers) right.
+ * The list of vmas of an address space, inside memory/. Members of a vma that is in its mm change
+ * only through these functions: they keep the sums (virtual_size, data_size, locked_size, writers)
+ * right.
  */
 #pragma once
 #include "sentry/memory/mm.h"
@@ -22,7 +23,8 @@ void vma_set(struct vma *vma, u32 prot, u32 flags);
 
 struct vma *vma_next(const struct vma *vma);
 struct vma *vma_prev(const struct vma *vma);
-/* Cut vmas at START and END, so that only whole ones lie between. 0 or -ENOMEM (maybe one cut made: harmless). */
+/* Cut vmas at START and END, so that only whole ones lie between. 0 or -ENOMEM (maybe one cut made:
+ * harmless). */
 MUST_CHECK int vmas_isolate(struct mm *mm, u64 start, u64 end);
 /* Join neighbours that belong together, around and in [start, end]. */
 void vmas_merge(struct mm *mm, u64 start, u64 end);
@@ -43,7 +45,8 @@ u32 prot_bits(u32 prot);
 /* The rights an entry at ADDRESS may have while FRAME is there. */
 u32 vma_entry_prot(const struct vma *vma, u64 address, frame f);
 
-/* For mapping.c: take pages [from, end) of MAPPING out of all spaces, the private copies too with WITH_COPIES; committed. */
+/* For mapping.c: take pages [from, end) of MAPPING out of all spaces, the private copies too with
+ * WITH_COPIES; committed. */
 void vmas_unmap_file(struct mapping *mapping, u64 from, u64 end, bool with_copies);
 /* Close all shared entries of MAPPING for writing, and wait until every cpu knows. */
 void vmas_close_file(struct mapping *mapping);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mmap(2), munmap(2), mprotect(2), mremap(2), brk(2), madvise(2), msync(2), mincore(2), mlock(2),
- * mbind(2) and their relatives: arguments into calls of memory/. There is one node, so memory policies
- * are judged and have no effect.
+ * mbind(2) and their relatives: arguments into calls of memory/. There is one node, so memory
+ * policies are judged and have no effect.
  */
 #include "abi/errno.h"
 #include "abi/fcntl.h"
@@ -14,13 +14,14 @@
 
 #define PROT_RIGHTS (LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC)
 /* What MAP_SHARED_VALIDATE knows. */
-#define MAP_KNOWN                                                                                  \
-    (LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_32BIT | LINUX_MAP_GROWSDOWN | \
-     LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE | LINUX_MAP_LOCKED | LINUX_MAP_NORESERVE |          \
-     LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK | LINUX_MAP_STACK | LINUX_MAP_HUGETLB |               \
-     LINUX_MAP_FIXED_NOREPLACE)
+#define MAP_KNOWN                                                                          \
+    (LINUX_MAP_TYPE | LINUX_MAP_FIXED | LINUX_MAP_ANONYMOUS | LINUX_MAP_32BIT |            \
+     LINUX_MAP_GROWSDOWN | LINUX_MAP_DENYWRITE | LINUX_MAP_EXECUTABLE | LINUX_MAP_LOCKED | \
+     LINUX_MAP_NORESERVE | LINUX_MAP_POPULATE | LINUX_MAP_NONBLOCK | LINUX_MAP_STACK |     \
+     LINUX_MAP_HUGETLB | LINUX_MAP_FIXED_NOREPLACE)
 
-/* The memlock limit as it holds for TASK now: CAP_IPC_LOCK knows none. False: it may lock nothing at all. */
+/* The memlock limit as it holds for TASK now: CAP_IPC_LOCK knows none. False: it may lock nothing
+ * at all. */
 static bool memlock_refresh(struct task *task)
 {
     bool is_free = task_has_capability(task, CAP_IPC_LOCK);
@@ -28,7 +29,7 @@ static bool memlock_refresh(struct task *task)
     return task->mm->limit_memlock != 0;
 }
 
-/* ---- mmap ------------------------------------------------------------------------------------------- */
+/* ---- mmap ------------------------------------------------------------------------- */
 
 /* What FILE allows: mode of the description, mount, seals. */
 static int judge_file(const struct file *file, bool is_shared, u32 prot, u32 *vma_flags)
@@ -160,7 +161,7 @@ i64 sys_madvise(struct task *task, const struct sysargs *args)
     return mm_advise(task->mm, &task->fiber, arg_u64(args, 0), arg_u64(args, 1), arg_i32(args, 2));
 }
 
-/* ---- msync and mincore --------------------------------------------------------------------------------- */
+/* ---- msync and mincore ------------------------------------------------------------ */
 
 /* An aligned start and a size to be rounded up: the range of whole pages. 0, -EINVAL or -ENOMEM. */
 static int arg_pages(const struct sysargs *args, u64 *start, u64 *end)
@@ -206,7 +207,8 @@ i64 sys_msync(struct task *task, const struct sysargs *args)
     return err ? err : result;
 }
 
-/* Every mapped page counts as resident: nothing is ever swapped, and what a file has is one fault away. */
+/* Every mapped page counts as resident: nothing is ever swapped, and what a file has is one fault
+ * away. */
 i64 sys_mincore(struct task *task, const struct sysargs *args)
 {
     u64 at, end;
@@ -226,7 +228,7 @@ i64 sys_mincore(struct task *task, const struct sysargs *args)
     return err;
 }
 
-/* ---- locking ---------------------------------------------------------------------------------------------- */
+/* ---- locking ---------------------------------------------------------------------- */
 
 i64 sys_mlock(struct task *task, const struct sysargs *args)
 {
@@ -284,7 +286,7 @@ i64 sys_munlockall(struct task *task, const struct sysargs *args)
     return 0;
 }
 
-/* ---- memory policies: one node ------------------------------------------------------------------------------ */
+/* ---- memory policies: one node ---------------------------------------------------- */
 
 static int judge_mode(u32 mode)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process_vm_readv(2), process_vm_writev(2), membarrier(2): what one thread does to others' memory. */
+/* process_vm_readv(2), process_vm_writev(2), membarrier(2): what one thread does to others' memory.
+ */
 #include "abi/errno.h"
 #include "sentry/memory/uio.h"
 #include "sentry/syscalls/syscalls.h"
@@ -7,12 +8,12 @@
 #define CHUNK_SIZE PAGE_SIZE
 #define CHUNK_COUNT 8u /* of a buffer that lies in the arena */
 
-/* ---- process_vm_readv, process_vm_writev -------------------------------------------------------------- */
+/* ---- process_vm_readv, process_vm_writev ------------------------------------------ */
 
 struct transfer {
     struct task *task;
     struct mm *remote;
-    bool is_write; /* local to remote */
+    bool is_write;                /* local to remote */
     struct uio_segment *segments; /* local ones, then remote ones */
     struct uio local, other;
     u8 *chunk;
@@ -40,7 +41,8 @@ SLEEPS static int find_remote(struct task *task, u32 pid, struct mm **out)
 }
 
 /* COUNT iovecs at FROM into SEGMENTS. 0, -EFAULT, -EINVAL (a sum over SSIZE_MAX). */
-SLEEPS static int copy_segments(struct task *task, uaddr from, u64 count, struct uio_segment *segments)
+SLEEPS static int copy_segments(struct task *task, uaddr from, u64 count,
+                                struct uio_segment *segments)
 {
     u64 total = 0;
     if (count == 0)
@@ -126,16 +128,17 @@ i64 sys_process_vm_writev(struct task *task, const struct sysargs *args)
     return process_vm(task, args, true);
 }
 
-/* ---- membarrier ------------------------------------------------------------------------------------------- */
+/* ---- membarrier ------------------------------------------------------------------- */
 
-#define BARRIERS_REGISTERED                                                                       \
-    (LINUX_MEMBARRIER_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_REGISTER_PRIVATE_EXPEDITED |    \
+#define BARRIERS_REGISTERED                                                                     \
+    (LINUX_MEMBARRIER_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_REGISTER_PRIVATE_EXPEDITED | \
      LINUX_MEMBARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE)
-#define BARRIERS                                                                                  \
-    (LINUX_MEMBARRIER_GLOBAL | LINUX_MEMBARRIER_GLOBAL_EXPEDITED |                                \
+#define BARRIERS                                                   \
+    (LINUX_MEMBARRIER_GLOBAL | LINUX_MEMBARRIER_GLOBAL_EXPEDITED | \
      LINUX_MEMBARRIER_PRIVATE_EXPEDITED | LINUX_MEMBARRIER_PRIVATE_EXPEDITED_SYNC_CORE)
 
-/* A cpu that left application code since the call began has passed a full barrier, and a serializing one. */
+/* A cpu that left application code since the call began has passed a full barrier, and a
+ * serializing one. */
 i64 sys_membarrier(struct task *task, const struct sysargs *args)
 {
     u32 command = arg_u32(args, 0);

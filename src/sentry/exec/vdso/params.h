@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The page before the vDSO: written by the sentry, read by programs. A sequence lock: odd while it is
- * being written. Without `is_ready` the code makes the call, so that time in a simulation stays virtual.
+ * The page before the vDSO: written by the sentry, read by programs. A sequence lock: odd while it
+ * is being written. Without `is_ready` the code makes the call, so that time in a simulation stays
+ * virtual.
  */
 #pragma once
 #include <stdint.h>
@@ -12,7 +13,7 @@ struct vdso_params {
     uint32_t sequence;
     uint32_t is_ready;
     uint64_t tsc_base;
-    uint64_t ns_per_tick;    /* of the time stamp counter, << VDSO_SHIFT */
-    uint64_t monotonic_ns;   /* at tsc_base */
-    int64_t realtime_ns;     /* at tsc_base, since the epoch */
+    uint64_t ns_per_tick;  /* of the time stamp counter, << VDSO_SHIFT */
+    uint64_t monotonic_ns; /* at tsc_base */
+    int64_t realtime_ns;   /* at tsc_base, since the epoch */
 };

@@ -61,7 +61,8 @@ static int read_clock(int is_real, uint64_t *out)
             return 0;
         uint64_t now = read_tsc(), start = vdso_params.tsc_base;
         uint64_t ticks = now > start ? now - start : 0; /* another cpu's counter may lag a little */
-        uint64_t since = (uint64_t)((unsigned __int128)ticks * vdso_params.ns_per_tick >> VDSO_SHIFT);
+        uint64_t since = (uint64_t)((unsigned __int128)ticks * vdso_params.ns_per_tick >>
+                                    VDSO_SHIFT);
         uint64_t real = (uint64_t)vdso_params.realtime_ns, monotonic = vdso_params.monotonic_ns;
         __asm__ volatile("" ::: "memory");
         if (vdso_params.sequence == sequence) {
