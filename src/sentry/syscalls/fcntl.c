@@ -18,13 +18,6 @@
 #define F_WRLCK_ 1
 #define F_UNLCK_ 2
 
-struct linux_flock {
-    i16 type, whence;
-    i32 pad0;
-    i64 start, len;
-    i32 pid, pad1;
-};
-_Static_assert(sizeof(struct linux_flock) == 32, "struct flock");
 
 /* [start, end) of what FLOCK says: 0, -EINVAL, -EOVERFLOW. */
 SLEEPS static int lock_range(struct task *task, struct file *file, const struct linux_flock *flock, struct lock_request *out)
@@ -51,15 +44,15 @@ SLEEPS static int lock_range(struct task *task, struct file *file, const struct 
     if (start < 0)
         return -EINVAL;
     i64 end = start;
-    if (flock->len > 0 && __builtin_add_overflow(start, flock->len, &end))
+    if (flock->length > 0 && __builtin_add_overflow(start, flock->length, &end))
         return -EOVERFLOW;
-    if (flock->len < 0) {
-        start += flock->len;
+    if (flock->length < 0) {
+        start += flock->length;
         if (start < 0)
             return -EINVAL;
     }
     out->start = (u64)start;
-    out->end = flock->len == 0 ? UINT64_MAX : (u64)end;
+    out->end = flock->length == 0 ? UINT64_MAX : (u64)end;
     out->type = flock->type;
     return 0;
 }
@@ -84,7 +77,7 @@ SLEEPS static i64 do_lock(struct task *task, struct file *file, i32 cmd, uaddr a
         if (request.type != F_UNLCK_) {
             flock.whence = LINUX_SEEK_SET;
             flock.start = (i64)request.start;
-            flock.len = request.end == UINT64_MAX ? 0 : (i64)(request.end - request.start);
+            flock.length = request.end == UINT64_MAX ? 0 : (i64)(request.end - request.start);
             flock.pid = pid;
         }
         return copy_to_user(task, at, &flock, sizeof flock);
