@@ -144,6 +144,8 @@ MUST_CHECK SLEEPS int file_allocate(struct task *task, struct file *file, i32 mo
 MUST_CHECK SLEEPS int file_truncate(struct task *task, struct file *file, u64 size);
 /* What mmap(2) maps: lends the mapping, which FILE keeps alive; OFFSET may be moved. -ENODEV, -EACCES by access mode of others. */
 MUST_CHECK SLEEPS int file_mmap(struct task *task, struct file *file, struct mapping **mapping, u64 *offset);
+/* The same while loading, for memory->mapping_of: lent; NULL: OBJECT is no file. */
+struct mapping *file_mapping_of(struct object *object);
 /* F_SETFL: only O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME change. */
 MUST_CHECK int file_set_flags(struct task *task, struct file *file, u32 flags);
 /* A descriptor that shows FILE is closed: locks of TABLE go, ops->flush. */

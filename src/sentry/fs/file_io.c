@@ -329,6 +329,13 @@ int file_mmap(struct task *task, struct file *file, struct mapping **mapping, u6
     return 0;
 }
 
+struct mapping *file_mapping_of(struct object *object)
+{
+    if (object->kind != &file_kind)
+        return NULL;
+    return &container_of(object, struct file, object)->inode->mapping;
+}
+
 int file_set_flags(struct task *task, struct file *file, u32 flags)
 {
     const u32 may = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_ASYNC | LINUX_O_DIRECT | LINUX_O_NOATIME;

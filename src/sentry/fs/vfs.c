@@ -80,6 +80,8 @@ int vfs_create(struct kernel *kernel)
     list_init(&vfs->dentry_cache);
     list_init(&vfs->lock_waiters);
     kernel->vfs = vfs;
+    if (kernel->memory)
+        kernel->memory->mapping_of = file_mapping_of;
     int err = super_create(kernel, "pipefs", LINUX_PIPEFS_MAGIC, 0, &vfs->pipefs);
     if (!err)
         err = super_create(kernel, "sockfs", LINUX_SOCKFS_MAGIC, 0, &vfs->sockfs);

@@ -204,7 +204,7 @@ static int vma_loaded(struct mm *mm, struct vma *vma, u64 previous_end)
     vma->mapping = NULL;
     if (vma->file && vma->file->kind == &shared_memory_kind)
         vma->mapping = &container_of(vma->file, struct shared_memory, object)->mapping;
-    else if (vma->file)
+    else if (vma->file && mm->memory->mapping_of)
         vma->mapping = mm->memory->mapping_of(vma->file);
     if ((vma->file || (vma->flags & VMA_SHARED)) && !vma->mapping)
         return -EINVAL;
