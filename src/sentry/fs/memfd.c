@@ -1,40 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files in memory without a name: memfd_create(2). Seals are kept in the inode and judged where it changes. */
-#include "sentry/fs/memfd.h"
-
-#include <stdio.h>
+/* memfd_create(2): a tmpfs inode without a name, and the seals of fcntl(2). */
+#include <string.h>
 
 #include "abi/errno.h"
 #include "abi/fcntl.h"
+#include "sentry/fs/memfd.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/vfs.h"
-
-#define MFD_CLOEXEC_ 1u
-#define MFD_ALLOW_SEALING_ 2u
-#define MFD_NOEXEC_SEAL_ 8u
-#define MFD_EXEC_ 16u
-#define MEMFD_NAME_MAX 249u
-#define SEALS_ALL                                                                                  \
-    (LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |            \
-     LINUX_F_SEAL_FUTURE_WRITE | LINUX_F_SEAL_EXEC)
+#include "sentry/kernel/kernel.h"
 
 int memfd_create_file(struct task *task, const char *name, u32 flags, struct file **out)
 {
-    char shown[MEMFD_NAME_MAX + 32];
+    struct kernel *kernel = task->kernel;
+    bool is_noexec = (flags & LINUX_MFD_NOEXEC_SEAL) != 0;
     AUTO_PUT struct inode *inode = NULL;
-    const struct cred *cred = task->cred;
-    u32 mode = flags & MFD_NOEXEC_SEAL_ ? 0666 : 0777;
-    int err = tmpfs_inode_create(task->kernel->vfs->shmfs, LINUX_S_IFREG | mode, cred->fsuid, cred->fsgid, &inode);
+    u32 mode = LINUX_S_IFREG | (is_noexec ? 0666u : 0777u);
+    int err = tmpfs_inode_create(kernel->vfs->shmfs, mode, task->cred->fsuid, task->cred->fsgid, &inode);
     if (err)
         return err;
     inode->link_count = 0;
     inode->has_seals = true;
-    inode->seals = flags & (MFD_ALLOW_SEALING_ | MFD_NOEXEC_SEAL_) ? 0 : LINUX_F_SEAL_SEAL;
-    if (flags & MFD_NOEXEC_SEAL_)
+    inode->is_unlinked_root_of_memfd = true;
+    inode->seals = flags & LINUX_MFD_ALLOW_SEALING || is_noexec ? 0 : LINUX_F_SEAL_SEAL;
+    if (is_noexec)
         inode->seals |= LINUX_F_SEAL_EXEC;
-    snprintf(shown, sizeof shown, "/memfd:%.249s (deleted)", name);
+    AUTO_BUF struct buf text;
+    buf_init(&text, kernel->arena, 0);
+    err = buf_printf(&text, "/memfd:%s (deleted)", name);
+    const char *shown = err ? NULL : buf_text(&text);
+    if (!shown)
+        return -ENOMEM;
     struct file *file;
-    err = file_create_on_inode(task->kernel, inode, shown, LINUX_O_RDWR | LINUX_O_LARGEFILE, &file);
+    err = file_create_on_inode(kernel, inode, shown, LINUX_O_RDWR | LINUX_O_LARGEFILE, &file);
     if (err)
         return err;
     file->ops = &regular_file_ops;
@@ -42,20 +39,28 @@ int memfd_create_file(struct task *task, const char *name, u32 flags, struct fil
     return 0;
 }
 
-i64 memfd_add_seals(struct task *task, struct file *file, u32 seals)
-{
-    struct inode *inode = file->inode;
-    if (!inode->has_seals || (seals & ~SEALS_ALL))
-        return -EINVAL;
-    if (!file_may_write(file) || (inode->seals & LINUX_F_SEAL_SEAL))
-        return -EPERM;
-    if ((seals & LINUX_F_SEAL_WRITE) && !(inode->seals & LINUX_F_SEAL_WRITE) && inode->mapping.writable_shared_count > 0)
-        return -EBUSY;
-    inode->seals |= seals;
-    return 0;
-}
-
 i64 memfd_get_seals(const struct file *file)
 {
     return file->inode->has_seals ? (i64)file->inode->seals : -EINVAL;
+}
+
+int memfd_add_seals(struct file *file, u32 seals)
+{
+    const u32 known = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
+                      LINUX_F_SEAL_FUTURE_WRITE | LINUX_F_SEAL_EXEC;
+    struct inode *inode = file->inode;
+    if (!file_may_write(file))
+        return -EPERM;
+    if (seals & ~known)
+        return -EINVAL;
+    if (!inode->has_seals)
+        return -EINVAL;
+    if (inode->seals & LINUX_F_SEAL_SEAL)
+        return -EPERM;
+    if ((seals & LINUX_F_SEAL_WRITE) && !(inode->seals & LINUX_F_SEAL_WRITE) && inode->mapping.writable_shared_count > 0)
+        return -EBUSY;
+    if ((seals & LINUX_F_SEAL_EXEC) && (inode->mode & 0111))
+        seals |= LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE;
+    inode->seals |= seals;
+    return 0;
 }

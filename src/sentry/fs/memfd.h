@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memfd_create(2) and the seals of its files (fcntl(2)). memfd_create_file is in vfs.h. */
+/* Seals of memory files: fcntl(2) F_ADD_SEALS and F_GET_SEALS. memfd_create_file is in fs/vfs.h. */
 #pragma once
 #include "sentry/fs/file.h"
 
-/* 0; -EINVAL (FILE has none, unknown seals), -EPERM (sealed against seals, not open for writing), -EBUSY (mapped writable). */
-MUST_CHECK i64 memfd_add_seals(struct task *task, struct file *file, u32 seals);
-/* The seals or -EINVAL. */
-i64 memfd_get_seals(const struct file *file);
+/* -EINVAL for files that have none. */
+MUST_CHECK i64 memfd_get_seals(const struct file *file);
+/* -EPERM without write access or when sealed, -EBUSY for F_SEAL_WRITE while mapped writable and shared. */
+MUST_CHECK int memfd_add_seals(struct file *file, u32 seals);

@@ -13,6 +13,7 @@
 #include "base/state.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/fs/walk.h"
+#include "sentry/kernel/namespaces.h"
 
 static void mount_destroy(struct object *object);
 static void mount_ns_destroy(struct object *object);
@@ -147,14 +148,28 @@ struct mount *mount_next(const struct mount_ns *ns, const struct mount *mount)
     return mount ? mount_tree_next(ns->root, mount) : ns->root;
 }
 
-void mount_graft(struct mount *mount, const struct path *point)
+void mount_hook(struct mount *mount, const struct path *point)
 {
-    ASSERT(!mount->parent && !mount->ns && point->mount);
+    ASSERT(!mount->parent && point->mount);
     mount->parent = point->mount;
     mount->parent_id = point->mount->id;
     mount->point = REF_GET(point->dentry);
     mount->point->mount_count++;
-    list_add_tail(&point->mount->children, &REF_GET(mount)->sibling);
+    list_add_tail(&point->mount->children, &mount->sibling);
+}
+
+void mount_unhook(struct mount *mount)
+{
+    mount->parent = NULL;
+    mount->point->mount_count--;
+    list_remove(&mount->sibling);
+    REF_CLEAR(mount->point);
+}
+
+void mount_graft(struct mount *mount, const struct path *point)
+{
+    ASSERT(!mount->ns);
+    mount_hook(REF_GET(mount), point);
     struct mount_ns *ns = point->mount->ns;
     if (!ns)
         return;
@@ -174,10 +189,7 @@ void mount_cut(struct mount *mount)
     mount->peer_group = mount->master_group = 0;
     if (!mount->parent)
         return;
-    mount->parent = NULL;
-    mount->point->mount_count--;
-    list_remove(&mount->sibling);
-    REF_CLEAR(mount->point);
+    mount_unhook(mount);
     REF_PUT(mount); /* the parent's */
 }
 
@@ -226,8 +238,52 @@ static void mount_ns_destroy(struct object *object)
     REF_PUT(root);
 }
 
+int mount_ns_fork(struct task *task, struct mount_ns *from, struct mount_ns **out)
+{
+    if (!from)
+        return -EINVAL;
+    AUTO_PUT struct mount_ns *ns = object_create(task->kernel->arena, &mount_ns_kind);
+    if (!ns)
+        return -ENOMEM;
+    ns->kernel = task->kernel;
+    int err = mount_copy_tree(from->root, NULL, true, true, &ns->root);
+    if (err)
+        return err;
+    ns->root->parent_id = ns->root->id;
+    for (struct mount *m = ns->root; m; m = mount_tree_next(ns->root, m)) {
+        m->ns = ns;
+        ns->mount_count++;
+    }
+    *out = MOVE(ns);
+    return 0;
+}
+
+static void path_enter(struct path *path, struct mount *from, struct mount *to)
+{
+    if (path->mount != from)
+        return;
+    path->mount = REF_GET(to);
+    REF_PUT(from);
+}
+
+/* The copy has the shape of the original: both are walked in step. */
+void mount_ns_enter(const struct mount_ns *from, const struct mount_ns *to, struct fs_context *fs)
+{
+    struct mount *a = from->root, *b = to->root;
+    while (a && b) {
+        if (fs->root.mount == a)
+            path_enter(&fs->root, a, b);
+        if (fs->cwd.mount == a)
+            path_enter(&fs->cwd, a, b);
+        a = mount_tree_next(from->root, a);
+        b = mount_tree_next(to->root, b);
+    }
+}
+
 struct mount_ns *task_mount_ns(const struct task *task)
 {
+    if (task->ns && task->ns->mount_ns)
+        return task->ns->mount_ns;
     const struct mount *mount = task->fs ? task->fs->root.mount : NULL;
     return mount ? mount->ns : NULL;
 }

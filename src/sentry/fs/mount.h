@@ -10,6 +10,10 @@ MUST_CHECK int mount_create(struct kernel *kernel, struct super *super, struct d
                             const char *source, struct mount **out);
 /* MOUNT, with its tree, becomes the mount at POINT; takes a reference of its own. Cannot fail. */
 void mount_graft(struct mount *mount, const struct path *point);
+/* Take MOUNT with its tree off its parent, still in its namespace: the caller gets the parent's reference. */
+void mount_unhook(struct mount *mount);
+/* The opposite, at POINT of the same namespace: takes the reference. */
+void mount_hook(struct mount *mount, const struct path *point);
 /* Out of the tree, the mount alone; it stays alive while somebody holds it. Its children must be gone. */
 void mount_cut(struct mount *mount);
 /* The whole tree below and with MOUNT, each for itself. */

@@ -41,6 +41,8 @@ struct mount {
 };
 extern const struct kind mount_kind;
 
+struct fs_context;
+
 struct mount_ns {
     struct object object;
     struct mount *root;        /* counted */
@@ -127,7 +129,10 @@ MUST_CHECK SLEEPS int vfs_mkdir_all(struct task *task, const char *path, u32 mod
 MUST_CHECK int mount_attach(struct task *task, struct super *super, struct dentry *root, const struct path *point,
                             u32 flags, const char *source, struct mount **out);
 MUST_CHECK int mount_ns_create(struct kernel *kernel, struct super *root_super, u32 flags, struct mount_ns **out);
+/* A copy of FROM's tree; FS is moved over by mount_ns_enter. */
 MUST_CHECK int mount_ns_fork(struct task *task, struct mount_ns *from, struct mount_ns **out);
+/* Root and cwd of FS from mounts of FROM to their copies in TO, a fresh fork of it. */
+void mount_ns_enter(const struct mount_ns *from, const struct mount_ns *to, struct fs_context *fs);
 /* mount(2), umount2(2), pivot_root(2) by text. */
 MUST_CHECK SLEEPS int vfs_mount(struct task *task, const char *source, const char *target, const char *type, u64 flags, const char *options);
 MUST_CHECK SLEEPS int vfs_umount(struct task *task, const char *target, u32 flags);
