@@ -15,9 +15,6 @@
 
 #define LOG_TEXT_SIZE 1024
 
-static void log_count_repeat(struct log *log, enum log_level level, const char *room, u64 hash,
-                             char *line, size_t size, bool *is_quiet);
-
 /* Escape TEXT into OUT of SIZE bytes; what does not fit is cut and ends in "...". */
 void log_escape(char *out, size_t size, const char *text, size_t text_size)
 {
@@ -46,6 +43,22 @@ void log_escape(char *out, size_t size, const char *text, size_t text_size)
     out[used] = '\0';
 }
 
+/* How often the line of HASH came in a row, this time included; tells of a run that has ended. */
+static u64 log_count(struct log *log, u64 hash)
+{
+    if (hash == log->last_hash)
+        return ++log->last_count;
+    u64 count = log->last_count;
+    log->last_hash = hash;
+    log->last_count = 1;
+    if (count > 2 && !is_power_of_two(count)) {
+        char note[64];
+        snprintf(note, sizeof note, "the line before came %llu times", (unsigned long long)count);
+        log->write(log, LOG_WARN, "log", note);
+    }
+    return 1;
+}
+
 void log_line(struct log *log, enum log_level level, const char *room, const char *format, ...)
 {
     if (!log_wants(log, level) || !log->write)
@@ -60,30 +73,12 @@ void log_line(struct log *log, enum log_level level, const char *room, const cha
     char line[LOG_TEXT_SIZE + 64];
     log_escape(line, LOG_TEXT_SIZE, text, MIN((size_t)size, sizeof text - 1));
 
-    u64 hash = hash_text(line, hash_text(room, (u64)level + 1));
-    bool is_quiet = false;
-    log_count_repeat(log, level, room, hash, line, sizeof line, &is_quiet);
-    if (!is_quiet)
-        log->write(log, level, room, line);
-}
-
-/* Append the count to a repeated LINE; *IS_QUIET when it is not worth writing. */
-static void log_count_repeat(struct log *log, enum log_level level, const char *room, u64 hash,
-                             char *line, size_t size, bool *is_quiet)
-{
-    if (hash == log->last_hash) {
-        log->last_count++;
-        *is_quiet = !is_power_of_two(log->last_count);
-        size_t used = strlen(line);
-        snprintf(line + used, size - used, " (%llu times)", (unsigned long long)log->last_count);
+    u64 repeats = log_count(log, hash_text(line, hash_text(room, (u64)level + 1)));
+    if (!is_power_of_two(repeats))
         return;
+    if (repeats > 1) {
+        size_t used = strlen(line);
+        snprintf(line + used, sizeof line - used, " (%llu times)", (unsigned long long)repeats);
     }
-    u64 count = log->last_count;
-    log->last_hash = hash;
-    log->last_count = 1;
-    if (count > 2 && !is_power_of_two(count)) {
-        char note[64];
-        snprintf(note, sizeof note, "the line before came %llu times", (unsigned long long)count);
-        log->write(log, level, room, note);
-    }
+    log->write(log, level, room, line);
 }

@@ -310,16 +310,19 @@ bool sim_may(const struct sim_host *sim, const struct sim_node *node, u32 rights
 bool sim_is_owner(const struct sim_host *sim, const struct sim_node *node);
 /* The absolute path of a directory, of an entry in it when NAME is not NULL. */
 void sim_path_of(const struct sim_node *dir, const char *name, char out[SIM_PATH_SIZE]);
-/* Where a path leads: the directory and last name, and the node if it exists (else NULL). A
- * trailing slash or "/" gives name "." of the node itself. 0 or -errno. CREATE makes directories on
- * the way. */
+/*
+ * Where a path leads: the directory and last name, and the node if it exists (else NULL). "/" and
+ * what ends in a dot give the name "." of the node itself. 0 or -errno.
+ */
 struct sim_place {
     struct sim_node *dir;
     struct sim_node *node;
     char name[256];
 };
-MUST_CHECK int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool create,
-                        bool check_rights, struct sim_place *out);
+#define SIM_FIND_FOLLOW 1u /* the last component too, if it is a symlink */
+#define SIM_FIND_CREATE 2u /* make directories that are missing on the way */
+#define SIM_FIND_RIGHTS 4u /* the configured user's, to search */
+MUST_CHECK int sim_find(struct sim_host *sim, const char *path, u32 flags, struct sim_place *out);
 void sim_touch(struct sim_host *sim, struct sim_node *node);
 void sim_node_stat(const struct sim_node *node, struct host_stat *out);
 /* Is the directory NODE DIR itself or below it? */
@@ -362,12 +365,17 @@ u32 sim_desc_poll(const struct sim_desc *desc);
 
 /* sim_file.c: the table's functions */
 struct host_file *sim_file_from_fd(struct host *host, int fd);
-/* Open NODE for FLAGS under LABEL: a description or -errno. */
-MUST_CHECK int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags,
-                             const char *label, bool check_rights, struct sim_desc **out);
+struct sim_opening {
+    int flags;      /* O_* */
+    u32 mode;       /* of a file that is created */
+    bool is_engine; /* no rights are asked, and root owns what is created */
+};
+/* A description of NODE under LABEL. */
+MUST_CHECK int sim_node_open(struct sim_host *sim, struct sim_node *node, const char *label,
+                             const struct sim_opening *how, struct sim_desc **out);
 /* open(2) from a place that was found: creates if asked for. */
-MUST_CHECK int sim_place_open(struct sim_host *sim, const struct sim_place *place, int flags,
-                              u32 mode, bool check_rights, struct sim_desc **out);
+MUST_CHECK int sim_place_open(struct sim_host *sim, const struct sim_place *place,
+                              const struct sim_opening *how, struct sim_desc **out);
 MUST_CHECK int sim_file_set_attr(struct host_file *file, const struct host_set_attr *attr);
 /* Closes the descriptor and frees the wrapper. */
 void sim_file_destroy(struct host_file *file);

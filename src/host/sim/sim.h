@@ -72,14 +72,15 @@ void sim_fault_watch(struct host *host,
                      void *arg);
 
 /* The calls that can fail, for counts and plans. */
+/* clang-format off */
 #define SIM_CALLS(CALL)                                                                     \
-    CALL(open)                                                                              \
-    CALL(reopen) CALL(stat) CALL(set_attr) CALL(mkdir) CALL(mknod) CALL(symlink) CALL(link) \
-        CALL(unlink) CALL(rename) CALL(readlink) CALL(statfs) CALL(read_dir) CALL(seek_dir) \
-            CALL(get_xattr) CALL(set_xattr) CALL(list_xattr) CALL(remove_xattr) CALL(read)  \
-                CALL(write) CALL(sync) CALL(allocate) CALL(seek) CALL(connect) CALL(wrap)   \
-                    CALL(pair) CALL(stream_read) CALL(stream_write) CALL(stream_ioctl)      \
-                        CALL(accept) CALL(arena) CALL(poller_start)
+    CALL(open) CALL(reopen) CALL(stat) CALL(set_attr) CALL(mkdir) CALL(mknod) CALL(symlink) \
+    CALL(link) CALL(unlink) CALL(rename) CALL(readlink) CALL(statfs) CALL(read_dir)         \
+    CALL(seek_dir) CALL(get_xattr) CALL(set_xattr) CALL(list_xattr) CALL(remove_xattr)      \
+    CALL(read) CALL(write) CALL(sync) CALL(allocate) CALL(seek) CALL(connect) CALL(wrap)    \
+    CALL(pair) CALL(stream_read) CALL(stream_write) CALL(stream_ioctl) CALL(accept)         \
+    CALL(arena) CALL(poller_start)
+/* clang-format on */
 enum sim_call {
 #define CALL(name) SIM_CALL_##name,
     SIM_CALLS(CALL)

@@ -18,7 +18,7 @@
 static int find_node(struct sim_host *sim, const char *path, struct sim_node **out)
 {
     struct sim_place place;
-    int err = sim_find(sim, path, false, false, false, &place);
+    int err = sim_find(sim, path, 0, &place);
     if (err)
         return err;
     if (!place.node)
@@ -42,7 +42,7 @@ static int put_node(struct host *host, const char *path, u32 mode, struct sim_no
 {
     struct sim_host *sim = sim_of(host);
     struct sim_place place;
-    int err = sim_find(sim, path, false, true, false, &place);
+    int err = sim_find(sim, path, SIM_FIND_CREATE, &place);
     if (err)
         return err;
     if (place.node && (place.node->mode & S_IFMT) != (mode & S_IFMT))
@@ -181,7 +181,7 @@ int sim_remove(struct host *host, const char *path)
 {
     struct sim_host *sim = sim_of(host);
     struct sim_place place;
-    int err = sim_find(sim, path, false, false, false, &place);
+    int err = sim_find(sim, path, 0, &place);
     if (err)
         return err;
     if (!place.node)
@@ -320,10 +320,12 @@ int sim_open(struct host *host, const char *path, int flags, u32 mode)
 {
     struct sim_host *sim = sim_of(host);
     struct sim_place place;
-    int err = sim_find(sim, path, !(flags & O_NOFOLLOW), flags & O_CREAT, false, &place);
+    u32 find = (flags & O_NOFOLLOW ? 0 : SIM_FIND_FOLLOW) | (flags & O_CREAT ? SIM_FIND_CREATE : 0);
+    const struct sim_opening how = {flags, mode, .is_engine = true};
+    int err = sim_find(sim, path, find, &place);
     struct sim_desc *desc = NULL;
     if (!err)
-        err = sim_place_open(sim, &place, flags, mode, false, &desc);
+        err = sim_place_open(sim, &place, &how, &desc);
     return err ? err : sim_fd_install(sim, desc);
 }
 
@@ -401,7 +403,7 @@ int sim_listen(struct host *host, const char *path)
     struct sim_node *node = NULL;
     if (path) {
         struct sim_place place;
-        int err = sim_find(sim, path, false, true, false, &place);
+        int err = sim_find(sim, path, SIM_FIND_CREATE, &place);
         if (!err && place.node)
             err = -EADDRINUSE;
         if (!err)

@@ -79,9 +79,10 @@ static u32 rights_of(int flags)
     }
 }
 
-int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags, const char *label,
-                  bool check_rights, struct sim_desc **out)
+int sim_node_open(struct sim_host *sim, struct sim_node *node, const char *label,
+                  const struct sim_opening *how, struct sim_desc **out)
 {
+    int flags = how->flags;
     bool writes = (flags & O_ACCMODE) != O_RDONLY;
     if ((flags & O_DIRECTORY) && !sim_is_directory(node))
         return -ENOTDIR;
@@ -92,7 +93,7 @@ int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags, const 
             return -EISDIR;
         if (!sim_is_directory(node) && !sim_is_regular(node))
             return -ENXIO; /* no devices behind the simulated host, and no reader at its pipes */
-        if (check_rights && !sim_may(sim, node, rights_of(flags)))
+        if (!how->is_engine && !sim_may(sim, node, rights_of(flags)))
             return -EACCES;
         if (flags & O_TRUNC && writes && node->size > 0) {
             sim_data_truncate(sim, node, 0);
@@ -108,43 +109,45 @@ int sim_node_open(struct sim_host *sim, struct sim_node *node, int flags, const 
 }
 
 /* The node for O_CREAT where there is none. */
-static int place_create(struct sim_host *sim, const struct sim_place *place, u32 mode,
-                        bool check_rights, struct sim_node **out)
+static int place_create(struct sim_host *sim, const struct sim_place *place,
+                        const struct sim_opening *how, struct sim_node **out)
 {
     struct sim_node *dir = place->dir;
     if (!sim_is_directory(dir))
         return -ENOTDIR;
     if (dir->directory->is_removed)
         return -ENOENT;
-    if (check_rights && !sim_may(sim, dir, 3))
+    if (!how->is_engine && !sim_may(sim, dir, 3))
         return -EACCES;
-    struct sim_node *node = sim_node_create(sim, dir->domain, S_IFREG | (mode & 07777));
-    node->uid = check_rights ? sim->config.uid : 0;
-    node->gid = dir->mode & S_ISGID ? dir->gid : check_rights ? sim->config.gid : 0;
+    struct sim_node *node = sim_node_create(sim, dir->domain, S_IFREG | (how->mode & 07777));
+    node->uid = how->is_engine ? 0 : sim->config.uid;
+    node->gid = dir->mode & S_ISGID ? dir->gid : how->is_engine ? 0 : sim->config.gid;
     sim_entry_add(sim, dir, place->name, node);
     *out = node;
     return 0;
 }
 
-int sim_place_open(struct sim_host *sim, const struct sim_place *place, int flags, u32 mode,
-                   bool check_rights, struct sim_desc **out)
+int sim_place_open(struct sim_host *sim, const struct sim_place *place,
+                   const struct sim_opening *how, struct sim_desc **out)
 {
     struct sim_node *node = place->node;
-    if (node && flags & O_CREAT && flags & O_EXCL)
+    struct sim_opening opening = *how;
+    bool creates = how->flags & O_CREAT;
+    if (node && creates && how->flags & O_EXCL)
         return -EEXIST;
-    if (node && flags & O_CREAT && sim_is_directory(node))
+    if (node && creates && sim_is_directory(node))
         return -EISDIR;
-    if (!node && !(flags & O_CREAT))
+    if (!node && !creates)
         return -ENOENT;
     if (!node) {
-        int err = place_create(sim, place, mode, check_rights, &node);
+        int err = place_create(sim, place, how, &node);
         if (err)
             return err;
-        check_rights = false; /* open(2): the mode of a new file is for later openings */
+        opening.is_engine = true; /* open(2): the mode of a new file is for later openings */
     }
     char label[SIM_PATH_SIZE];
     sim_path_of(place->dir, place->name, label);
-    return sim_node_open(sim, node, flags, label, check_rights, out);
+    return sim_node_open(sim, node, label, &opening, out);
 }
 
 /* A wrapper for a description that was just opened; takes it. */
@@ -166,9 +169,9 @@ static int open_path(struct host *host, const char *path, int flags, u32 mode,
     struct sim_desc *desc = NULL;
     bool follows = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
     if (!err)
-        err = sim_find(sim, path, follows, false, true, &place);
+        err = sim_find(sim, path, SIM_FIND_RIGHTS | (follows ? SIM_FIND_FOLLOW : 0), &place);
     if (!err)
-        err = sim_place_open(sim, &place, flags, mode, true, &desc);
+        err = sim_place_open(sim, &place, &(struct sim_opening){flags, mode, false}, &desc);
     return err ? err : desc_wrap(sim, desc, out);
 }
 
@@ -201,7 +204,7 @@ static int open_at(struct host_file *dir, const char *name, int flags, u32 mode,
     struct sim_desc *desc = NULL;
     int err = sim_place_at(dir, name, SIM_CALL_open, &place);
     if (!err)
-        err = sim_place_open(sim, &place, flags, mode, true, &desc);
+        err = sim_place_open(sim, &place, &(struct sim_opening){flags, mode, false}, &desc);
     return err ? err : desc_wrap(sim, desc, out);
 }
 
@@ -214,7 +217,8 @@ static int reopen(struct host_file *file, int flags, struct host_file **out)
     if (!err && desc->type != SIM_DESC_FILE)
         err = -ENXIO;
     if (!err)
-        err = sim_node_open(sim, desc->node, flags, desc->label, true, &fresh);
+        err = sim_node_open(sim, desc->node, desc->label, &(struct sim_opening){.flags = flags},
+                            &fresh);
     return err ? err : desc_wrap(sim, fresh, out);
 }
 

@@ -297,12 +297,20 @@ static int stream_ioctl(struct host_stream *base, u32 request, void *arg)
 
 /* ---- reading ---- */
 
-/* Numbers for the descriptions that came with SEGMENT: into FDS if all fit in ROOM, else none. */
-static int receive_fds(struct sim_host *sim, struct sim_segment *segment, int *fds, u32 room,
-                       u32 *count)
+struct reading {
+    u8 *bytes;
+    size_t size;
+    int *fds; /* NULL: descriptors are not wanted */
+    u32 fd_room;
+    u32 fd_count; /* what came */
+};
+
+/* Numbers for the descriptions that came with SEGMENT: into READING if all fit, else none. */
+static int receive_fds(struct sim_host *sim, struct sim_segment *segment, struct reading *reading)
 {
     u32 came = segment->desc_count;
-    bool is_good = fds && came <= room;
+    int *fds = reading->fds;
+    bool is_good = fds && came <= reading->fd_room;
     u32 done = 0;
     for (u32 i = 0; i < came && is_good; i++) {
         int fd = sim_fd_install(sim, segment->descs[i]);
@@ -322,47 +330,38 @@ static int receive_fds(struct sim_host *sim, struct sim_segment *segment, int *f
     sim_delete(sim, segment->descs, came * sizeof *segment->descs);
     segment->descs = NULL;
     segment->desc_count = 0;
-    if (count)
-        *count = done;
+    reading->fd_count = done;
     return is_good || !fds ? 0 : -EMFILE;
 }
 
 /* Copy from the first segments; a read ends behind one that brought descriptions, as in Linux. */
-static i64 receive(struct sim_host *sim, struct sim_desc *desc, u8 *out, size_t size, int *fds,
-                   u32 *fd_count)
+static i64 receive(struct sim_host *sim, struct sim_desc *desc, struct reading *reading)
 {
     struct sim_end *end = &desc->end;
-    u32 room = fds ? *fd_count : 0;
-    if (fd_count)
-        *fd_count = 0;
     int err = 0;
     size_t done = 0;
     while (has_visible(end)) {
         struct sim_segment *segment = list_first(&end->segments, struct sim_segment, link);
         bool has_descs = segment->desc_count > 0;
         if (has_descs)
-            err = receive_fds(sim, segment, fds, room, fd_count);
-        size_t part = MIN(size - done, segment->size - segment->offset);
-        memcpy(out + done, segment->bytes + segment->offset, part);
+            err = receive_fds(sim, segment, reading);
+        size_t part = MIN(reading->size - done, segment->size - segment->offset);
+        memcpy(reading->bytes + done, segment->bytes + segment->offset, part);
         done += part;
         size_t gone = end->is_packet ? segment->size : part;
         segment->offset += gone;
         end->queued -= gone;
         if (segment->offset == segment->size)
             segment_delete(sim, segment);
-        if (end->is_packet || has_descs || done == size)
+        if (end->is_packet || has_descs || done == reading->size)
             break;
     }
     return err ? err : (i64)done;
 }
 
-static i64 stream_read_end(struct sim_host *sim, struct sim_desc *desc, void *out, size_t size,
-                           int *fds, u32 *fd_count)
+static i64 stream_read_end(struct sim_host *sim, struct sim_desc *desc, struct reading *reading)
 {
     struct sim_end *end = &desc->end;
-    u32 given = fd_count ? *fd_count : 0;
-    if (fd_count)
-        *fd_count = 0;
     if (!end->may_read)
         return -EBADF;
     if (!has_visible(end)) {
@@ -375,11 +374,9 @@ static i64 stream_read_end(struct sim_host *sim, struct sim_desc *desc, void *ou
         }
         return input_ended(end) ? 0 : -EAGAIN;
     }
-    if (size == 0 && !end->is_packet)
+    if (reading->size == 0 && !end->is_packet)
         return 0;
-    if (fd_count)
-        *fd_count = given;
-    i64 count = receive(sim, desc, out, size, fds, fd_count);
+    i64 count = receive(sim, desc, reading);
     struct sim_desc *peer = end->peer;
     if (peer && peer->end.wants_room && end->queued < end->capacity) {
         peer->end.wants_room = false;
@@ -412,13 +409,20 @@ static i64 stream_read(struct host_stream *base, void *out, size_t size, int *fd
                                 : sim_call(sim, SIM_CALL_stream_read, stream->desc->label, &strike);
     if (!err && strike.error)
         err = -strike.error;
-    if (!err && stream->desc->type == SIM_DESC_STREAM) {
-        size_t cut = strike.short_size ? MIN(size, strike.short_size) : size;
-        return stream_read_end(sim, stream->desc, out, cut, fds, fd_count);
-    }
+    struct reading reading = {
+        .bytes = out,
+        .size = strike.short_size ? MIN(size, strike.short_size) : size,
+        .fds = fds,
+        .fd_room = fds ? *fd_count : 0,
+    };
+    i64 count = err;
+    if (!err && stream->desc->type == SIM_DESC_STREAM)
+        count = stream_read_end(sim, stream->desc, &reading);
+    else if (!err)
+        count = stream_move_file(sim, stream->desc, out, reading.size, true);
     if (fd_count)
-        *fd_count = 0;
-    return err ? err : stream_move_file(sim, stream->desc, out, size, true);
+        *fd_count = reading.fd_count;
+    return count;
 }
 
 /* ---- writing ---- */
@@ -459,19 +463,27 @@ static i64 room_for(struct sim_end *end, size_t size)
     return (i64)MIN(size, room);
 }
 
-static i64 stream_write_end(struct sim_host *sim, struct sim_desc *desc, const u8 *bytes,
-                            size_t size, const int *fds, u32 fd_count, u64 delay_ns)
+struct writing {
+    const u8 *bytes;
+    size_t size;
+    const int *fds;
+    u32 fd_count;
+    u64 delay_ns;
+};
+
+static i64 stream_write_end(struct sim_host *sim, struct sim_desc *desc,
+                            const struct writing *writing)
 {
     struct sim_end *end = &desc->end;
     if (!end->may_write)
         return -EBADF;
-    if (fd_count > 0 && end->is_pipe)
+    if (writing->fd_count > 0 && end->is_pipe)
         return -ENOTSOCK;
-    if (!fds_are_open(sim, fds, fd_count))
+    if (!fds_are_open(sim, writing->fds, writing->fd_count))
         return -EBADF;
     if (output_ended(end))
         return -EPIPE;
-    i64 taken = room_for(end, size);
+    i64 taken = room_for(end, writing->size);
     if (taken < 0 || (taken == 0 && !end->is_packet))
         return taken;
     struct sim_desc *reader = end->peer;
@@ -481,9 +493,10 @@ static i64 stream_write_end(struct sim_host *sim, struct sim_desc *desc, const u
         size_t part = (size_t)taken - at;
         if (piece_max)
             part = MIN(part, 1 + sim_choose(sim, "client", (u32)MIN(part, piece_max)));
-        struct sim_segment *segment = segment_add(sim, reader, bytes + at, part, delay_ns);
+        struct sim_segment *segment = segment_add(sim, reader, writing->bytes + at, part,
+                                                  writing->delay_ns);
         if (at == 0)
-            attach_fds(sim, segment, fds, fd_count);
+            attach_fds(sim, segment, writing->fds, writing->fd_count);
         at += part;
     } while (at < (size_t)taken);
     if (has_visible(&reader->end))
@@ -512,7 +525,8 @@ static i64 stream_write(struct host_stream *base, const void *bytes, size_t size
         return fd_count
                    ? -ENOTSOCK
                    : stream_move_file(sim, stream->desc, (void *)(uintptr_t)bytes, size, false);
-    i64 count = stream_write_end(sim, stream->desc, bytes, size, fds, fd_count, strike.delay_ns);
+    const struct writing writing = {bytes, size, fds, fd_count, strike.delay_ns};
+    i64 count = stream_write_end(sim, stream->desc, &writing);
     if (strike.torn)
         return strike.error ? -strike.error : -EIO;
     return count;

@@ -263,8 +263,7 @@ static struct sim_node *make_directory(struct sim_host *sim, struct sim_node *di
     return node;
 }
 
-int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool create,
-             bool check_rights, struct sim_place *out)
+int sim_find(struct sim_host *sim, const char *path, u32 flags, struct sim_place *out)
 {
     char text[SIM_PATH_SIZE];
     const char *rest = path;
@@ -283,7 +282,7 @@ int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool crea
         }
         if (!at->directory)
             return -ENOTDIR;
-        if (check_rights && !sim_may(sim, at, 1))
+        if (flags & SIM_FIND_RIGHTS && !sim_may(sim, at, 1))
             return -EACCES;
         if (strcmp(name, ".") == 0)
             continue;
@@ -294,7 +293,7 @@ int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool crea
         struct sim_entry *entry = sim_entry_find(at, name);
         struct sim_node *node = entry ? entry->node : NULL;
         bool is_last = *rest == '\0';
-        if (node && sim_is_symlink(node) && (!is_last || follow_last)) {
+        if (node && sim_is_symlink(node) && (!is_last || flags & SIM_FIND_FOLLOW)) {
             size_t target_size = strlen(node->target);
             size_t rest_size = strlen(rest) + 1;
             if (++links > SYMLINKS_MAX)
@@ -314,7 +313,7 @@ int sim_find(struct sim_host *sim, const char *path, bool follow_last, bool crea
             memcpy(out->name, name, sizeof name);
             return 0;
         }
-        if (!node && !create)
+        if (!node && !(flags & SIM_FIND_CREATE))
             return -ENOENT;
         at = node ? node : make_directory(sim, at, name);
     }
