@@ -44,7 +44,7 @@ i64 memfd_get_seals(const struct file *file)
     return file->inode->has_seals ? (i64)file->inode->seals : -EINVAL;
 }
 
-int memfd_add_seals(struct file *file, u32 seals)
+int memfd_add_seals(struct task *task, struct file *file, u32 seals)
 {
     const u32 known = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
                       LINUX_F_SEAL_FUTURE_WRITE | LINUX_F_SEAL_EXEC;
