@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* glibc's sys/mount.h and linux/mount.h do not go together. */
@@ -143,4 +144,19 @@ u64 jail_fd_limit(void)
 void jail_die_with_parent(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+void jail_prepare(const char *name)
+{
+    long max = sysconf(_SC_OPEN_MAX);
+    for (int fd = 3; fd < MIN(max, 1100); fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE};
+    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    time_t now = time(NULL);
+    struct tm unused;
+    tzset();
+    (void)localtime_r(&now, &unused);
+    (void)prctl(PR_SET_NAME, name);
 }

@@ -7,6 +7,12 @@
 #define NOBODY 65534u
 
 /*
+ * First thing of an inner process: inherited descriptors close on execve, a terminal's signals do nothing, the
+ * zone's file has been read while there is one, the process has NAME.
+ */
+void jail_prepare(const char *name);
+
+/*
  * In a mount namespace of one's own: an empty, read-only root in place of the host's. With HAS_FDS the root
  * holds /proc/self/fd of this process until jail_root_seal, and nothing else of /proc.
  */
