@@ -227,9 +227,10 @@ SLEEPS static int save(struct loader *loader, struct task *by, struct outputs *o
 /* From here on no process of any container comes back. */
 static void end_everything(struct loader *loader)
 {
-    struct thread_group *group = NULL;
-    while ((group = container_next_group(loader, NULL, group)) != NULL)
-        thread_group_kill(group, 0);
+    struct task *task;
+    list_for_each (task, &loader->kernel->tasks, kernel_link)
+        if (task_leads(task, NULL))
+            thread_group_kill(task->group, 0);
 }
 
 SLEEPS static int save_paused(struct loader *loader, struct task *by, struct checkpoint_args *args,

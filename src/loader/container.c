@@ -100,20 +100,12 @@ bool container_has_ended(const struct container *container)
     return container->init && thread_group_has_ended(container->init);
 }
 
-struct thread_group *container_next_group(struct loader *loader, const char *id,
-                                          struct thread_group *group)
+bool task_leads(const struct task *task, const char *id)
 {
-    bool is_past = group == NULL;
-    struct task *task;
-    list_for_each (task, &loader->kernel->tasks, kernel_link) {
-        if (task->is_kernel || task->group->leader != task)
-            continue;
-        if (is_past && task->group->container_id &&
-            (!id || strcmp(task->group->container_id, id) == 0))
-            return task->group;
-        is_past = is_past || task->group == group;
-    }
-    return NULL;
+    const struct thread_group *group = task->group;
+    if (task->is_kernel || group->leader != task || !group->container_id)
+        return false;
+    return !id || strcmp(group->container_id, id) == 0;
 }
 
 /* ---- what the controller asks
@@ -252,16 +244,17 @@ int loader_start_subcontainer(struct loader *loader, struct task *by, const char
 
 static void kill_all(struct container *container, i32 status)
 {
-    struct thread_group *group = NULL;
-    while ((group = container_next_group(container->loader, container->id, group)) != NULL)
-        thread_group_kill(group, status);
+    struct task *task;
+    list_for_each (task, &container->loader->kernel->tasks, kernel_link)
+        if (task_leads(task, container->id))
+            thread_group_kill(task->group, status);
 }
 
 static bool has_live_group(struct container *container)
 {
-    struct thread_group *group = NULL;
-    while ((group = container_next_group(container->loader, container->id, group)) != NULL)
-        if (!thread_group_has_ended(group))
+    struct task *task;
+    list_for_each (task, &container->loader->kernel->tasks, kernel_link)
+        if (task_leads(task, container->id) && !thread_group_has_ended(task->group))
             return true;
     return false;
 }

@@ -84,9 +84,10 @@ static inline bool container_is_root(const struct container *container)
     return container->loader->containers.next == &container->link;
 }
 bool thread_group_has_ended(const struct thread_group *group);
-/* The next process of the container after GROUP (NULL: the first), in order of creation; lent. */
-struct thread_group *container_next_group(struct loader *loader, const char *id,
-                                          struct thread_group *group);
+/* Is TASK the leader of a process of container ID (NULL: of any)? For walks over kernel->tasks:
+ *     list_for_each(task, &kernel->tasks, kernel_link) if (task_leads(task, id)) ...
+ * which must not sleep. */
+bool task_leads(const struct task *task, const char *id);
 int not_found(const char *id, struct error *err);
 
 /* ---- host descriptors

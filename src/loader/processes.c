@@ -103,11 +103,26 @@ static int compare_pids(const void *a, const void *b, void *arg)
 /* ID NULL: all. */
 static u32 count_groups(struct loader *loader, const char *id)
 {
-    struct thread_group *group = NULL;
+    struct task *task;
     u32 count = 0;
-    while ((group = container_next_group(loader, id, group)) != NULL)
-        count += !thread_group_has_ended(group);
+    list_for_each (task, &loader->kernel->tasks, kernel_link)
+        count += task_leads(task, id) && !thread_group_has_ended(task->group);
     return count;
+}
+
+/* LIST has room for all; false without memory. */
+static bool fill_rows(struct loader *loader, const char *id, const struct pid_ns *ns,
+                      struct pool *pool, struct process_row *list)
+{
+    struct task *task;
+    u32 used = 0;
+    list_for_each (task, &loader->kernel->tasks, kernel_link) {
+        if (!task_leads(task, id) || thread_group_has_ended(task->group))
+            continue;
+        if (!fill_row(loader->kernel, pool, task, ns, &list[used++]))
+            return false;
+    }
+    return true;
 }
 
 int loader_processes(struct loader *loader, const char *id, struct pool *pool,
@@ -119,21 +134,11 @@ int loader_processes(struct loader *loader, const char *id, struct pool *pool,
     const char *wanted = *id ? id : NULL;
     const struct pid_ns *ns = container && container->pid_ns ? container->pid_ns
                                                              : loader->kernel->root_pid_ns;
-    u32 most = count_groups(loader, wanted);
-    struct process_row *list = pool_alloc_array(pool, most, sizeof *list);
-    struct thread_group *group = NULL;
-    u32 used = 0;
-    while (list && used < most && (group = container_next_group(loader, wanted, group)) != NULL) {
-        if (thread_group_has_ended(group) || !group->leader)
-            continue;
-        if (!fill_row(loader->kernel, pool, group->leader, ns, &list[used++]))
-            list = NULL;
-    }
-    if (!list)
+    *count = count_groups(loader, wanted);
+    *rows = pool_alloc_array(pool, *count, sizeof **rows);
+    if (!*rows || !fill_rows(loader, wanted, ns, pool, *rows))
         return error_set(err, ENOMEM, "out of memory");
-    sort_stable(list, used, sizeof *list, compare_pids, NULL);
-    *rows = list;
-    *count = used;
+    sort_stable(*rows, *count, sizeof **rows, compare_pids, NULL);
     return 0;
 }
 
@@ -158,13 +163,13 @@ static u64 ended_execs_cpu_ns(struct loader *loader, const char *id)
 u64 loader_container_cpu_ns(struct loader *loader, const char *id)
 {
     const struct container *container = container_find(loader, id);
-    struct thread_group *group = NULL;
+    struct task *task;
     if (!container)
         return 0;
     u64 total = container->past_cpu_ns + ended_execs_cpu_ns(loader, id);
-    while ((group = container_next_group(loader, id, group)) != NULL)
-        if (!thread_group_has_ended(group))
-            total += group_cpu_ns(group);
+    list_for_each (task, &loader->kernel->tasks, kernel_link)
+        if (task_leads(task, id) && !thread_group_has_ended(task->group))
+            total += group_cpu_ns(task->group);
     if (container_has_ended(container))
         total += group_cpu_ns(container->init);
     return total;

@@ -75,15 +75,15 @@ static struct container *find_named(struct loader *loader, const char *name, str
 static int rename_groups(struct loader *loader, const char *from, const char *to)
 {
     struct arena *arena = loader->kernel->arena;
-    struct thread_group *group = NULL;
-    if (strcmp(from, to) == 0)
-        return 0;
-    while ((group = container_next_group(loader, from, NULL)) != NULL) {
+    struct task *task;
+    list_for_each (task, &loader->kernel->tasks, kernel_link) {
+        if (!task_leads(task, from))
+            continue;
         char *id = arena_strdup(arena, to);
         if (!id)
             return -ENOMEM;
-        arena_free_string(arena, group->container_id);
-        group->container_id = id;
+        arena_free_string(arena, task->group->container_id);
+        task->group->container_id = id;
     }
     return 0;
 }
@@ -230,10 +230,10 @@ static bool is_init(struct loader *loader, const struct thread_group *group)
 /* What exec had started has no caller any more. */
 static void kill_execs(struct loader *loader)
 {
-    struct thread_group *group = NULL;
-    while ((group = container_next_group(loader, NULL, group)) != NULL)
-        if (!group->parent && !is_init(loader, group))
-            thread_group_kill(group, LINUX_SIGKILL);
+    struct task *task;
+    list_for_each (task, &loader->kernel->tasks, kernel_link)
+        if (task_leads(task, NULL) && !task->group->parent && !is_init(loader, task->group))
+            thread_group_kill(task->group, LINUX_SIGKILL);
 }
 
 SLEEPS static int adopt_all(struct loader *loader, struct task *by,

@@ -62,10 +62,12 @@ static int signal_process(struct loader *loader, const struct signal_args *args,
 
 static int send_all(struct loader *loader, const char *id, i32 signo)
 {
-    struct thread_group *group = NULL;
+    struct task *task;
     int first = 0;
-    while ((group = container_next_group(loader, id, group)) != NULL) {
-        int err = thread_group_has_ended(group) ? 0 : send_group(group, signo);
+    list_for_each (task, &loader->kernel->tasks, kernel_link) {
+        if (!task_leads(task, id) || thread_group_has_ended(task->group))
+            continue;
+        int err = send_group(task->group, signo);
         first = first ? first : err;
     }
     return first;
