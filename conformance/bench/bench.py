@@ -167,8 +167,9 @@ def make_environments(names, folder):
 
 
 class Table:
-    def __init__(self, title, unit, names):
+    def __init__(self, title, unit, names, statistic):
         self.title = title
+        self.statistic = statistic
         self.unit = unit
         self.names = names
         self.samples = {}  # (row, environment): [value]
@@ -176,9 +177,11 @@ class Table:
     def add(self, row, environment, value):
         self.samples.setdefault((row, environment), []).append(value)
 
-    def median(self, row, environment):
+    def value(self, row, environment):
         values = self.samples.get((row, environment))
-        return statistics.median(values) if values else None
+        if not values:
+            return None
+        return min(values) if self.statistic == "min" else statistics.median(values)
 
     def lines(self, environments):
         base = environments[0]
@@ -187,10 +190,10 @@ class Table:
         head += "".join(f"{name:>16}{'x':>7}" for name in others)
         yield head
         for row in self.names:
-            native = self.median(row, base)
+            native = self.value(row, base)
             line = f"{row:16}{self.number(native):>16}"
             for name in others:
-                value = self.median(row, name)
+                value = self.value(row, name)
                 ratio = f"{value / native:.1f}" if value and native else "-"
                 line += f"{self.number(value):>16}{ratio:>7}"
             yield line
@@ -287,6 +290,8 @@ def parse_args():
     parser.add_argument("--ops", nargs="*", default=[], choices=OP_NAMES, metavar="OP")
     parser.add_argument("--workloads", nargs="*", default=WORKLOAD_NAMES, choices=WORKLOAD_NAMES,
                         metavar="NAME")
+    parser.add_argument("--statistic", choices=("median", "min"), default="median",
+                        help="over the rounds; min for a machine that others use as well")
     parser.add_argument("--json", metavar="FILE", help="all samples")
     return parser.parse_args()
 
@@ -297,10 +302,12 @@ def main():
         sys.exit("bench: needs root, for mounts and the runtimes")
     enter_private_mounts()
     subprocess.run(["make", "-s", "-C", os.path.dirname(HERE)], check=True)
+    # Opened before /tmp is covered by a mount of our own.
+    samples_file = open(args.json, "w", encoding="utf-8") if args.json else None
     folder = tempfile.mkdtemp(prefix="bench.", dir="/var/tmp")
-    ops = Table("operation", "ns", args.ops or OP_NAMES)
-    workloads = Table("program", "ms", args.workloads)
-    lifecycle = Table("life cycle", "", LIFECYCLE_NAMES)
+    ops = Table("operation", "ns", args.ops or OP_NAMES, args.statistic)
+    workloads = Table("program", "ms", args.workloads, args.statistic)
+    lifecycle = Table("life cycle", "", LIFECYCLE_NAMES, args.statistic)
     facts = {}
     try:
         prepare_mounts(folder)
@@ -319,16 +326,16 @@ def main():
         remove_folder(folder)
 
     names = [environment.name for environment in environments]
-    print(f"medians of {args.rounds} rounds, interleaved; load {os.getloadavg()[0]:.1f}")
+    print(f"{args.statistic} of {args.rounds} rounds, interleaved; load {os.getloadavg()[0]:.1f}")
     for kind, table in (("ops", ops), ("workloads", workloads), ("lifecycle", lifecycle)):
         if kind in kinds:
             print("\n".join([""] + list(table.lines(names))))
     for complaint in complaints:
         print(f"bench: {complaint}")
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
+    if samples_file:
+        with samples_file:
             json.dump({f"{row} {name}": values for table in (ops, workloads, lifecycle)
-                       for (row, name), values in table.samples.items()}, file, indent=1)
+                       for (row, name), values in table.samples.items()}, samples_file, indent=1)
     return 1 if complaints else 0
 
 
