@@ -122,7 +122,7 @@ static void anon_inode_destroy(struct object *object)
 }
 
 static const struct inode_ops anon_inode_ops;
-static const struct kind anon_inode_kind = {.name = "anon_inode",
+const struct kind anon_inode_kind = {.name = "anon_inode",
                                             .size = sizeof(struct inode),
                                             .fields = inode_base_fields,
                                             .destroy = anon_inode_destroy,

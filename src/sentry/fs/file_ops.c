@@ -11,7 +11,7 @@
 #include "sentry/kernel/kernel.h"
 
 extern const struct file_ops eventfd_ops, signalfd_ops, timerfd_ops, epoll_ops;
-extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc_dir_ops, proc_mem_ops, proc_text_ops;
+extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc_dir_ops, proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops;
 
 static const struct file_ops_name rows[] = {
     {"devpts_dir", &devpts_dir_ops},
@@ -24,7 +24,9 @@ static const struct file_ops_name rows[] = {
     {"mem_null", &mem_null_ops},
     {"mem_random", &mem_random_ops},
     {"mem_zero", &mem_zero_ops},
+    {"overlay_dir", &overlay_dir_ops},
     {"path", &path_file_ops},
+    {"pidfd", &pidfd_ops},
     {"pipe", &pipe_ops},
     {"proc_dir", &proc_dir_ops},
     {"proc_mem", &proc_mem_ops},

@@ -45,7 +45,7 @@ static const struct field file_lock_fields[] = {
 };
 FIELDS_COMPLETE(struct file_lock, file_lock_fields);
 
-static const struct kind file_lock_kind = {
+const struct kind file_lock_kind = {
     .name = "file_lock", .size = sizeof(struct file_lock), .fields = file_lock_fields};
 
 static const struct field lock_list_fields[] = {
@@ -70,7 +70,7 @@ static void lock_list_destroy(struct object *object)
         lock_drop(lock);
 }
 
-static const struct kind lock_list_kind = {.name = "lock_list",
+const struct kind lock_list_kind = {.name = "lock_list",
                                            .size = sizeof(struct lock_list),
                                            .fields = lock_list_fields,
                                            .destroy = lock_list_destroy};

@@ -60,7 +60,7 @@ static const struct field pipe_fields[] = {
 };
 FIELDS_COMPLETE(struct pipe, pipe_fields);
 
-static const struct kind pipe_kind = {.name = "pipe",
+const struct kind pipe_kind = {.name = "pipe",
                                       .size = sizeof(struct pipe),
                                       .fields = pipe_fields,
                                       .destroy = pipe_destroy,

@@ -5,6 +5,7 @@
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/inode.h"
+#include "sentry/fs/overlay/overlay.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/tty/pty.h"
@@ -18,6 +19,7 @@ static const struct fs_type types[] = {
     {.name = "devtmpfs", .may_users_mount = true, .super_ops = &tmpfs_super_ops, .mount = devtmpfs_mount},
     {.name = "dev", .super_ops = &tmpfs_super_ops, .mount = dev_mount},
     {.name = "9p", .super_ops = &gofer_super_ops},
+    {.name = "overlay", .super_ops = &overlay_super_ops},
     {.name = "tmpfs", .may_users_mount = true, .super_ops = &tmpfs_super_ops, .mount = tmpfs_mount},
     {.name = "mqueue", .may_users_mount = true, .super_ops = &tmpfs_super_ops, .mount = mqueue_mount},
     {.name = "shmfs", .super_ops = &tmpfs_super_ops},

@@ -24,7 +24,7 @@ static const struct field tmpfs_fields[] = {
 };
 FIELDS_COMPLETE(struct tmpfs, tmpfs_fields);
 
-static const struct kind tmpfs_kind = {.name = "tmpfs", .size = sizeof(struct tmpfs), .fields = tmpfs_fields};
+const struct kind tmpfs_kind = {.name = "tmpfs", .size = sizeof(struct tmpfs), .fields = tmpfs_fields};
 
 static struct tmpfs *tmpfs_of_super(const struct super *super)
 {

@@ -33,7 +33,7 @@ static const struct field tmpfs_entry_fields[] = {
 };
 FIELDS_COMPLETE(struct tmpfs_entry, tmpfs_entry_fields);
 
-static const struct kind tmpfs_entry_kind = {.name = "tmpfs_entry",
+const struct kind tmpfs_entry_kind = {.name = "tmpfs_entry",
                                              .size = sizeof(struct tmpfs_entry),
                                              .fields = tmpfs_entry_fields,
                                              .destroy = tmpfs_entry_destroy};
