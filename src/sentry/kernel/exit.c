@@ -100,12 +100,9 @@ static void send_death_signals(struct thread_group *group, const struct task *de
 /* prctl(2), PR_SET_CHILD_SUBREAPER: the nearest one above in the same namespace, else the namespace's init. */
 static struct thread_group *find_reaper(const struct thread_group *dead)
 {
-    struct thread_group *up = dead->parent;
-    if (dead->has_subreaper_above) {
-        for (; up && up->pid_ns == dead->pid_ns; up = up->parent)
-            if (up->is_subreaper && !up->is_exiting)
-                return up;
-    }
+    for (struct thread_group *up = dead->parent; up && up->pid_ns == dead->pid_ns; up = up->parent)
+        if (up->is_subreaper && !up->is_exiting)
+            return up;
     struct thread_group *init = dead->pid_ns->init;
     return init && init != dead && !init->is_zombie ? init : NULL;
 }
@@ -176,7 +173,7 @@ static void announce_zombie(struct thread_group *group)
     if (parent && !parent->is_zombie) {
         bool is_ignored = group->exit_signal == LINUX_SIGCHLD &&
                           parent->sighand->actions[LINUX_SIGCHLD - 1].handler == LINUX_SIG_IGN;
-        if (group->exit_signal && !is_ignored) {
+        if (group->exit_signal && group->exit_signal <= LINUX_NSIG && !is_ignored) {
             struct linux_siginfo info;
             i32 code, status;
             exit_code_to_cld(group->exit_code, &code, &status);

@@ -22,7 +22,8 @@ static void settle_call(struct task *task, const struct linux_sigaction *action)
     struct regs *regs = &task->context.regs;
     if (task->progress.bytes > 0) {
         regs->rax = task->progress.bytes;
-    } else if (action->flags & LINUX_SA_RESTART && !task->progress.never_restarts) {
+    } else if (task->progress.always_restarts ||
+               (action->flags & LINUX_SA_RESTART && !task->progress.never_restarts)) {
         regs->rax = regs->orig_rax;
         regs->rip -= SYSCALL_INSTRUCTION_SIZE;
     } else {

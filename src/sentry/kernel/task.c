@@ -20,6 +20,7 @@ const struct field progress_fields[] = {
     FIELD(struct progress, has_deadline),
     FIELD(struct progress, is_restart),
     FIELD(struct progress, never_restarts),
+    FIELD(struct progress, always_restarts),
     FIELD(struct progress, has_mark),
     FIELD_END,
 };

@@ -50,6 +50,7 @@ struct progress {
     bool has_deadline;
     bool is_restart;  /* this is not the first try */
     bool never_restarts; /* a handler that runs now makes it end with EINTR, whatever its flags */
+    bool always_restarts;/* it is made again after a handler, whatever its flags */
     bool has_mark;    /* the handler's own */
 };
 extern const struct field progress_fields[];
@@ -148,7 +149,6 @@ struct thread_group {
     struct task *exec_task;     /* weak: a thread in execve that ends the others */
     struct wait_queue task_gone;/* a thread has ended; exec_task sleeps here */
     bool is_dumpable;           /* PR_SET_DUMPABLE */
-    bool has_subreaper_above;   /* an ancestor was a subreaper at its birth */
     i32 oom_score_adj;
     u32 stop_count;             /* threads that are stopped */
     u64 cpu_limit_next_ns;      /* RLIMIT_CPU: the next SIGXCPU */

@@ -357,7 +357,7 @@ SLEEPS i64 sys_capget(struct task *task, const struct sysargs *args)
         return err == -EINVAL && arg_u64(args, 1) == 0 ? 0 : err;
     if (header.pid < 0)
         return -EINVAL;
-    const struct task *target = header.pid ? task_find(task->ns->pid_ns, (u32)header.pid) : task;
+    const struct task *target = header.pid ? task_find(task->pid->ns, (u32)header.pid) : task;
     if (!target)
         return -ESRCH;
     const struct cred *cred = target->cred;
@@ -377,7 +377,7 @@ SLEEPS i64 sys_capset(struct task *task, const struct sysargs *args)
     int err = cap_header(task, args, &header, &words);
     if (err)
         return err;
-    if (header.pid != 0 && (u32)header.pid != task_tid_in(task, task->ns->pid_ns))
+    if (header.pid != 0 && (u32)header.pid != task_tid_in(task, task->pid->ns))
         return -EPERM;
     struct linux_cap_data data[2] = {{0}};
     err = copy_from_user(task, data, arg_uaddr(args, 1), words * sizeof data[0]);

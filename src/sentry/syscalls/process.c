@@ -60,6 +60,8 @@ static int new_namespaces(struct task *task, const struct cred *cred, u64 flags,
     }
     if (!err && (flags & LINUX_CLONE_NEWPID)) {
         struct pid_ns *pid_ns;
+        if (task->pid->ns != ns->pid_ns)
+            return -EINVAL;
         err = pid_ns_create(kernel, ns->pid_ns, user_ns, &pid_ns);
         if (!err) {
             REF_PUT(ns->pid_ns);
@@ -112,6 +114,8 @@ SLEEPS static int make_parts(struct task *task, u64 flags, struct task_parts *pa
         parts->fs = REF_GET(task->fs);
     else if (!err)
         err = fs_context_fork(task->fs, &parts->fs);
+    if (!err && (flags & LINUX_CLONE_NEWNS))
+        mount_ns_enter(task_mount_ns(task), parts->ns->mount_ns, parts->fs);
     if (!err && (flags & LINUX_CLONE_VM))
         parts->mm = REF_GET(task->mm);
     else if (!err)
@@ -121,7 +125,7 @@ SLEEPS static int make_parts(struct task *task, u64 flags, struct task_parts *pa
 
 SLEEPS static int tell_parent(struct task *task, struct task *child, const struct task_create_args *args, struct fd_slots *slots)
 {
-    u32 tid = task_tid_in(child, task->ns->pid_ns);
+    u32 tid = task_tid_in(child, task->pid->ns);
     if (args->clone_flags & LINUX_CLONE_PIDFD) {
         struct file *file;
         int err = pidfd_create(task->kernel, child->pid, 0, &file);
@@ -158,7 +162,7 @@ SLEEPS static i64 do_clone(struct task *task, const struct task_create_args *arg
     err = task_clone(task, args, &parts, &child);
     if (err)
         return err;
-    u32 tid = task_tid_in(child, task->ns->pid_ns);
+    u32 tid = task_tid_in(child, task->pid->ns);
     err = tell_parent(task, child, args, &slots);
     if (!err)
         err = task_start(child);
@@ -261,6 +265,8 @@ SLEEPS i64 sys_unshare(struct task *task, const struct sysargs *args)
         err = part_ns(task, parts.cred, flags, &parts.ns);
     if (!err && (flags & (LINUX_CLONE_FS | LINUX_CLONE_NEWNS)))
         err = fs_context_fork(task->fs, &parts.fs);
+    if (!err && (flags & LINUX_CLONE_NEWNS))
+        mount_ns_enter(task_mount_ns(task), parts.ns->mount_ns, parts.fs);
     if (!err && (flags & LINUX_CLONE_FILES))
         err = fd_table_fork(task->fds, &parts.fds);
     if (!err) {
@@ -318,7 +324,7 @@ static int wait_subject(struct task *task, i32 id, struct wait_request *request,
         return -ESRCH;
     request->id_type = id > 0 ? LINUX_P_PID : LINUX_P_PGID;
     u32 nr = id > 0 ? (u32)id : (u32)-id;
-    *held = id == 0 ? task->group->pgrp->pid : pid_find(task->ns->pid_ns, nr);
+    *held = id == 0 ? task->group->pgrp->pid : pid_find(task->pid->ns, nr);
     REF_GET(*held);
     request->pid = *held;
     return 0;
@@ -375,7 +381,7 @@ SLEEPS i64 sys_waitid(struct task *task, const struct sysargs *args)
     case LINUX_P_PGID:
         if (id < 0 || (id == 0 && type == LINUX_P_PID))
             return -EINVAL;
-        held = REF_GET(id == 0 ? task->group->pgrp->pid : pid_find(task->ns->pid_ns, (u32)id));
+        held = REF_GET(id == 0 ? task->group->pgrp->pid : pid_find(task->pid->ns, (u32)id));
         break;
     case LINUX_P_PIDFD: {
         AUTO_PUT struct file *file = fd_get(task, id);
@@ -420,7 +426,7 @@ SLEEPS i64 sys_getppid(struct task *task, const struct sysargs *args)
 /* The process PID names; 0: the caller's own. */
 static struct thread_group *group_of(struct task *task, i32 pid)
 {
-    return pid == 0 ? task->group : pid < 0 ? NULL : thread_group_find(task->ns->pid_ns, (u32)pid);
+    return pid == 0 ? task->group : pid < 0 ? NULL : thread_group_find(task->pid->ns, (u32)pid);
 }
 
 SLEEPS i64 sys_setpgid(struct task *task, const struct sysargs *args)
@@ -434,11 +440,11 @@ SLEEPS i64 sys_setpgid(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_getpgid(struct task *task, const struct sysargs *args)
 {
     const struct thread_group *group = group_of(task, arg_i32(args, 0));
-    return group && group->pgrp ? (i64)pid_nr_in(group->pgrp->pid, task->ns->pid_ns) : -ESRCH;
+    return group && group->pgrp ? (i64)pid_nr_in(group->pgrp->pid, task->pid->ns) : -ESRCH;
 }
 SLEEPS i64 sys_getpgrp(struct task *task, const struct sysargs *args)
 {
-    return pid_nr_in(task->group->pgrp->pid, task->ns->pid_ns);
+    return pid_nr_in(task->group->pgrp->pid, task->pid->ns);
 }
 SLEEPS i64 sys_setsid(struct task *task, const struct sysargs *args)
 {
@@ -447,7 +453,7 @@ SLEEPS i64 sys_setsid(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_getsid(struct task *task, const struct sysargs *args)
 {
     const struct thread_group *group = group_of(task, arg_i32(args, 0));
-    return group && group->pgrp ? (i64)pid_nr_in(group->pgrp->session->pid, task->ns->pid_ns) : -ESRCH;
+    return group && group->pgrp ? (i64)pid_nr_in(group->pgrp->session->pid, task->pid->ns) : -ESRCH;
 }
 
 SLEEPS i64 sys_set_tid_address(struct task *task, const struct sysargs *args)
@@ -469,7 +475,7 @@ SLEEPS i64 sys_set_robust_list(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_get_robust_list(struct task *task, const struct sysargs *args)
 {
     i32 pid = arg_i32(args, 0);
-    const struct task *target = pid == 0 ? task : pid < 0 ? NULL : task_find(task->ns->pid_ns, (u32)pid);
+    const struct task *target = pid == 0 ? task : pid < 0 ? NULL : task_find(task->pid->ns, (u32)pid);
     u64 size = ROBUST_LIST_HEAD_SIZE;
     if (!target)
         return -ESRCH;
@@ -487,7 +493,7 @@ SLEEPS i64 sys_pidfd_open(struct task *task, const struct sysargs *args)
     u32 flags = arg_u32(args, 1);
     if (nr <= 0 || (flags & ~LINUX_O_NONBLOCK))
         return -EINVAL;
-    struct pid *pid = pid_find(task->ns->pid_ns, (u32)nr);
+    struct pid *pid = pid_find(task->pid->ns, (u32)nr);
     if (!pid || !pid->task)
         return -ESRCH;
     if (pid->task != pid->task->group->leader)

@@ -23,7 +23,7 @@ static struct task *target_of(struct task *task, i32 pid)
 {
     if (pid == 0)
         return task;
-    return pid < 0 ? NULL : task_find(task->ns->pid_ns, (u32)pid);
+    return pid < 0 ? NULL : task_find(task->pid->ns, (u32)pid);
 }
 
 /* May TASK change TARGET's priority? sched_setscheduler(2). */
@@ -249,7 +249,7 @@ static u32 for_each_named(struct task *task, i32 which, i32 who, void (*visit)(s
     list_for_each(target, &task->kernel->tasks, kernel_link) {
         if (target->is_kernel || target->phase >= PHASE_ZOMBIE)
             continue;
-        const struct pid_ns *ns = task->ns->pid_ns;
+        const struct pid_ns *ns = task->pid->ns;
         bool is_named = false;
         if (which == PRIO_PROCESS_)
             is_named = who == 0 ? target == task : (u32)who == task_tid_in(target, ns);

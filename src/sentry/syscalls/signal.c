@@ -100,7 +100,7 @@ static int send_group(struct task *task, struct thread_group *group, const struc
 
 static i64 kill_group_of(struct task *task, u32 pgid, i32 signo)
 {
-    struct process_group *pgrp = pgid == 0 ? task->group->pgrp : process_group_find(task->ns->pid_ns, pgid);
+    struct process_group *pgrp = pgid == 0 ? task->group->pgrp : process_group_find(task->pid->ns, pgid);
     struct thread_group *member, *next;
     int err = -ESRCH;
     bool is_sent = false;
@@ -132,7 +132,7 @@ SLEEPS i64 sys_kill(struct task *task, const struct sysargs *args)
     }
     if (pid <= 0)
         return kill_group_of(task, (u32)-pid, signo);
-    struct thread_group *group = thread_group_find(task->ns->pid_ns, (u32)pid);
+    struct thread_group *group = thread_group_find(task->pid->ns, (u32)pid);
     if (!group)
         return -ESRCH;
     signal_info_user(&info, signo, LINUX_SI_USER, task, group);
@@ -144,8 +144,8 @@ static i64 kill_thread(struct task *task, i32 tgid, i32 tid, i32 signo, const st
 {
     if (tid <= 0 || tgid < 0 || signo < 0 || signo > LINUX_NSIG)
         return -EINVAL;
-    struct task *target = task_find(task->ns->pid_ns, (u32)tid);
-    if (!target || (tgid && thread_group_pid_in(target->group, task->ns->pid_ns) != (u32)tgid))
+    struct task *target = task_find(task->pid->ns, (u32)tid);
+    if (!target || (tgid && thread_group_pid_in(target->group, task->pid->ns) != (u32)tgid))
         return -ESRCH;
     struct linux_siginfo info;
     if (given)
@@ -187,7 +187,7 @@ SLEEPS i64 sys_rt_sigqueueinfo(struct task *task, const struct sysargs *args)
         return err;
     if (signo < 0 || signo > LINUX_NSIG)
         return -EINVAL;
-    struct thread_group *group = pid > 0 ? thread_group_find(task->ns->pid_ns, (u32)pid) : NULL;
+    struct thread_group *group = pid > 0 ? thread_group_find(task->pid->ns, (u32)pid) : NULL;
     return group ? send_group(task, group, &info, signo) : -ESRCH;
 }
 

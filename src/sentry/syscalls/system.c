@@ -119,7 +119,7 @@ SLEEPS i64 sys_prlimit64(struct task *task, const struct sysargs *args)
     int err = arg_u64(args, 2) ? copy_from_user(task, &limit, arg_uaddr(args, 2), sizeof limit) : 0;
     if (err)
         return err;
-    struct task *target = pid == 0 ? task : pid < 0 ? NULL : task_find(task->ns->pid_ns, (u32)pid);
+    struct task *target = pid == 0 ? task : pid < 0 ? NULL : task_find(task->pid->ns, (u32)pid);
     if (!target)
         return -ESRCH;
     if (!may_limit(task, target))
