@@ -312,6 +312,7 @@ CASE(waitv)
         uint32_t reserved;
     } waiters[2] = {{0}, {0}};
     uint32_t *words = shared_words();
+    SKIP_IF(syscall(449, waiters, 0, 0, NULL, 0) < 0 && errno == ENOSYS, "no futex_waitv");
     for (int i = 0; i < 2; i++) {
         waiters[i].address = (uint64_t)(uintptr_t)(words + i);
         waiters[i].flags = 2; /* FUTEX_32 */
