@@ -152,9 +152,10 @@ static inline void rig_detach(struct rig *rig, u32 cpu_index)
 
 #define ASSERT_SYSCALL(event) CU_ASSERT_EQUAL((event).type, EVENT_SYSCALL)
 #define ASSERT_KICK(event) CU_ASSERT_EQUAL((event).type, EVENT_KICK)
-#define ASSERT_FAULT(event, at, how)                \
-    do {                                            \
-        CU_ASSERT_EQUAL((event).type, EVENT_FAULT); \
-        CU_ASSERT_EQUAL((event).address, (at));     \
-        CU_ASSERT_EQUAL((event).access, (how));     \
+#define ASSERT_FAULT(run, at, how)                \
+    do {                                          \
+        struct event fault_ = (run);              \
+        CU_ASSERT_EQUAL(fault_.type, EVENT_FAULT); \
+        CU_ASSERT_EQUAL(fault_.address, (at));    \
+        CU_ASSERT_EQUAL(fault_.access, (how));    \
     } while (0)

@@ -251,9 +251,11 @@ static void foreign_call_handle(struct ptrace_cpu *cpu, struct event *event)
 
 void syscall_handle(struct ptrace_cpu *cpu, struct event *event)
 {
-    const struct regs *regs = &cpu->context->regs;
+    struct regs *regs = &cpu->context->regs;
     struct __ptrace_syscall_info info = {0};
     event->type = EVENT_SYSCALL;
+    if (cpu->context->single_step && !(regs->eflags & EFLAGS_TF))
+        regs->r11 &= ~(u64)EFLAGS_TF; /* the flag by which Linux steps; from eflags it is hidden */
     /* The instruction leaves its return address in rcx, which nothing else does by accident. */
     if (regs->cs == REGS_CS_USER && regs->rcx == regs->rip)
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in a stub process above SPACE_ADDRESS_END, for C and for stub.S. The application can read
+ * What lies in a stub process above SPACE_ADDRESS_END, for C and for stub_code.S. The application can read
  * the code and the control pages and cannot write them; all results of the stub's own system calls come
  * back through kernel objects (an eventfd) and never through memory that an application may forge.
  */
@@ -56,13 +56,13 @@ struct stub_control {
     u64 slots_size;
     struct stub_op ops[STUB_OPS_MAX];
 };
-_Static_assert(sizeof(struct stub_op) == OP_SIZE, "stub.S counts on it");
-_Static_assert(offsetof(struct stub_control, done_fd) == CONTROL_DONE_FD, "stub.S counts on it");
-_Static_assert(offsetof(struct stub_control, slots_size) == CONTROL_SLOTS_SIZE, "stub.S counts on it");
-_Static_assert(offsetof(struct stub_control, ops) == CONTROL_OPS, "stub.S counts on it");
+_Static_assert(sizeof(struct stub_op) == OP_SIZE, "stub_code.S counts on it");
+_Static_assert(offsetof(struct stub_control, done_fd) == CONTROL_DONE_FD, "stub_code.S counts on it");
+_Static_assert(offsetof(struct stub_control, slots_size) == CONTROL_SLOTS_SIZE, "stub_code.S counts on it");
+_Static_assert(offsetof(struct stub_control, ops) == CONTROL_OPS, "stub_code.S counts on it");
 _Static_assert(sizeof(struct stub_control) <= STUB_CONTROL_SIZE, "control pages");
 
-/* stub.S: position independent, copied to STUB_CODE; entries as addresses in this process. */
+/* stub_code.S: position independent, copied to STUB_CODE; entries as addresses in this process. */
 extern const u8 stub_code_start[], stub_code_end[], stub_code_boot[], stub_code_handler[],
     stub_code_park[];
 #endif
