@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runtime's side of the control socket. */
+#include "runtime/control.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int control_connect(const struct record *record, struct urpc_client **out, struct error *err)
+{
+    const char *path = record->sandbox->control_socket_path;
+    char name[300];
+    if (!path || !*path) {
+        snprintf(name, sizeof name, "@runsc-sandbox.%s", record->sandbox->id);
+        path = name;
+    }
+    if (urpc_client_connect(path, out, err) == 0)
+        return 0;
+    return error_prefix(err, "connecting to control server at PID %lld", (long long)record->sandbox->pid);
+}
+
+int control_call(const struct record *record, const char *method, const char *arg_json, const int *fds, u32 fd_count,
+                 struct urpc_answer *answer, struct error *err)
+{
+    AUTO_URPC_CLIENT struct urpc_client *client = NULL;
+    AUTO_URPC_ANSWER struct urpc_answer own = {0};
+    if (control_connect(record, &client, err) < 0)
+        return -1;
+    return urpc_call(client, method, arg_json, fds, fd_count, answer ? answer : &own, err);
+}
+
+/* Ends WRITER's text as a string of the pool. */
+static char *writer_text(struct json_writer *writer, struct pool *pool)
+{
+    ASSERT(!writer->failed);
+    return pool_strndup(pool, (const char *)buf_bytes(writer->buf), writer->buf->size);
+}
+
+char *control_string(struct pool *pool, const char *text)
+{
+    struct arena arena;
+    heap_arena_init(&arena);
+    AUTO_BUF struct buf buf;
+    buf_init(&buf, &arena, 0);
+    struct json_writer writer;
+    json_writer_init(&writer, &buf);
+    json_put_string(&writer, text);
+    return writer_text(&writer, pool);
+}
+
+char *control_wait_pid_arg(struct pool *pool, const char *id, i64 pid)
+{
+    return pool_printf(pool, "{\"PID\":%lld,\"CID\":%s}", (long long)pid, control_string(pool, id));
+}
+
+int control_signal(const struct record *record, i32 signo, i32 pid, enum control_signal_mode mode, i32 pgid,
+                   struct error *err)
+{
+    AUTO_POOL struct pool pool = {0};
+    pool_init(&pool, NULL);
+    char *group = mode == CONTROL_GROUP ? pool_printf(&pool, ",\"PGID\":%d", pgid) : pool_strdup(&pool, "");
+    char *arg = pool_printf(&pool, "{\"CID\":%s,\"Signo\":%d,\"PID\":%d,\"Mode\":%d%s}", control_string(&pool, record->id),
+                            signo, pid, (int)mode, group);
+    return control_call(record, "containerManager.Signal", arg, NULL, 0, NULL, err);
+}
+
+int control_state(const struct record *record, i64 *state, struct error *err)
+{
+    AUTO_POOL struct pool pool = {0};
+    pool_init(&pool, NULL);
+    AUTO_URPC_ANSWER struct urpc_answer answer = {0};
+    char *arg = control_string(&pool, record->id);
+    if (control_call(record, "containerManager.ContainerRuntimeState", arg, NULL, 0, &answer, err) < 0)
+        return -1;
+    return urpc_answer_i64(&answer, state, err);
+}
