@@ -20,7 +20,7 @@ struct host_file;     /* counted: host_file_get/put */
 struct host_stream;   /* a connected byte or packet stream, a pipe end, a terminal */
 struct host_listener; /* a listening stream socket */
 
-/* ---- clock and entropy (at once) ------------------------------------------------------------- */
+/* ---- clock and entropy (at once) ---- */
 
 /* Nanoseconds. Monotonic never goes back; its zero is the host's own affair. */
 u64 host_monotonic_ns(struct host *host);
@@ -35,14 +35,14 @@ void host_clock_advance(struct host *host, u64 to_monotonic_ns);
 /* A draw in [0, count) from the seed's stream NAME ("sched", "fault", ...); 0 on a real host. */
 u32 host_choose(struct host *host, const char *stream, u32 count);
 
-/* ---- arenas ---------------------------------------------------------------------------------- */
+/* ---- arenas ---- */
 
 /* A new arena with a limit in bytes (0: none). NULL when out of memory. */
 MUST_CHECK struct arena *host_arena_create(struct host *host, u64 bytes_max);
 /* Everything must have been freed: asserts that nothing lives. */
 void host_arena_destroy(struct host *host, struct arena *arena);
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 enum host_file_type {
     HOST_FILE_REGULAR,
@@ -143,7 +143,7 @@ MUST_CHECK int host_sync(struct host_file *file);
 MUST_CHECK int host_connect_at(struct host_file *dir, const char *name, int type,
                                struct host_stream **out);
 
-/* ---- submitted operations -------------------------------------------------------------------- */
+/* ---- submitted operations ---- */
 
 enum host_op_type {
     HOST_OP_PREAD,    /* file, offset, iov */
@@ -190,7 +190,7 @@ struct host_op {
  * later. */
 MUST_CHECK bool host_submit(struct host *host, struct host_op *op);
 
-/* ---- streams --------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 #define HOST_READABLE 1u
 #define HOST_WRITABLE 2u
@@ -245,8 +245,7 @@ void host_listener_watch(struct host_listener *listener, struct host_watch *watc
 /* Close descriptors that came with a message (sim: entries of its table). */
 void host_close_fds(struct host *host, const int *fds, u32 count);
 
-/* ---- the poller: hardware that tells of completions -------------------------------------------
- */
+/* ---- the poller: hardware that tells of completions ---- */
 
 /*
  * The poller appends completions to a list and calls `interrupt` (from any thread, lock not held;
@@ -277,9 +276,15 @@ u64 host_next_completion_ns(struct host *host);
 /* Sim: is anything submitted that has not been reaped? (quiet-point checks) */
 u32 host_pending_count(struct host *host);
 
-/* ---- making hosts -----------------------------------------------------------------------------
- */
+/* ---- making hosts ---- */
 
 MUST_CHECK struct host *host_linux_create(void);
+/*
+ * A new open file description of the terminal FD, which stays open: O_NONBLOCK and shared with
+ * nobody. For who hands a terminal to a sandbox, while it may still open files: through such a one
+ * the sandbox never waits for whoever sits before it. A descriptor, or -errno (-ENOTTY: no
+ * terminal, or a pseudo terminal's master, which cannot be opened twice).
+ */
+MUST_CHECK int host_linux_own_terminal(int fd);
 void host_put(struct host *host);
 /* host/sim has a larger interface of its own for the simulator: host/sim/sim.h */

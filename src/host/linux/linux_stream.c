@@ -4,8 +4,10 @@
  * it belongs to the open file description, and that of inherited stdio is shared with the shell and
  * with who knows whom, whose own reads would begin to fail with EAGAIN. So each kind of descriptor
  * is asked not to wait in its own way, a call at a time; see enum stream_kind. A terminal can only
- * be asked by poll(2) first: if another process takes the input in between, the read waits for the
- * next line. That is the lesser evil, and does not happen while the terminal is ours to read.
+ * be asked by poll(2) first, and still a call may wait: a read, when another process takes the
+ * input in between; a write, when whoever sits before the terminal stopped reading with a few bytes
+ * of room left. Who can still open files gives us a description of our own:
+ * host_linux_own_terminal.
  *
  * Descriptors in messages: room is always given for as many as Linux sends at most, so that none is
  * dropped unseen; what the caller does not want is closed here.
@@ -21,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <termios.h>
@@ -28,8 +31,11 @@
 
 /* SCM_MAX_FD of Linux: more never come in one message. */
 #define RIGHTS_MAX 253
-/* What a polled stream takes in one write: a pipe promises so much, a terminal nearly. */
-#define POLLED_WRITE_MAX ((size_t)512)
+/* What is written at a time where only poll(2) can be asked. A terminal says that it is writable
+ * when it has room for one byte, and then waits until all is taken: so ask for little. */
+#define POLLED_WRITE_MAX ((size_t)64)
+#define PTMX_MAJOR 5
+#define PTMX_MINOR 2
 
 static struct linux_stream *linux_stream_of(const struct host_stream *stream)
 {
@@ -232,6 +238,10 @@ static i64 other_transfer(struct linux_stream *stream, void *bytes, size_t size,
     }
     if (stream->kind == STREAM_PLAIN)
         return plain(stream, bytes, size, is_read);
+    /* Someone may have set O_NONBLOCK, and may clear it again if the description is shared. */
+    int flags = fcntl(stream->source.fd, F_GETFL);
+    if (flags >= 0 && flags & O_NONBLOCK)
+        return plain(stream, bytes, size, is_read);
     if (poll_bits(stream, is_read ? POLLIN : POLLOUT) == 0)
         return -EAGAIN;
     return plain(stream, bytes, is_read ? size : MIN(size, POLLED_WRITE_MAX), is_read);
@@ -279,6 +289,22 @@ int linux_stream_ioctl(struct host_stream *base, u32 request, void *arg)
     if (!stream->is_terminal)
         return -ENOTTY;
     return ioctl(stream->source.fd, request, arg) < 0 ? -errno : 0;
+}
+
+int host_linux_own_terminal(int fd)
+{
+    struct stat stat;
+    bool is_terminal;
+    (void)stream_kind_of(fd, &is_terminal);
+    int flags = fcntl(fd, F_GETFL);
+    if (!is_terminal || flags < 0 || fstat(fd, &stat) < 0)
+        return -ENOTTY;
+    if (stat.st_rdev == makedev(PTMX_MAJOR, PTMX_MINOR))
+        return -ENOTTY; /* opening it makes another terminal */
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return own < 0 ? -errno : own;
 }
 
 /* ---- listeners ---- */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <pty.h>
 #include <stdatomic.h>
@@ -386,6 +387,38 @@ static void a_shared_description_is_not_made_nonblocking(void)
     env.fini(&env);
 }
 
+static void a_terminal_of_our_own_is_never_waited_for(void)
+{
+    struct env env;
+    env_linux_init(&env);
+    int master, shared;
+    CU_ASSERT_EQUAL_FATAL(openpty(&master, &shared, NULL, NULL, NULL), 0);
+    CU_ASSERT_EQUAL(host_linux_own_terminal(master), -ENOTTY);
+    CU_ASSERT_EQUAL(host_linux_own_terminal(host_file_fd(env.dir)), -ENOTTY);
+    int own = host_linux_own_terminal(shared);
+    CU_ASSERT_TRUE_FATAL(own >= 0);
+    CU_ASSERT_FALSE(fcntl(shared, F_GETFL) & O_NONBLOCK);
+    struct host_stream *stream = host_stream_from_fd(env.host, own);
+    char lines[1000];
+    memset(lines, '\n', sizeof lines); /* two bytes each, where one was said to fit */
+    i64 count = 0;
+    u64 total = 0;
+    while (count >= 0 && total < 10000000) {
+        count = host_stream_write(stream, lines, sizeof lines, NULL, 0);
+        total += count > 0 ? (u64)count : 0;
+    }
+    CU_ASSERT_EQUAL(count, -EAGAIN);
+    CU_ASSERT_TRUE(total > 1000);
+    struct pollfd readable = {.fd = master, .events = POLLIN};
+    while (poll(&readable, 1, 50) == 1)
+        CU_ASSERT_TRUE(read(master, lines, sizeof lines) > 0);
+    CU_ASSERT_TRUE(host_stream_poll(stream) & HOST_WRITABLE);
+    host_stream_put(stream);
+    close(master);
+    close(shared);
+    env.fini(&env);
+}
+
 static void devices_without_poll_are_always_ready(void)
 {
     struct env env;
@@ -471,6 +504,7 @@ void linux_suite(void)
     ADD(many_operations_all_complete);
     ADD(stopping_ends_an_operation_that_waits_for_a_device);
     ADD(a_shared_description_is_not_made_nonblocking);
+    ADD(a_terminal_of_our_own_is_never_waited_for);
     ADD(devices_without_poll_are_always_ready);
     ADD(descriptors_that_do_not_fit_the_process_are_all_closed);
     ADD(received_descriptors_are_closed_on_exec);

@@ -31,16 +31,14 @@ struct sim_config {
 /* Free with host_put; asserts then that nothing is open: see sim_leak_count. */
 struct host *host_sim_create(const struct sim_config *config);
 
-/* ---- clock ------------------------------------------------------------------------------------
- */
+/* ---- clock ---- */
 
 /* Realtime jumps by DELTA; monotonic does not. */
 void sim_clock_jump(struct host *host, i64 delta_ns);
 /* From now on realtime gains PPM millionths on monotonic time (negative: loses). */
 void sim_clock_drift(struct host *host, i32 ppm);
 
-/* ---- faults -----------------------------------------------------------------------------------
- */
+/* ---- faults ---- */
 
 /*
  * Points: "host.CALL" with CALL from enum sim_call's names, "alloc" (any arena), "entropy". `at`
@@ -94,8 +92,7 @@ u64 sim_call_total(struct host *host);
 u64 sim_alloc_total(struct host *host);
 u64 sim_entropy_total(struct host *host);
 
-/* ---- files: the engine's own hand; no faults, no rights, no counting ----------------------------
- */
+/* ---- files: the engine's own hand; no faults, no rights, no counting ---- */
 
 /*
  * PATH is absolute; symlinks are followed but for the last component. All return 0, a count or
