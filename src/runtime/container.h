@@ -67,8 +67,22 @@ MUST_CHECK int container_want_status(const struct record *record, const char *ac
                                      struct error *err);
 /* FORCE: whatever the state, and a missing container is fine. */
 MUST_CHECK int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced, struct error *err);
-/* Ask the sandbox (or wait for its end); *WAIT_STATUS as of wait(2). CHILD may be NULL. */
-MUST_CHECK int container_wait(const struct record *record, struct child *child, u32 *wait_status, struct error *err);
+/* What else to look at while waiting: FD readable calls READY. */
+struct wait_extra {
+    int fd;
+    void (*ready)(void *arg);
+    void *arg;
+};
+/*
+ * Until the container's first process has ended (and, for a root container, the sandbox too): *WAIT_STATUS as of
+ * wait(2). CHILD and EXTRA may be NULL.
+ */
+MUST_CHECK int container_wait(const struct record *record, const struct child *child, const struct wait_extra *extra,
+                              u32 *wait_status, struct error *err);
+/* The same for one call that answers a wait status, on a connected CLIENT; -1 with ESRCH if the sandbox ended first. */
+struct urpc_client;
+MUST_CHECK int control_wait(struct urpc_client *client, const char *method, const char *arg_json, int sandbox_pidfd,
+                            const struct wait_extra *extra, u32 *wait_status, struct error *err);
 /* Pause or resume, and the record with it. */
 MUST_CHECK int container_pause(struct runtime *runtime, const struct full_id *id, bool is_pause, struct error *err);
 
