@@ -101,7 +101,7 @@ SLEEPS static int map_file_part(struct task *task, struct mm *mm, struct file *f
     if (err || segment->memory_size == segment->file_size || tail == 0)
         return err;
     static const u8 zeros[PAGE_SIZE];
-    tail = MIN(tail, segment->memory_size - segment->file_size);
+    /* To the page's end, as Linux does: ld.so takes its first memory from behind its own bss. */
     i64 moved = mm_copy_force(mm, &task->fiber, (u8 *)(uintptr_t)zeros, uaddr_make(start + size),
                               tail, true);
     return moved == (i64)tail ? 0 : -EIO;
