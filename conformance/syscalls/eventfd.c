@@ -178,7 +178,7 @@ CASE(timer_one_shot)
     int fd = MUST(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
     uint64_t ticks = 0;
     EXPECT_ERRNO(read(fd, &ticks, 8), EAGAIN);
-    arm(fd, 0, 20, 0);
+    arm(fd, 0, 300, 0);
     EXPECT(!is_readable(fd));
     struct pollfd p = {fd, POLLIN, 0};
     EXPECT_EQ(poll(&p, 1, 5000), 1);

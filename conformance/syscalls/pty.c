@@ -45,23 +45,27 @@ static void set_local(const struct pty *pty, tcflag_t clear, tcflag_t set)
     MUST(tcsetattr(pty->slave, TCSANOW, &t));
 }
 
-/* What arrives on a descriptor within a short time, as text. */
-static const char *arrives(int fd)
+/*
+ * What arrives on a descriptor as text: waits long for the size that is expected, then shortly for
+ * more than that.
+ */
+static const char *arrives(int fd, size_t expected)
 {
     static char text[5000];
     size_t size = 0;
     struct pollfd p = {fd, POLLIN, 0};
-    int wait_ms = 2000;
-    while (size < sizeof text - 1 && poll(&p, 1, wait_ms) == 1 && p.revents & POLLIN) {
+    while (size < sizeof text - 1 && poll(&p, 1, size < expected ? 5000 : 20) == 1 &&
+           p.revents & POLLIN) {
         ssize_t count = read(fd, text + size, sizeof text - 1 - size);
         if (count <= 0)
             break;
         size += (size_t)count;
-        wait_ms = 20;
     }
     text[size] = '\0';
     return text;
 }
+
+#define EXPECT_ARRIVES(fd_, want_) EXPECT_STR(arrives(fd_, strlen(want_)), want_)
 
 static int is_readable(int fd, int wait_ms)
 {
@@ -114,7 +118,7 @@ CASE(peer_by_ioctl)
     int slave = MUST(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY));
     EXPECT_EQ(isatty(slave), 1);
     EXPECT_EQ(write(slave, "x", 1), 1);
-    EXPECT_STR(arrives(master), "x");
+    EXPECT_ARRIVES(master, "x");
 }
 
 CASE(default_settings)
@@ -148,7 +152,7 @@ CASE(canonical_input_waits_for_the_line)
     char text[16] = {0};
     EXPECT_EQ(read(pty.slave, text, sizeof text), 7);
     EXPECT_STR(text, "abcdef\n");
-    EXPECT_STR(arrives(pty.master), "abcdef\r\n");
+    EXPECT_ARRIVES(pty.master, "abcdef\r\n");
 }
 
 CASE(canonical_reads_one_line_at_a_time)
@@ -192,13 +196,13 @@ CASE(echo_of_editing)
     struct pty pty;
     pty_open(&pty);
     type_text(&pty, "ab\x7f");
-    EXPECT_STR(arrives(pty.master), "ab\b \b");
+    EXPECT_ARRIVES(pty.master, "ab\b \b");
     type_text(&pty, "\x01");
-    EXPECT_STR(arrives(pty.master), "^A");
+    EXPECT_ARRIVES(pty.master, "^A");
     type_text(&pty, "\x15");
-    EXPECT_STR(arrives(pty.master), "\b \b\b \b\b \b");
+    EXPECT_ARRIVES(pty.master, "\b \b\b \b\b \b");
     type_text(&pty, "\n");
-    EXPECT_STR(arrives(pty.master), "\r\n");
+    EXPECT_ARRIVES(pty.master, "\r\n");
 }
 
 CASE(literal_next)
@@ -241,7 +245,7 @@ CASE(raw_input_comes_at_once)
     EXPECT_STR(text, "a\r\x03\x7f");
     EXPECT(!is_readable(pty.master, 20));
     EXPECT_EQ(write(pty.slave, "x\ny", 3), 3);
-    EXPECT_STR(arrives(pty.master), "x\ny");
+    EXPECT_ARRIVES(pty.master, "x\ny");
 }
 
 CASE(raw_minimum_and_time)
@@ -293,13 +297,13 @@ CASE(output_processing)
     struct pty pty;
     pty_open(&pty);
     EXPECT_EQ(write(pty.slave, "a\nb\tc", 5), 5);
-    EXPECT_STR(arrives(pty.master), "a\r\nb\tc");
+    EXPECT_ARRIVES(pty.master, "a\r\nb\tc");
     struct termios t;
     MUST(tcgetattr(pty.slave, &t));
     t.c_oflag &= ~(tcflag_t)OPOST;
     MUST(tcsetattr(pty.slave, TCSANOW, &t));
     EXPECT_EQ(write(pty.slave, "a\nb", 3), 3);
-    EXPECT_STR(arrives(pty.master), "a\nb");
+    EXPECT_ARRIVES(pty.master, "a\nb");
 }
 
 CASE(input_mapping)
@@ -463,7 +467,7 @@ CASE(controlling_terminal)
         EXPECT_EQ(ioctl(fd, TIOCNOTTY), 0);
         EXPECT_ERRNO(open("/dev/tty", O_RDWR), ENXIO);
     }
-    EXPECT_STR(arrives(pty.master), "t");
+    EXPECT_ARRIVES(pty.master, "t");
     EXPECT_EXIT(pid, 0);
 }
 
@@ -512,7 +516,7 @@ CASE(interrupt_quit_and_suspend_keys)
         type_text(&pty, keys[i].key);
         EXPECT_EXIT(pid, 0);
     }
-    EXPECT_STR(arrives(pty.master), "^C^\\^Z");
+    EXPECT_ARRIVES(pty.master, "^C^\\^Z");
 }
 
 CASE(signal_key_flushes_input)
@@ -649,7 +653,7 @@ CASE(background_writer)
         }
         EXPECT_EXIT(ignoring, 0);
     }
-    EXPECT_STR(arrives(pty.master), "wi");
+    EXPECT_ARRIVES(pty.master, "wi");
     EXPECT_EXIT(pid, 0);
 }
 
