@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals that reach an attached command go on to the container instead of ending the command. */
+#pragma once
+#include "runtime/container.h"
+
+struct forwarder {
+    const struct record *record;
+    i32 pid;            /* 0: the container's first process */
+    bool is_foreground; /* to the foreground group of its terminal instead */
+    int fd;             /* signalfd */
+    struct wait_extra extra; /* for container_wait and control_wait */
+};
+/* From now on they are caught. *FORWARDER must not move. Nothing is sent before the first wait. */
+void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground);
+void forward_end(struct forwarder *forwarder);
