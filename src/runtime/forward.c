@@ -51,3 +51,8 @@ void forward_end(struct forwarder *forwarder)
     forwarder->fd = -1;
     forwarder->extra.fd = -1;
 }
+
+void signals_ignore_pipe(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+}

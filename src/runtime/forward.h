@@ -13,3 +13,6 @@ struct forwarder {
 /* From now on they are caught. *FORWARDER must not move. Nothing is sent before the first wait. */
 void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground);
 void forward_end(struct forwarder *forwarder);
+
+/* A peer that hung up is told by the call, not by a signal. */
+void signals_ignore_pipe(void);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From words to a command and from errors to one line. Inner commands (boot, gofer) are told apart before any
+ * flag is read: they have a reader of their own.
+ */
+#include "cli/cli.h"
+
+#include "runtime/boot.h"
+#include "runtime/gofer_boot.h"
+#include "runtime/log.h"
+#include "runtime/mounts.h"
+#include "runtime/forward.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_SIZE_MAX ((size_t)8 << 20)
+
+int cli_fail(const struct cli *cli, const struct error *err)
+{
+    fprintf(stderr, "%s\n", err->text);
+    runtime_log_error(&cli->config, err->text);
+    return EXIT_FAILED;
+}
+
+int cli_usage(const struct cli *cli)
+{
+    struct error err;
+    error_set(&err, EINVAL, "usage: runsc %s [flags] %s", cli->command->name, cli->command->words);
+    return cli_fail(cli, &err);
+}
+
+/* ---- what commands share ---- */
+
+int cli_container(struct cli *cli, const char *id, bool has_check, struct runtime *runtime, struct record **record,
+                  struct error *err)
+{
+    if (runtime_open(&cli->config, false, runtime, err) < 0)
+        return -1;
+    if (container_find(runtime, id, has_check, record, err) == 0)
+        return 0;
+    runtime_close(runtime);
+    return -1;
+}
+
+int cli_read_file(const char *path, char **out, size_t *size, struct error *err)
+{
+    int fd = strcmp(path, "-") == 0 ? dup(0) : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "open %s", path);
+    char *text = malloc(4096);
+    size_t used = 0, capacity = 4096;
+    ssize_t got = 1;
+    while (text && got > 0) {
+        if (capacity - used < 2)
+            text = realloc(text, capacity *= 2);
+        if (!text || used > FILE_SIZE_MAX)
+            break;
+        got = read(fd, text + used, capacity - used - 1);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            used += (size_t)got;
+    }
+    int failed = got < 0 ? error_errno(err, "read %s", path) : 0;
+    close(fd);
+    if (!text || used > FILE_SIZE_MAX)
+        failed = error_set(err, EFBIG, "read %s: file too large", path);
+    if (failed) {
+        free(text);
+        return -1;
+    }
+    text[used] = 0;
+    *out = text;
+    *size = used;
+    return 0;
+}
+
+static void report_unknown(void *arg, const char *path)
+{
+    const struct cli *cli = arg;
+    if (cli->config.is_debug)
+        fprintf(stderr, "warning: config.json has unknown member %s\n", path);
+}
+
+int cli_bundle(struct cli *cli, const char *given, char **bundle, struct oci_spec **spec, struct error *err)
+{
+    char path[PATH_MAX + 16];
+    if (!realpath(*given ? given : ".", path))
+        return error_errno(err, "cannot use bundle \"%s\"", given);
+    char *whole = strdup(path), *text;
+    size_t size;
+    snprintf(path, sizeof path, "%s/config.json", whole);
+    if (cli_read_file(path, &text, &size, err) < 0) {
+        free(whole);
+        return error_prefix(err, "reading spec");
+    }
+    int result = oci_spec_parse(text, size, spec, err);
+    if (result < 0) {
+        error_prefix(err, "reading spec: %s", path);
+    } else if (oci_spec_validate(*spec, err) < 0 || spec_resolve(*spec, whole, err) < 0 ||
+               config_override(&cli->config, *spec, err) < 0) {
+        oci_spec_free(MOVE(*spec));
+        result = -1;
+    } else {
+        oci_spec_unknown_members(text, size, report_unknown, cli);
+    }
+    free(text);
+    if (result < 0)
+        free(whole);
+    else
+        *bundle = whole;
+    return result;
+}
+
+int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count, struct error *err)
+{
+    *count = 0;
+    for (u32 i = 0; i < list->count; i++) {
+        const char *at = list->items[i];
+        while (*at) {
+            int host, guest, used = 0, more = 0;
+            if (sscanf(at, "%d%n", &host, &used) != 1 || host < 0)
+                return error_set(err, EINVAL, "invalid value \"%s\" for flag -pass-fd", list->items[i]);
+            guest = host;
+            at += used;
+            if (*at == ':' && sscanf(at + 1, "%d%n", &guest, &more) == 1 && guest >= 0)
+                at += more + 1;
+            if ((*at && *at != ',') || *count == PASS_FDS_MAX)
+                return error_set(err, EINVAL, "invalid value \"%s\" for flag -pass-fd", list->items[i]);
+            if (fcntl(host, F_GETFD) < 0)
+                return error_set(err, EBADF, "cannot pass descriptor %d: it is not open", host);
+            hosts[*count] = host;
+            guests[(*count)++] = guest;
+            at += *at == ',';
+        }
+    }
+    return 0;
+}
+
+void table_print(const char *const *cells, u32 rows, u32 columns, u32 minimum)
+{
+    for (u32 row = 0; row < rows; row++) {
+        for (u32 column = 0; column < columns; column++) {
+            size_t width = minimum;
+            for (u32 i = 0; i < rows; i++)
+                width = MAX(width, strlen(cells[i * columns + column]) + 3);
+            const char *cell = cells[row * columns + column];
+            if (column + 1 < columns)
+                printf("%-*s", (int)width, cell);
+            else
+                printf("%s\n", cell);
+        }
+    }
+}
+
+/* ---- the program ---- */
+
+/* A standard descriptor that is missing would be some file opened later. */
+static void stdio_fill(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", O_RDWR);
+}
+
+static int run_command(struct cli *cli, int argc, char **argv)
+{
+    struct error err;
+    int used = 0;
+    void *options = calloc(1, cli->command->options_size + 1);
+    if (!options)
+        abort();
+    flags_init(cli->command->flags, options);
+    int parsed = flags_parse(cli->command->flags, options, argc, argv, &used, &err);
+    int status = EXIT_FAILED;
+    if (parsed == 1) {
+        printf("%s %s - %s\n", cli->command->name, cli->command->words, cli->command->synopsis);
+        flags_print(cli->command->flags, stdout);
+        status = 0;
+    } else if (parsed < 0) {
+        status = cli_fail(cli, &err);
+    } else {
+        status = cli->command->run(cli, options, argc - used, argv + used);
+    }
+    free(options);
+    return status;
+}
+
+static void print_version(void)
+{
+    printf("runsc version %s\nspec: %s\n", PICKET_VERSION, OCI_VERSION);
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "boot") == 0)
+        return boot_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "gofer") == 0)
+        return gofer_command(argc - 1, argv + 1);
+    static struct cli cli;
+    struct error err;
+    int used = 0;
+    stdio_fill();
+    signals_ignore_pipe();
+    config_init(&cli.config);
+    if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-version") == 0)) {
+        print_version();
+        return 0;
+    }
+    int parsed = flags_parse(global_flags, &cli.config, argc - 1, argv + 1, &used, &err);
+    cli.command = command_find("help");
+    if (parsed == 1)
+        return cli.command->run(&cli, NULL, 0, NULL);
+    if (parsed < 0) {
+        /* "--version" may stand behind other flags. */
+        if (err.code == ENOENT && strcmp(err.text, "flag provided but not defined: -version") == 0) {
+            print_version();
+            return 0;
+        }
+        cli_fail(&cli, &err);
+        return err.code == ENOENT ? EXIT_UNKNOWN_GLOBAL_FLAG : EXIT_FAILED;
+    }
+    if (used + 1 >= argc) {
+        error_set(&err, EINVAL, "no command given; runsc help lists them");
+        return cli_fail(&cli, &err);
+    }
+    cli.command = command_find(argv[used + 1]);
+    if (!cli.command) {
+        error_set(&err, EINVAL, "unknown command \"%s\"; runsc help lists them", argv[used + 1]);
+        return cli_fail(&cli, &err);
+    }
+    if (config_check(&cli.config, &err) < 0)
+        return cli_fail(&cli, &err);
+    return run_command(&cli, argc - used - 2, argv + used + 2);
+}
