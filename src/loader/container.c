@@ -32,7 +32,7 @@ int not_found(const char *id, struct error *err)
     return error_set(err, ENOENT, "container \"%s\" not found", id);
 }
 
-struct container *container_find(struct loader *loader, const char *id)
+struct container *container_by_id(struct loader *loader, const char *id)
 {
     struct container *container;
     list_for_each (container, &loader->containers, link)
@@ -43,12 +43,12 @@ struct container *container_find(struct loader *loader, const char *id)
 
 struct container *container_lookup(struct loader *loader, const char *id)
 {
-    return REF_GET(container_find(loader, id));
+    return REF_GET(container_by_id(loader, id));
 }
 
-int container_create(struct loader *loader, const char *id, struct container **out)
+int container_new(struct loader *loader, const char *id, struct container **out)
 {
-    if (container_find(loader, id))
+    if (container_by_id(loader, id))
         return -EEXIST;
     if (loader->container_count >= CONTAINERS_MAX)
         return -ENOMEM;
@@ -113,7 +113,7 @@ bool task_leads(const struct task *task, const char *id)
 
 enum container_state loader_container_state(struct loader *loader, const char *id)
 {
-    const struct container *container = container_find(loader, id);
+    const struct container *container = container_by_id(loader, id);
     if (!container || container->is_destroyed || container->phase == CONTAINER_PHASE_FAILED)
         return CONTAINER_STOPPED;
     if (container->phase != CONTAINER_PHASE_STARTED)
@@ -137,13 +137,13 @@ const char *loader_container_id(struct loader *loader, u32 index)
 
 const struct oci_spec *loader_container_spec(struct loader *loader, const char *id)
 {
-    const struct container *container = container_find(loader, id);
+    const struct container *container = container_by_id(loader, id);
     return container ? container->spec : NULL;
 }
 
 int loader_container_check_running(struct loader *loader, const char *id, struct error *err)
 {
-    const struct container *container = container_find(loader, id);
+    const struct container *container = container_by_id(loader, id);
     if (!container)
         return not_found(id, err);
     if (container->phase != CONTAINER_PHASE_STARTED)
@@ -158,7 +158,7 @@ int loader_container_check_running(struct loader *loader, const char *id, struct
 
 int loader_start_root(struct loader *loader, struct task *by, const char *id, struct error *err)
 {
-    struct container *container = container_find(loader, id);
+    struct container *container = container_by_id(loader, id);
     if (loader->state != LOADER_CREATED || loader->is_starting)
         return error_set(err, EINVAL,
                          "sandbox is not in created state, cannot start root container: state=%s",
@@ -166,7 +166,7 @@ int loader_start_root(struct loader *loader, struct task *by, const char *id, st
     if (!container || !container_is_root(container))
         return not_found(id, err);
     loader->is_starting = true;
-    int result = container_start(container, by, err);
+    int result = container_run(container, by, err);
     loader->is_starting = false;
     wake_up_all(&loader->changed); /* after a failure too: the sandbox's own fiber then ends it */
     if (result)
@@ -180,7 +180,7 @@ int loader_create_subcontainer(struct loader *loader, const char *id, int tty, s
 {
     struct container *container;
     int result = strlen(id) > CONTAINER_ID_MAX || !*id ? -EINVAL
-                                                       : container_create(loader, id, &container);
+                                                       : container_new(loader, id, &container);
     if (result) {
         loader_close_fd(loader, &tty);
         if (result == -EEXIST)
@@ -237,7 +237,7 @@ int loader_start_subcontainer(struct loader *loader, struct task *by, const char
         return error_set(err, ENOMEM, "no memory to start container \"%s\"", id);
     container->spec = MOVE(container->args->spec);
     give_tty(container);
-    return container_start(container, by, err);
+    return container_run(container, by, err);
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */

@@ -124,7 +124,7 @@ SLEEPS static int exec_start(struct container *container, struct task *by,
     if (result)
         return error_set(err, -result, "opening the process's descriptors: %s",
                          errno_text(-result));
-    return process_start(&plan, by, out, err);
+    return process_launch(&plan, by, out, err);
 }
 
 int loader_exec(struct loader *loader, struct task *by, const struct exec_args *args, u32 *pid,

@@ -71,11 +71,11 @@ struct loader {
     u64 *strace_wanted;    /* arena memory, or NULL */
 };
 
-struct container *container_find(struct loader *loader, const char *id); /* lent, or NULL */
+struct container *container_by_id(struct loader *loader, const char *id); /* lent, or NULL */
 MUST_CHECK struct container *container_lookup(struct loader *loader,
                                               const char *id); /* a reference, or NULL */
 /* Registers ID with one lent reference in *OUT. -EEXIST, -ENOMEM. */
-MUST_CHECK int container_create(struct loader *loader, const char *id, struct container **out);
+MUST_CHECK int container_new(struct loader *loader, const char *id, struct container **out);
 /* Out of the registry; the last reference frees. */
 void container_remove(struct container *container);
 bool container_has_ended(const struct container *container);
@@ -175,7 +175,7 @@ struct process_plan {
     i64 oom_score_adj;
 };
 /* Makes the process and starts it; *OUT is a reference to its group. ERR says which step failed. */
-MUST_CHECK SLEEPS int process_start(struct process_plan *plan, struct task *by,
+MUST_CHECK SLEEPS int process_launch(struct process_plan *plan, struct task *by,
                                     struct thread_group **out, struct error *err);
 MUST_CHECK int process_spec_caps(const struct loader *loader, const struct oci_process *process,
                                  struct process_caps *out, struct error *err);
@@ -192,7 +192,7 @@ MUST_CHECK SLEEPS int process_find_program(struct task *by, struct pool *pool, c
                                            struct error *err);
 
 /* Start a registered container with its args: CREATING -> STARTED, or FAILED with ERR. */
-MUST_CHECK SLEEPS int container_start(struct container *container, struct task *by,
+MUST_CHECK SLEEPS int container_run(struct container *container, struct task *by,
                                       struct error *err);
 
 /* ---- images ------------------------------------------------------------------------------ */

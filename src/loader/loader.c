@@ -78,7 +78,7 @@ int loader_create(struct kernel *kernel, const struct loader_config *config,
         loader_free(loader);
         return -1;
     }
-    int result = container_create(loader, config->sandbox_id, &container);
+    int result = container_new(loader, config->sandbox_id, &container);
     if (result) {
         args_close(loader, args);
         loader_free(loader);

@@ -254,7 +254,7 @@ SLEEPS static int start_planned(struct process_plan *plan, struct task *by,
     return launch(plan, &image, comm, fs, cred, out, err);
 }
 
-int process_start(struct process_plan *plan, struct task *by, struct thread_group **out,
+int process_launch(struct process_plan *plan, struct task *by, struct thread_group **out,
                   struct error *err)
 {
     int result = start_planned(plan, by, out, err);

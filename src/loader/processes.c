@@ -128,7 +128,7 @@ static bool fill_rows(struct loader *loader, const char *id, const struct pid_ns
 int loader_processes(struct loader *loader, const char *id, struct pool *pool,
                      struct process_row **rows, u32 *count, struct error *err)
 {
-    const struct container *container = *id ? container_find(loader, id) : NULL;
+    const struct container *container = *id ? container_by_id(loader, id) : NULL;
     if (*id && !container)
         return not_found(id, err);
     const char *wanted = *id ? id : NULL;
@@ -162,7 +162,7 @@ static u64 ended_execs_cpu_ns(struct loader *loader, const char *id)
 
 u64 loader_container_cpu_ns(struct loader *loader, const char *id)
 {
-    const struct container *container = container_find(loader, id);
+    const struct container *container = container_by_id(loader, id);
     struct task *task;
     if (!container)
         return 0;

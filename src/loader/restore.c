@@ -439,7 +439,7 @@ static u32 count_ready(struct loader *loader)
 int restore_subcontainer(struct loader *loader, struct task *by, const char *id,
                          struct container_args *args, struct error *err)
 {
-    struct container *container = container_find(loader, id);
+    struct container *container = container_by_id(loader, id);
     int result = 0;
     if (!container)
         result = error_set(err, ENOENT, "trying to start a deleted container \"%s\"", id);

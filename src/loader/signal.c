@@ -27,7 +27,7 @@ static int send_error(int result, struct error *err)
 static int find_process(struct loader *loader, const char *id, i32 pid, struct thread_group **out,
                         struct error *err)
 {
-    const struct container *container = container_find(loader, id);
+    const struct container *container = container_by_id(loader, id);
     struct thread_group *group = NULL;
     if (container && container->phase == CONTAINER_PHASE_STARTED)
         group = pid == 0 ? container->init : thread_group_find(container->pid_ns, (u32)pid);
@@ -77,7 +77,7 @@ static int send_all(struct loader *loader, const char *id, i32 signo)
 SLEEPS static int signal_all(struct loader *loader, struct task *by, const struct signal_args *args,
                              struct error *err)
 {
-    const struct container *container = container_find(loader, args->container_id);
+    const struct container *container = container_by_id(loader, args->container_id);
     if (args->pid != 0)
         return error_set(err, EINVAL, "PID (%d) cannot be set when signaling all processes",
                          args->pid);
@@ -119,7 +119,7 @@ static int send_pgrp(struct process_group *pgrp, i32 signo)
 static int find_for_foreground(struct loader *loader, const struct signal_args *args,
                                struct thread_group **out, struct error *err)
 {
-    const struct container *container = container_find(loader, args->container_id);
+    const struct container *container = container_by_id(loader, args->container_id);
     if (container && container->phase != CONTAINER_PHASE_STARTED)
         return error_set(err, EINVAL, "container \"%s\" not started", args->container_id);
     if (!find_process(loader, args->container_id, args->pid, out, err))
@@ -147,7 +147,7 @@ static int signal_foreground(struct loader *loader, const struct signal_args *ar
 
 static int signal_group(struct loader *loader, const struct signal_args *args, struct error *err)
 {
-    const struct container *container = container_find(loader, args->container_id);
+    const struct container *container = container_by_id(loader, args->container_id);
     if (args->pgid <= 0)
         return error_set(err, EINVAL, "PGID must be set when signaling a process group");
     if (!container || container->phase != CONTAINER_PHASE_STARTED)

@@ -193,7 +193,7 @@ SLEEPS static int start_process(struct container *container, struct task *by, st
     if (result)
         return error_set(err, -result, "opening standard input and output: %s",
                          errno_text(-result));
-    return process_start(&plan, by, &container->init, err);
+    return process_launch(&plan, by, &container->init, err);
 }
 
 SLEEPS static int start_steps(struct container *container, struct task *by, struct error *err)
@@ -208,7 +208,7 @@ SLEEPS static int start_steps(struct container *container, struct task *by, stru
     return start_process(container, by, err);
 }
 
-int container_start(struct container *container, struct task *by, struct error *err)
+int container_run(struct container *container, struct task *by, struct error *err)
 {
     object_get_(&container->object);
     container->phase = CONTAINER_PHASE_STARTING;

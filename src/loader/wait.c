@@ -69,7 +69,7 @@ static void reap_exec(struct loader *loader, const struct thread_group *group)
     list_for_each (entry, &loader->execs, link) {
         if (entry->group != group)
             continue;
-        struct container *container = container_find(loader, entry->container_id);
+        struct container *container = container_by_id(loader, entry->container_id);
         u64 user_ns, system_ns;
         thread_group_times(group, &user_ns, &system_ns);
         if (container)
@@ -92,7 +92,7 @@ static int find_process(struct loader *loader, const char *id, u32 pid, struct t
         *out = REF_GET(entry->group);
         return 0;
     }
-    const struct container *container = container_find(loader, id);
+    const struct container *container = container_by_id(loader, id);
     if (!container)
         return not_found(id, err);
     struct thread_group *group = container->pid_ns ? thread_group_find(container->pid_ns, pid)
