@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only the real host has: threads, wake-ups, shared descriptions, limits of the process. */
 #include "host/contract_env.h"
+#include "host/linux/linux.h"
 
 #include <CUnit/CUnit.h>
 #include <dirent.h>
@@ -358,6 +359,54 @@ static void stopping_ends_an_operation_that_waits_for_a_device(void)
     env.fini(&env);
 }
 
+static void a_remote_file_is_closed_by_a_worker(void)
+{
+    struct env env;
+    env_linux_init(&env);
+    u32 before = count_fds(&env);
+    for (int i = 0; i < 20; i++) {
+        struct host_file *file = env_make_file(&env, "f", "x");
+        container_of(file, struct linux_file, file)->kind = FILE_REMOTE; /* as if on nfs */
+        host_file_put(file);
+        CU_ASSERT_EQUAL(host_unlink_at(env.dir, "f", 0), 0);
+    }
+    host_poller_stop(env.host); /* waits for what is queued */
+    CU_ASSERT_EQUAL(count_fds(&env), before);
+    env.fini(&env);
+}
+
+static void a_big_read_comes_whole_from_a_worker(void)
+{
+    struct env env;
+    env_linux_init(&env);
+    struct host_file *file = env_make_file(&env, "f", "");
+    enum { SIZE = 3 << 20 };
+    u8 *bytes = malloc(SIZE), *back = calloc(1, SIZE);
+    for (u32 i = 0; i < SIZE; i++)
+        bytes[i] = (u8)(i * 7 + (i >> 11));
+    CU_ASSERT_EQUAL(host_pwrite(file, bytes, SIZE, 0), SIZE);
+    u32 done = 0;
+    struct host_op op = {
+        .type = HOST_OP_PREAD,
+        .file = file,
+        .iov_count = 3,
+        .iov = {{back, 1000}, {back + 1000, 2 << 20}, {back + 1000 + (2 << 20), SIZE}},
+        .done = op_done,
+        .owner = &done};
+    op.iov[2].size = SIZE - 1000 - (2 << 20);
+    CU_ASSERT_FALSE(host_submit(env.host, &op));
+    while (done == 0) {
+        host_wait(env.host, NO_DEADLINE);
+        host_reap(env.host);
+    }
+    CU_ASSERT_EQUAL(op.result, SIZE);
+    CU_ASSERT_EQUAL(memcmp(bytes, back, SIZE), 0);
+    free(bytes);
+    free(back);
+    host_file_put(file);
+    env.fini(&env);
+}
+
 /* ---- descriptors of others ---- */
 
 static void a_shared_description_is_not_made_nonblocking(void)
@@ -503,6 +552,8 @@ void linux_suite(void)
     ADD(no_event_is_lost_between_cpus_and_the_poller);
     ADD(many_operations_all_complete);
     ADD(stopping_ends_an_operation_that_waits_for_a_device);
+    ADD(a_remote_file_is_closed_by_a_worker);
+    ADD(a_big_read_comes_whole_from_a_worker);
     ADD(a_shared_description_is_not_made_nonblocking);
     ADD(a_terminal_of_our_own_is_never_waited_for);
     ADD(devices_without_poll_are_always_ready);
