@@ -33,11 +33,18 @@ static void forward_ready(void *arg)
                           forwarder->is_foreground ? CONTROL_FOREGROUND : CONTROL_PROCESS, 0, &unused);
 }
 
-void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground)
+void forward_block(void)
 {
     sigset_t set;
     set_fill(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground)
+{
+    sigset_t set;
+    set_fill(&set);
+    forward_block();
     *forwarder = (struct forwarder){.record = record, .pid = pid, .is_foreground = is_foreground};
     forwarder->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     forwarder->extra = (struct wait_extra){.fd = forwarder->fd, .ready = forward_ready, .arg = forwarder};

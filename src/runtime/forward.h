@@ -13,6 +13,8 @@ struct forwarder {
 /* From now on they are caught. *FORWARDER must not move. Nothing is sent before the first wait. */
 void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground);
 void forward_end(struct forwarder *forwarder);
+/* Hold them back from now on, until forward_begin: a command half done must not die of one and leave things behind. */
+void forward_block(void);
 
 /* A peer that hung up is told by the call, not by a signal. */
 void signals_ignore_pipe(void);
