@@ -208,26 +208,30 @@ void fiber_clear_interrupt(struct fiber *fiber)
     fiber->is_interrupted = false;
 }
 
-SLEEPS i64 fiber_host_op(struct fiber *fiber, struct host_op *op);
+/* An operation's result says nothing before `done`: the host counts in it. */
+struct host_op_wait {
+    struct fiber *fiber;
+    bool is_done;
+};
 
 static void host_op_done(struct host_op *op)
 {
-    fiber_wake(op->owner);
+    struct host_op_wait *wait = op->owner;
+    wait->is_done = true;
+    fiber_wake(wait->fiber);
 }
 
 SLEEPS i64 fiber_host_op(struct fiber *fiber, struct host_op *op)
 {
+    struct host_op_wait wait = {.fiber = fiber};
     op->done = host_op_done;
-    op->owner = fiber;
-    op->result = INT64_MIN; /* no operation answers this */
-    fiber_prepare(fiber);
+    op->owner = &wait;
     if (host_submit(fiber->sched->host, op))
         return op->result;
-    while (op->result == INT64_MIN) {
+    while (!wait.is_done) {
+        fiber_prepare(fiber);
         int err = fiber_block(fiber, NO_DEADLINE, false);
         ASSERT(err == 0);
-        if (op->result == INT64_MIN)
-            fiber_prepare(fiber);
     }
     return op->result;
 }
