@@ -27,11 +27,11 @@ static void print_table(struct json_text list, struct pool *pool)
         abort();
     memcpy(cells, head, sizeof head);
     struct json_iter iter;
-    struct json_text row;
+    struct json_text name, row;
     size_t at = COLUMNS;
     if (count > 0)
         json_iter_init(&iter, list);
-    while (count > 0 && json_iter_next(&iter, NULL, &row))
+    while (count > 0 && json_iter_next(&iter, &name, &row))
         for (u32 i = 0; i < COLUMNS; i++)
             cells[at++] = member_text(row, members[i], pool);
     table_print(cells, (u32)count + 1, COLUMNS, 10);
@@ -41,12 +41,12 @@ static void print_table(struct json_text list, struct pool *pool)
 static void print_pids(struct json_text list, struct pool *pool)
 {
     struct json_iter iter;
-    struct json_text row;
+    struct json_text name, row;
     bool is_first = true;
     putchar('[');
     if (json_type(list) == JSON_ARRAY) {
         json_iter_init(&iter, list);
-        for (; json_iter_next(&iter, NULL, &row); is_first = false)
+        for (; json_iter_next(&iter, &name, &row); is_first = false)
             printf("%s%s", is_first ? "" : ",", member_text(row, "pid", pool));
     }
     puts("]");
