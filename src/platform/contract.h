@@ -51,10 +51,10 @@ static inline void rig_create(struct rig *rig, const char *name, u32 cpu_count)
     *rig = (struct rig){.frame_next = 1, .context_next = 1};
     alarm(ALARM_S);
     ASSERT(machine_memory_create("picket-memory", RIG_FRAMES, &rig->memory) == 0);
-    if (platform_create(name, &rig->memory, cpu_count, &rig->platform, text, sizeof text) != 0) {
+    int err = platform_create(name, &rig->memory, cpu_count, &rig->platform, text, sizeof text);
+    if (err)
         fprintf(stderr, "%s\n", text);
-        ASSERT(!"platform_create failed");
-    }
+    ASSERT(err == 0);
 }
 
 static inline void rig_destroy(struct rig *rig)

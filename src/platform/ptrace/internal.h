@@ -60,6 +60,7 @@ struct ptrace_platform {
     int *done_fds;                 /* eventfds, one a cpu and one for whoever holds the kernel lock */
     struct ptrace_cpu *cpus;
     size_t xsave_size;             /* of the host's NT_X86_XSTATE */
+    size_t xsave_offsets[8];       /* of the components in it, by number; 0: the host has none */
     u64 xsave_features;
 };
 

@@ -5,6 +5,7 @@
  * host thread asks the tracer's by a signal, whose handler fetches whatever that thread is doing.
  */
 #include "platform/ptrace/internal.h"
+#include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <linux/futex.h>
@@ -29,10 +30,37 @@ static bool image_get(pid_t tid, void *image, size_t *size)
     return true;
 }
 
-static void image_to_xstate(const u8 *image, size_t size, struct xstate *out)
+/* Where CPUID leaf 0xd puts component NUMBER in the host's area; 0 if it has none. */
+static size_t host_offset(u32 number)
+{
+    u32 eax, ebx, ecx, edx;
+    __cpuid_count(0xd, number, eax, ebx, ecx, edx);
+    return ebx;
+}
+
+static void offsets_find(struct ptrace_platform *platform, size_t size)
+{
+#define X(number, place, bytes)                                                            \
+    {                                                                                      \
+        size_t offset = host_offset(number);                                               \
+        bool fits = offset >= XSTATE_HEADER_OFFSET + 64 && offset + (bytes) <= size;       \
+        platform->xsave_offsets[number] = fits ? offset : 0;                               \
+        if (!fits)                                                                         \
+            platform->xsave_features &= ~(1ull << (number));                               \
+    }
+    XSTATE_COMPONENTS(X)
+#undef X
+}
+
+static void image_to_xstate(const struct ptrace_platform *platform, const u8 *image, struct xstate *out)
 {
     memset(out, 0, sizeof *out);
-    memcpy(out, image, MIN(size, sizeof *out));
+    memcpy(out, image, XSTATE_HEADER_OFFSET + 64);
+#define X(number, place, size)                  \
+    if (platform->xsave_offsets[number] != 0)   \
+        memcpy(out->bytes + (place), image + platform->xsave_offsets[number], (size));
+    XSTATE_COMPONENTS(X)
+#undef X
     u64 header[8] = {0};
     memcpy(&header[0], image + XSTATE_HEADER_OFFSET, sizeof header[0]);
     memcpy(out->bytes + XSTATE_HEADER_OFFSET, header, sizeof header);
@@ -50,6 +78,7 @@ bool xstate_prepare(struct stub_thread *thread)
             memcpy(&platform->xsave_features, image + HOST_FEATURES_OFFSET, 8);
             platform->xsave_features &= XSTATE_FEATURES;
             platform->xsave_size = size;
+            offsets_find(platform, size);
         }
         free(image);
         if (!has_image)
@@ -65,7 +94,7 @@ bool xstate_fetch(struct stub_thread *thread)
     size_t size = thread->stub->platform->xsave_size;
     if (!image_get(thread->tid, thread->image, &size))
         return false;
-    image_to_xstate(thread->image, size, thread->context->xstate);
+    image_to_xstate(thread->stub->platform, thread->image, thread->context->xstate);
     return true;
 }
 
@@ -76,7 +105,12 @@ bool xstate_load(struct stub_thread *thread)
     if (!xstate_sanitize(&canonical))
         xstate_init(&canonical);
     memset(thread->image, 0, platform->xsave_size);
-    memcpy(thread->image, &canonical, MIN(platform->xsave_size, sizeof canonical));
+    memcpy(thread->image, &canonical, XSTATE_HEADER_OFFSET + 64);
+#define X(number, place, size)                  \
+    if (platform->xsave_offsets[number] != 0)   \
+        memcpy(thread->image + platform->xsave_offsets[number], canonical.bytes + (place), (size));
+    XSTATE_COMPONENTS(X)
+#undef X
     /* Every part of ours is loaded from its bytes; all others take their initial state. */
     memcpy(thread->image + XSTATE_HEADER_OFFSET, &platform->xsave_features, 8);
     struct iovec vec = {thread->image, platform->xsave_size};
@@ -132,7 +166,7 @@ static bool xstate_fetch_remote(struct stub_thread *thread)
     while (!__atomic_load_n(&remote.is_done, __ATOMIC_ACQUIRE))
         machine_wait(&remote.is_done, 0, monotonic_ns() + REMOTE_WAIT_NS);
     if (remote.is_fetched)
-        image_to_xstate(thread->image, thread->stub->platform->xsave_size, thread->context->xstate);
+        image_to_xstate(thread->stub->platform, thread->image, thread->context->xstate);
     return remote.is_fetched;
 }
 

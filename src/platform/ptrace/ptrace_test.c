@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only ptrace has: stub processes that die, what they can reach, their pool. Looks inside; the
+ * contract is held by the suites beside platform.h.
+ */
+#include "platform/contract.h"
+#include "platform/ptrace/internal.h"
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+static const u8 code_call[] = {0x0f, 0x05, 0xeb, 0xfc};
+static const u8 code_spin[] = {0xeb, 0xfe};
+
+static void setup(struct rig *rig, struct guest *guest, struct bytes code)
+{
+    rig_create(rig, "ptrace", 1);
+    rig_attach(rig, 0);
+    guest_create(guest, rig, code);
+}
+
+static void teardown(struct rig *rig, struct guest *guest)
+{
+    guest_destroy(guest);
+    rig_detach(rig, 0);
+    rig_destroy(rig);
+}
+
+static struct stub *stub_of(const struct guest *guest)
+{
+    return container_of(guest->space, struct ptrace_space, base)->stub;
+}
+
+static struct ptrace_platform *ptrace_of(const struct rig *rig)
+{
+    return container_of(rig->platform, struct ptrace_platform, base);
+}
+
+/* ---- death ------------------------------------------------------------------------------------------------- */
+
+static void test_a_killed_stub_is_gone_and_others_are_not(void)
+{
+    struct rig rig;
+    struct guest guest, other;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    guest_create(&other, &rig, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    ASSERT_SYSCALL(guest_run(&other, 0));
+    kill(stub_of(&guest)->pid, SIGKILL);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(guest_run(&guest, 0).type, EVENT_GONE);
+    context_sync(&guest.context);
+    ASSERT_SYSCALL(guest_run(&other, 0));
+    guest_destroy(&guest);
+    guest_create(&guest, &rig, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    guest_destroy(&other);
+    teardown(&rig, &guest);
+}
+
+static void *kill_later(void *arg)
+{
+    struct timespec pause = {0, 20 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    kill(*(pid_t *)arg, SIGKILL);
+    return NULL;
+}
+
+static void test_a_stub_killed_while_it_runs_is_gone(void)
+{
+    struct rig rig;
+    struct guest guest;
+    pthread_t thread;
+    setup(&rig, &guest, (struct bytes){code_spin, sizeof code_spin});
+    cpu_kick(platform_cpu(rig.platform, 0));
+    ASSERT_KICK(guest_run(&guest, 0));
+    pid_t pid = stub_of(&guest)->pid;
+    ASSERT(pthread_create(&thread, NULL, kill_later, &pid) == 0);
+    CU_ASSERT_EQUAL(guest_run(&guest, 0).type, EVENT_GONE);
+    pthread_join(thread, NULL);
+    teardown(&rig, &guest);
+}
+
+static void test_a_stub_killed_before_an_edit_is_gone(void)
+{
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    kill(stub_of(&guest)->pid, SIGKILL);
+    guest_code(&guest, CODE_ADDRESS, (struct bytes){code_spin, sizeof code_spin}); /* needs the helper */
+    CU_ASSERT_EQUAL(guest_run(&guest, 0).type, EVENT_GONE);
+    teardown(&rig, &guest);
+}
+
+static void test_a_dead_stub_in_the_pool_is_not_lent(void)
+{
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    pid_t pid = stub_of(&guest)->pid;
+    guest_destroy(&guest);
+    CU_ASSERT_EQUAL(ptrace_of(&rig)->idle_count, 1);
+    kill(pid, SIGKILL);
+    struct timespec pause = {0, 30 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    guest_create(&guest, &rig, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    CU_ASSERT_NOT_EQUAL(stub_of(&guest)->pid, pid);
+    teardown(&rig, &guest);
+}
+
+static void test_without_a_zygote_there_are_no_new_spaces_but_no_harm(void)
+{
+    struct rig rig;
+    struct guest guest, other;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    kill(ptrace_of(&rig)->zygote->pid, SIGKILL);
+    guest_create(&other, &rig, (struct bytes){code_call, sizeof code_call});
+    CU_ASSERT_EQUAL(guest_run(&other, 0).type, EVENT_GONE);
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    guest_destroy(&other);
+    teardown(&rig, &guest);
+}
+
+static void test_foreign_signals_are_nothing_to_the_program(void)
+{
+    static const int signals[] = {SIGSEGV, SIGTRAP, SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGURG, SIGWINCH};
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++) {
+        struct stub *stub = stub_of(&guest);
+        tgkill(stub->pid, stub->threads[0].tid, signals[i]);
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        CU_ASSERT_EQUAL(guest.context.regs.rip, CODE_ADDRESS + 2);
+    }
+    teardown(&rig, &guest);
+}
+
+/* ---- what a program can reach -------------------------------------------------------------------------------- */
+
+static void test_a_stub_has_nothing_but_its_own_pages(void)
+{
+    struct rig rig;
+    struct guest guest;
+    char path[64], line[256];
+    u64 start, end;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    snprintf(path, sizeof path, "/proc/%d/maps", stub_of(&guest)->pid);
+    FILE *maps = fopen(path, "re");
+    ASSERT(maps != NULL);
+    while (fgets(line, sizeof line, maps)) {
+        if (strstr(line, "[vsyscall]"))
+            continue;
+        CU_ASSERT_EQUAL(sscanf(line, "%lx-%lx", &start, &end), 2);
+        bool is_guest = start >= SPACE_ADDRESS_MIN && end <= SPACE_ADDRESS_END &&
+                        strstr(line, "picket-memory");
+        bool is_stub = start >= STUB_BASE && end <= STUB_SLOTS + STUB_SLOT_SIZE &&
+                       strstr(line, "picket-stubs");
+        CU_ASSERT_TRUE(is_guest || is_stub);
+        CU_ASSERT_TRUE(strstr(line, "picket-stubs") == NULL || start >= STUB_SLOTS ||
+                       strstr(line, " rw") == NULL);
+    }
+    fclose(maps);
+
+    u32 fd_count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", stub_of(&guest)->pid);
+    DIR *dir = opendir(path);
+    ASSERT(dir != NULL);
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+        fd_count += entry->d_name[0] != '.';
+    closedir(dir);
+    CU_ASSERT_EQUAL(fd_count, 4); /* memory, stub pages, two eventfds */
+    teardown(&rig, &guest);
+}
+
+/* The stub's own code, run by a program with registers of its choice, makes no host call. */
+static void test_the_stubs_code_is_of_no_use_to_a_program(void)
+{
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    u64 size = (u64)(stub_code_end - stub_code_start);
+    u32 calls = 0;
+    /* By a jump: the sentry's own word about rip is refused above SPACE_ADDRESS_END. */
+    static const u8 jump[] = {0xff, 0xe3}; /* jmp *%rbx */
+    guest_code(&guest, CODE_ADDRESS, (struct bytes){jump, sizeof jump});
+    for (u64 i = 0; i + 1 < size; i++) {
+        if (stub_code_start[i] != 0x0f || stub_code_start[i + 1] != 0x05)
+            continue;
+        guest.context.regs.rip = CODE_ADDRESS;
+        guest.context.regs.rbx = STUB_CODE + i;
+        guest.context.regs.rax = 39;
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        CU_ASSERT_EQUAL(guest.context.regs.orig_rax, 39);
+        CU_ASSERT_EQUAL(guest.context.regs.rip, STUB_CODE + i + 2);
+        calls++;
+    }
+    CU_ASSERT_TRUE(calls >= 8);
+
+    static const u8 store[] = {0x48, 0x89, 0x03, 0x0f, 0x05}; /* mov %rax, (%rbx); syscall */
+    guest_code(&guest, CODE_ADDRESS, (struct bytes){store, sizeof store});
+    static const u64 closed[] = {STUB_CODE, STUB_CONTROL, STUB_CONTROL + CONTROL_OPS, STUB_END - 8};
+    for (size_t i = 0; i < ARRAY_COUNT(closed); i++) {
+        guest.context.regs.rip = CODE_ADDRESS;
+        guest.context.regs.rbx = closed[i];
+        ASSERT_FAULT(guest_run(&guest, 0), closed[i], PROT_WRITE_BIT);
+    }
+    teardown(&rig, &guest);
+}
+
+static void test_a_second_cpu_gets_a_thread_of_its_own(void)
+{
+    struct rig rig;
+    struct guest guest;
+    rig_create(&rig, "ptrace", 2);
+    rig_attach(&rig, 0);
+    rig_attach(&rig, 1);
+    guest_create(&guest, &rig, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    struct stub *stub = stub_of(&guest);
+    CU_ASSERT_PTR_NOT_NULL(stub_thread_get(stub, &ptrace_of(&rig)->cpus[1]));
+    CU_ASSERT_NOT_EQUAL(stub->threads[0].tid, stub->threads[1].tid);
+    ASSERT_SYSCALL(guest_run(&guest, 1));
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    guest_destroy(&guest);
+    rig_detach(&rig, 1);
+    rig_detach(&rig, 0);
+    rig_destroy(&rig);
+}
+
+/* ---- the pool -------------------------------------------------------------------------------------------------- */
+
+static u32 children_count(void)
+{
+    char path[64], line[8192] = "";
+    u32 count = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fgets(line, sizeof line, file))
+        for (char *at = line; *at; at++)
+            count += *at == ' ';
+    fclose(file);
+    return count;
+}
+
+static void test_stubs_are_used_again_and_none_is_left(void)
+{
+    struct rig rig;
+    struct guest guest;
+    u32 before = children_count();
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    pid_t pid = stub_of(&guest)->pid;
+    for (int i = 0; i < 50; i++) {
+        guest_destroy(&guest);
+        guest_create(&guest, &rig, (struct bytes){code_call, sizeof code_call});
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        CU_ASSERT_EQUAL(stub_of(&guest)->pid, pid);
+    }
+    teardown(&rig, &guest);
+    CU_ASSERT_EQUAL(children_count(), before);
+}
+
+static void *other_thread(void *arg)
+{
+    struct guest *guest = arg;
+    rig_attach(guest->rig, 0);
+    ASSERT_SYSCALL(guest_run(guest, 0));
+    rig_detach(guest->rig, 0);
+    return NULL;
+}
+
+static void test_a_cpu_may_go_to_another_host_thread(void)
+{
+    struct rig rig;
+    struct guest guest;
+    pthread_t thread;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    pid_t pid = stub_of(&guest)->pid;
+    for (int i = 0; i < 5; i++) {
+        rig_detach(&rig, 0);
+        ASSERT(pthread_create(&thread, NULL, other_thread, &guest) == 0);
+        pthread_join(thread, NULL);
+        rig_attach(&rig, 0);
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        CU_ASSERT_EQUAL(stub_of(&guest)->pid, pid);
+    }
+    teardown(&rig, &guest);
+}
+
+static void test_many_platforms_live_at_a_time(void)
+{
+    enum { COUNT = 8 };
+    struct rig rigs[COUNT];
+    struct guest guests[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        setup(&rigs[i], &guests[i], (struct bytes){code_call, sizeof code_call});
+    for (int i = 0; i < 2 * COUNT; i++)
+        ASSERT_SYSCALL(guest_run(&guests[i % COUNT], 0));
+    for (int i = 0; i < COUNT; i++)
+        teardown(&rigs[i], &guests[i]);
+}
+
+static CU_TestInfo ptrace_tests[] = {
+    {"a killed stub is gone and others are not", test_a_killed_stub_is_gone_and_others_are_not},
+    {"a stub killed while it runs is gone", test_a_stub_killed_while_it_runs_is_gone},
+    {"a stub killed before an edit is gone", test_a_stub_killed_before_an_edit_is_gone},
+    {"a dead stub in the pool is not lent", test_a_dead_stub_in_the_pool_is_not_lent},
+    {"without a zygote there are no new spaces but no harm",
+     test_without_a_zygote_there_are_no_new_spaces_but_no_harm},
+    {"foreign signals are nothing to the program", test_foreign_signals_are_nothing_to_the_program},
+    {"a stub has nothing but its own pages", test_a_stub_has_nothing_but_its_own_pages},
+    {"the stub's code is of no use to a program", test_the_stubs_code_is_of_no_use_to_a_program},
+    {"a second cpu gets a thread of its own", test_a_second_cpu_gets_a_thread_of_its_own},
+    {"stubs are used again and none is left", test_stubs_are_used_again_and_none_is_left},
+    {"a cpu may go to another host thread", test_a_cpu_may_go_to_another_host_thread},
+    {"many platforms live at a time", test_many_platforms_live_at_a_time},
+    CU_TEST_INFO_NULL,
+};
+
+void ptrace_suite(void);
+void ptrace_suite(void)
+{
+    CU_SuiteInfo suites[] = {
+        {"platform ptrace", NULL, NULL, NULL, NULL, ptrace_tests},
+        CU_SUITE_INFO_NULL,
+    };
+    ASSERT(CU_register_suites(suites) == CUE_SUCCESS);
+}
