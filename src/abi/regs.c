@@ -40,8 +40,11 @@ bool xstate_sanitize(struct xstate *xstate)
         xstate_init_x87(bytes);
     if (!(features & 2))
         memset(bytes + 160, 0, 256);
-    if (!(features & 4))
-        memset(bytes + 576, 0, 256);
+#define X(number, offset, size)       \
+    if (!(features & (1u << (number)))) \
+        memset(bytes + (offset), 0, (size));
+    XSTATE_COMPONENTS(X)
+#undef X
 
     u32 mxcsr;
     memcpy(&mxcsr, bytes + XSTATE_MXCSR_OFFSET, sizeof mxcsr);
@@ -71,6 +74,9 @@ u64 xstate_features_used(const struct xstate *xstate)
     xstate_init_x87(x87);
     bool has_x87 = memcmp(bytes, x87, FOP_OFFSET) != 0 || !is_zero(bytes + 32, 128);
     bool has_sse = !is_zero(bytes + 160, 256);
-    bool has_avx = !is_zero(bytes + 576, 256);
-    return (has_x87 ? 1u : 0) | (has_sse ? 2u : 0) | (has_avx ? 4u : 0);
+    u64 used = (has_x87 ? 1u : 0) | (has_sse ? 2u : 0);
+#define X(number, offset, size) used |= is_zero(bytes + (offset), (size)) ? 0 : 1u << (number);
+    XSTATE_COMPONENTS(X)
+#undef X
+    return used;
 }

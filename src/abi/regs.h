@@ -26,10 +26,17 @@ _Static_assert(sizeof(struct regs) == 27 * 8, "user_regs_struct has 27 words");
 /*
  * Extended state: the standard (non-compacted) XSAVE layout with the fixed feature mask below, so
  * that images and signal frames look the same on every platform. Components outside a host's XCR0 stay
- * in their initial state. FIP, FDP and FOP are kept zero.
+ * in their initial state. FIP, FDP and FOP are kept zero. The components beyond AVX lie one behind the
+ * other, as AMD's processors put them; Intel's leave gaps, so a platform moves each by CPUID leaf 0xd.
  */
-#define XSTATE_FEATURES 0x7u /* x87, SSE, AVX */
-#define XSTATE_SIZE 832u     /* 512 legacy + 64 header + 256 AVX */
+#define XSTATE_FEATURES 0xe7u /* x87, SSE, AVX, and AVX-512 in three parts */
+#define XSTATE_SIZE 2432u     /* 512 legacy + 64 header + 256 AVX + 64 masks + 512 ZMM 0-15 high + 1024 ZMM 16-31 */
+/* The components with a place of their own: CPUID's number, offset and size in bytes here. */
+#define XSTATE_COMPONENTS(X) \
+    X(2, 576u, 256u)         \
+    X(5, 832u, 64u)          \
+    X(6, 896u, 512u)         \
+    X(7, 1408u, 1024u)
 struct xstate {
     u8 bytes[XSTATE_SIZE] __attribute__((aligned(64)));
 };
