@@ -374,6 +374,49 @@ SLEEPS static int overlay_statfs(struct task *task, struct super *super, struct 
 
 const struct super_ops overlay_super_ops = {.statfs = overlay_statfs};
 
+/* The layers' file systems live as long as ours: dentries alone do not hold them. */
+struct overlay_supers {
+    struct object object;
+    struct super **supers; /* counted */
+    u32 count;
+};
+static const struct field overlay_supers_fields[] = {
+    FIELD_REFS(struct overlay_supers, supers, count),
+    FIELD(struct overlay_supers, count),
+    FIELD_NONE(struct overlay_supers, object, "the walker's own header"),
+    FIELD_END,
+};
+FIELDS_COMPLETE(struct overlay_supers, overlay_supers_fields);
+
+static void overlay_supers_destroy(struct object *object)
+{
+    struct overlay_supers *all = container_of(object, struct overlay_supers, object);
+    for (u32 i = 0; i < all->count; i++)
+        REF_PUT(all->supers[i]);
+    arena_free(object->arena, all->supers, all->count * sizeof *all->supers);
+}
+const struct kind overlay_supers_kind = {.name = "overlay_supers",
+                                         .size = sizeof(struct overlay_supers),
+                                         .fields = overlay_supers_fields,
+                                         .destroy = overlay_supers_destroy};
+
+static int hold_supers(struct super *super, const struct path *upper, const struct path *lowers, u32 lower_count)
+{
+    struct overlay_supers *all = object_create(super->kernel->arena, &overlay_supers_kind);
+    if (!all)
+        return -ENOMEM;
+    super->private_object = &all->object;
+    u32 count = lower_count + (upper ? 1 : 0);
+    all->supers = arena_alloc(super->kernel->arena, count * sizeof *all->supers);
+    if (!all->supers)
+        return -ENOMEM;
+    for (u32 i = 0; i < lower_count; i++)
+        all->supers[all->count++] = REF_GET(lowers[i].dentry->super);
+    if (upper)
+        all->supers[all->count++] = REF_GET(upper->dentry->super);
+    return 0;
+}
+
 SLEEPS int overlay_create(struct task *task, const struct path *upper, const struct path *lowers, u32 lower_count, struct super **out)
 {
     struct arena *arena = task->kernel->arena;
@@ -389,6 +432,11 @@ SLEEPS int overlay_create(struct task *task, const struct path *upper, const str
         return err;
     }
     super->ops = &overlay_super_ops;
+    err = hold_supers(super, upper, lowers, lower_count);
+    if (err) {
+        overlay_layers_put(arena, &layers);
+        return err;
+    }
     struct overlay_inode *root;
     err = overlay_inode_create(super, NULL, NULL, &layers, &root);
     if (err)
