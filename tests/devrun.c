@@ -52,29 +52,6 @@ int boot_exit_code(u32 status)
     return status & 0x7f ? 128 + (int)(status & 0x7f) : (int)(status >> 8 & 0xff);
 }
 
-#include "sentry/fs/vfs.h"
-#define WEAK __attribute__((weak))
-WEAK SLEEPS int vfs_mount(struct task *task, const char *source, const char *target, const char *type, u64 flags, const char *options)
-{
-    AUTO_PATH struct path path = {0};
-    AUTO_PUT struct super *super = NULL;
-    struct mount *mount;
-    int err = path_walk(task, NULL, target, WALK_FOLLOW, &path);
-    const struct fs_type *t = fs_type_find(type);
-    if (!err)
-        err = t ? t->mount(task, source, (u32)flags, options, &super) : -ENODEV;
-    if (!err)
-        err = mount_attach(task, super, super->root, &path, (u32)flags, source, &mount);
-    return err;
-}
-WEAK int vfs_umount(struct task *task, const char *target, u32 flags) { return -EINVAL; }
-WEAK int vfs_pivot_root(struct task *task, const char *a, const char *b) { return -EINVAL; }
-WEAK i64 vfs_getxattr(struct task *task, const struct path *path, const char *name, void *out, size_t size) { return -EOPNOTSUPP; }
-WEAK i64 vfs_listxattr(struct task *task, const struct path *path, char *out, size_t size) { return 0; }
-WEAK int vfs_setxattr(struct task *task, const struct path *path, const char *name, const void *value, size_t size, int flags) { return -EOPNOTSUPP; }
-WEAK int vfs_removexattr(struct task *task, const struct path *path, const char *name) { return -EOPNOTSUPP; }
-WEAK int mount_ns_fork(struct task *task, struct mount_ns *from, struct mount_ns **out) { return -EINVAL; }
-
 static void serve_files(int socket, const char *root)
 {
     struct error err;

@@ -24,7 +24,7 @@ static bool may_gain(const struct task *task, const struct file *file)
 
 static void apply_set_ids(const struct task *task, const struct file *file, struct cred *cred)
 {
-    const struct inode *inode = file->path.dentry->inode;
+    const struct inode *inode = file->inode;
     if (!may_gain(task, file))
         return;
     if (inode->mode & LINUX_S_ISUID)
@@ -96,7 +96,7 @@ SLEEPS static i64 exec_program(struct task *task, struct exec_program *program)
         err = unshare_fds(task);
     if (err)
         return err;
-    bool is_readable = inode_permission(task, program->file->path.dentry->inode, 4) == 0;
+    bool is_readable = inode_permission(task, program->file->inode, 4) == 0;
     struct task_exec exec = {.mm = MOVE(image.mm), .cred = MOVE(cred), .comm = program->comm, .is_dumpable = is_readable && !params.is_secure};
     err = task_exec_commit(task, &exec);
     if (err)

@@ -16,6 +16,14 @@
     (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER |           \
      LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP)
 
+#define CLONE3_FLAGS                                                                               \
+    ((u64)(NEW_NAMESPACES | LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES |                  \
+           LINUX_CLONE_SIGHAND | LINUX_CLONE_PIDFD | LINUX_CLONE_PTRACE | LINUX_CLONE_VFORK |      \
+           LINUX_CLONE_PARENT | LINUX_CLONE_THREAD | LINUX_CLONE_SYSVSEM | LINUX_CLONE_SETTLS |    \
+           LINUX_CLONE_PARENT_SETTID | LINUX_CLONE_CHILD_CLEARTID | LINUX_CLONE_UNTRACED |         \
+           LINUX_CLONE_CHILD_SETTID | LINUX_CLONE_IO) |                                            \
+     LINUX_CLONE_CLEAR_SIGHAND)
+
 /* New credentials in a new user namespace, or the task's own once more. */
 static int part_cred(struct task *task, u64 flags, struct cred **out)
 {
@@ -228,7 +236,7 @@ SLEEPS i64 sys_clone3(struct task *task, const struct sysargs *args)
         return err;
     u32 tids[PID_NS_DEPTH_MAX];
     if (user.set_tid_size > ARRAY_COUNT(tids) || (!user.set_tid) != (!user.set_tid_size) || user.exit_signal > LINUX_NSIG ||
-        (user.flags & (LINUX_CLONE_DETACHED | LINUX_CSIGNAL)) || (user.flags & LINUX_CLONE_INTO_CGROUP) ||
+        (user.flags & ~(u64)CLONE3_FLAGS) ||
         (!user.stack) != (!user.stack_size))
         return -EINVAL;
     if (user.set_tid_size)
@@ -432,7 +440,7 @@ static struct thread_group *group_of(struct task *task, i32 pid)
 SLEEPS i64 sys_setpgid(struct task *task, const struct sysargs *args)
 {
     i32 pid = arg_i32(args, 0), pgid = arg_i32(args, 1);
-    if (pgid < 0)
+    if (pgid < 0 || (pgid == 0 && pid < 0))
         return -EINVAL;
     struct thread_group *group = group_of(task, pid);
     return group ? thread_group_setpgid(task, group, (u32)pgid) : -ESRCH;

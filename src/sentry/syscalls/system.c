@@ -475,7 +475,7 @@ SLEEPS i64 sys_request_key(struct task *task, const struct sysargs *args)
 }
 SLEEPS i64 sys_clock_settime(struct task *task, const struct sysargs *args)
 {
-    return arg_u32(args, 0) > 16 ? -EINVAL : -EPERM;
+    return arg_u32(args, 0) == LINUX_CLOCK_REALTIME ? -EPERM : -EINVAL;
 }
 SLEEPS i64 sys_settimeofday(struct task *task, const struct sysargs *args)
 {
