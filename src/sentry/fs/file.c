@@ -11,6 +11,7 @@
 #include "base/fields.h"
 #include "base/state.h"
 #include "sentry/fs/dentry.h"
+#include "sentry/fs/fasync.h"
 #include "sentry/fs/locks.h"
 #include "sentry/fs/notify.h"
 #include "sentry/fs/poll.h"
@@ -34,6 +35,8 @@ static const struct field file_fields[] = {
     FIELD(struct file, owner_type),
     FIELD(struct file, owner_signal),
     FIELD_REF(struct file, owner_cred),
+    FIELD_REF(struct file, owner_pid),
+    FIELD_NONE(struct file, fasync, "armed again by file_loaded"),
     FIELD_NONE(struct file, epoll_links, "epoll items enter themselves when they are loaded"),
     FIELD(struct file, is_path),
     FIELD(struct file, wrote),
@@ -46,6 +49,7 @@ static void file_destroy(struct object *object)
     struct file *file = container_of(object, struct file, object);
     if (file->ops && !file->is_path)
         notify_dentry(file->path.dentry, file_may_write(file) ? NOTIFY_CLOSE_WRITE : NOTIFY_CLOSE_NOWRITE);
+    fasync_stop(file);
     epoll_forget_file(file);
     if (file->inode)
         locks_release_file(file->inode, file);
@@ -55,6 +59,7 @@ static void file_destroy(struct object *object)
         file->inode->write_count--;
     object_put(file->private_object);
     object_put(file->owner_cred);
+    object_put(file->owner_pid);
     REF_CLEAR(file->inode);
     path_put(&file->path); /* last: its mount keeps the super alive */
 }
@@ -87,10 +92,18 @@ static int file_load_more(struct object *object, struct state_reader *reader)
     return file->ops ? 0 : -EINVAL;
 }
 
+/* The poll queues of what is loaded are empty but usable, whether its own hook has run or not. */
+static int file_loaded(struct object *object, struct state_reader *reader)
+{
+    struct file *file = container_of(object, struct file, object);
+    return file->flags & LINUX_O_ASYNC ? fasync_start(file) : 0;
+}
+
 const struct kind file_kind = {.name = "file",
                                .size = sizeof(struct file),
                                .fields = file_fields,
                                .destroy = file_destroy,
+                               .loaded = file_loaded,
                                .save_more = file_save_more,
                                .load_more = file_load_more};
 

@@ -79,7 +79,9 @@ struct file {
     i32 owner;             /* F_SETOWN */
     i32 owner_type;
     i32 owner_signal;
-    struct object *owner_cred;
+    struct object *owner_cred; /* counted: a struct cred, who asked for the signals */
+    struct object *owner_pid;  /* counted: a struct pid, who gets them, or NULL */
+    struct fasync *fasync;     /* O_ASYNC is on (fs/fasync.c), or NULL */
     struct list epoll_links; /* epoll items that watch this file (fs/epoll.c) */
     bool is_path;            /* O_PATH */
     bool wrote;              /* counted in inode->write_count */
@@ -146,6 +148,8 @@ MUST_CHECK SLEEPS int file_truncate(struct task *task, struct file *file, u64 si
 MUST_CHECK SLEEPS int file_mmap(struct task *task, struct file *file, struct mapping **mapping, u64 *offset);
 /* The same while loading, for memory->mapping_of: lent; NULL: OBJECT is no file. */
 struct mapping *file_mapping_of(struct object *object);
+/* Who gets SIGIO (F_SETOWN): NR in TASK's PID namespace, 0 for nobody; TYPE F_OWNER_*. -ESRCH. */
+MUST_CHECK int file_set_owner(struct task *task, struct file *file, i32 type, u32 nr);
 /* F_SETFL: only O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME change. */
 MUST_CHECK int file_set_flags(struct task *task, struct file *file, u32 flags);
 /* A descriptor that shows FILE is closed: locks of TABLE go, ops->flush. */

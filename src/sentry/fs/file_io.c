@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "abi/fcntl.h"
 #include "sentry/fs/dentry.h"
+#include "sentry/fs/fasync.h"
 #include "sentry/fs/locks.h"
 #include "sentry/fs/notify.h"
 #include "sentry/fs/vfs.h"
@@ -231,9 +232,9 @@ SLEEPS static i64 seek_generic(struct task *task, struct file *file, i64 offset,
         return -EINVAL;
     }
     i64 place;
-    if (__builtin_add_overflow(base, offset, &place))
-        return offset > 0 ? -EOVERFLOW : -EINVAL;
-    return place < 0 ? -EINVAL : place;
+    if (__builtin_add_overflow(base, offset, &place) || place < 0)
+        return -EINVAL;
+    return place;
 }
 
 i64 file_seek(struct task *task, struct file *file, i64 offset, i32 whence)
@@ -345,6 +346,12 @@ int file_set_flags(struct task *task, struct file *file, u32 flags)
         return -EPERM;
     if (file->ops->set_flags) {
         int err = file->ops->set_flags(file, next);
+        if (err)
+            return err;
+    }
+    if ((next ^ file->flags) & LINUX_O_ASYNC) {
+        fasync_stop(file);
+        int err = next & LINUX_O_ASYNC ? fasync_start(file) : 0;
         if (err)
             return err;
     }

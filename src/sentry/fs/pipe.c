@@ -268,6 +268,17 @@ SLEEPS static i64 pipe_read(struct task *task, struct file *file, struct uio *ui
 
 /* ---- writing ----------------------------------------------------------------------------------------------------------------- */
 
+/* SIZE bytes or none: what stops at bad memory is not written, as on Linux. */
+SLEEPS static i64 take_whole(struct uio *uio, u8 *to, u64 size)
+{
+    i64 moved = uio_take(uio, to, size);
+    if (moved >= 0 && (u64)moved < size) {
+        uio_revert(uio, (u64)moved);
+        return -EFAULT;
+    }
+    return moved;
+}
+
 /* The odd part of a write goes behind what the last slot holds, if it fits there whole. Bytes or -errno. */
 SLEEPS static i64 write_merge(struct pipe *pipe, struct uio *uio)
 {
@@ -277,7 +288,7 @@ SLEEPS static i64 write_merge(struct pipe *pipe, struct uio *uio)
     struct pipe_slot *last = slot_at(pipe, pipe->count - 1);
     if (last->is_packet || last->offset + last->size + odd > PAGE_SIZE)
         return 0;
-    i64 moved = uio_take(uio, last->bytes + last->offset + last->size, odd);
+    i64 moved = take_whole(uio, last->bytes + last->offset + last->size, odd);
     if (moved > 0) {
         last->size += (u32)moved;
         pipe->bytes += (u64)moved;
@@ -290,8 +301,8 @@ SLEEPS static i64 write_slot(struct pipe *pipe, struct uio *uio, bool is_packet)
     u8 *page = page_take(pipe);
     if (!page)
         return -ENOMEM;
-    i64 moved = uio_take(uio, page, MIN(uio->remaining, PAGE_SIZE));
-    if (moved <= 0)
+    i64 moved = take_whole(uio, page, MIN(uio->remaining, PAGE_SIZE));
+    if (moved < 0)
         page_give(pipe, page);
     else
         slot_add(pipe, page, (u32)moved, is_packet);
@@ -307,10 +318,7 @@ SLEEPS static i64 write_slots(struct pipe *pipe, struct uio *uio, bool is_packet
         done += (u64)moved;
         if (uio->remaining == 0 || !pipe_has_room(pipe))
             return (i64)done;
-        u64 want = MIN(uio->remaining, PAGE_SIZE);
         moved = write_slot(pipe, uio, is_packet);
-        if (moved >= 0 && (u64)moved < want) /* bad memory */
-            return (i64)(done + (u64)moved);
     }
     return done ? (i64)done : moved;
 }

@@ -111,11 +111,7 @@ SLEEPS static i64 set_owner_ex(struct task *task, struct file *file, uaddr at)
         return err;
     if (owner.type < LINUX_F_OWNER_TID || owner.type > LINUX_F_OWNER_PGRP)
         return -EINVAL;
-    if (owner.pid && !pid_find(task->pid->ns, (u32)owner.pid))
-        return -ESRCH;
-    file->owner = owner.pid;
-    file->owner_type = owner.type;
-    return 0;
+    return file_set_owner(task, file, owner.type, (u32)owner.pid);
 }
 
 static i64 set_owner(struct task *task, struct file *file, i32 pid)
@@ -123,11 +119,7 @@ static i64 set_owner(struct task *task, struct file *file, i32 pid)
     if (pid == INT32_MIN)
         return -EINVAL;
     u32 nr = pid < 0 ? (u32)-pid : (u32)pid;
-    if (pid && !pid_find(task->pid->ns, nr))
-        return -ESRCH;
-    file->owner = (i32)nr;
-    file->owner_type = pid < 0 ? LINUX_F_OWNER_PGRP : LINUX_F_OWNER_PID;
-    return 0;
+    return file_set_owner(task, file, pid < 0 ? LINUX_F_OWNER_PGRP : LINUX_F_OWNER_PID, nr);
 }
 
 /* ---- fcntl ---------------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "sentry/syscalls/syscalls.h"
 
 #define RW_SIZE_MAX ((u64)0x7ffff000) /* MAX_RW_COUNT */
+#define ACCESS_END 0x7ffffffff000u /* what Linux calls a possible address; what is not there fails later */
 #define SEGMENTS_ON_STACK 8u
 #define RWF_HIPRI 1u
 #define RWF_DSYNC 2u
@@ -44,6 +45,12 @@ SLEEPS static i64 move(struct task *task, struct file *file, struct uio *uio, co
     return moved;
 }
 
+/* A transfer may not end behind the last offset there is. */
+static bool offset_is_over(u64 offset, u64 size)
+{
+    return offset + size > (u64)INT64_MAX;
+}
+
 SLEEPS static i64 move_plain(struct task *task, const struct sysargs *args, const struct transfer *transfer)
 {
     if (transfer->has_offset && (i64)transfer->offset < 0)
@@ -53,10 +60,10 @@ SLEEPS static i64 move_plain(struct task *task, const struct sysargs *args, cons
     if (err)
         return err;
     u64 size = arg_u64(args, 2), end;
-    if ((i64)size < 0)
+    if (__builtin_add_overflow(args->v[1], size, &end) || end > ACCESS_END)
+        return -EFAULT;
+    if (transfer->has_offset && offset_is_over(transfer->offset, MIN(size, RW_SIZE_MAX)))
         return -EINVAL;
-    if (__builtin_add_overflow(args->v[1], size, &end) || end > SPACE_ADDRESS_END)
-        return size ? -EFAULT : 0;
     struct uio_segment segment = {args->v[1], MIN(size, RW_SIZE_MAX)};
     struct uio uio;
     uio_init_user(&uio, task->mm, &task->fiber, &segment, 1);
@@ -90,7 +97,7 @@ static int judge_segments(struct uio_segment *segments, u32 count)
         u64 end;
         if ((i64)segments[i].size < 0)
             return -EINVAL;
-        if (segments[i].size && (__builtin_add_overflow(segments[i].base, segments[i].size, &end) || end > SPACE_ADDRESS_END))
+        if (segments[i].size && (__builtin_add_overflow(segments[i].base, segments[i].size, &end) || end > ACCESS_END))
             return -EFAULT;
         segments[i].size = MIN(segments[i].size, RW_SIZE_MAX - total);
         total += segments[i].size;
@@ -121,7 +128,8 @@ SLEEPS static i64 move_vector(struct task *task, const struct sysargs *args, con
     if (!result) {
         struct uio uio;
         uio_init_user(&uio, task->mm, &task->fiber, segments, (u32)count);
-        result = move(task, file, &uio, transfer);
+        bool is_over = transfer->has_offset && offset_is_over(transfer->offset, uio.remaining);
+        result = is_over ? -EINVAL : move(task, file, &uio, transfer);
     }
     if (segments != few)
         arena_free(arena, segments, count * sizeof *segments);

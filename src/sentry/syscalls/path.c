@@ -293,16 +293,18 @@ SLEEPS i64 sys_umask(struct task *task, const struct sysargs *args)
 
 /* ---- listings ---------------------------------------------------------------------------------------------------------- */
 
+/* Records go to the program one by one: what did not fit or had no memory is still there next time. */
 struct dents {
     struct dir_emit emit;
-    struct buf out;      /* records */
-    u64 room;            /* bytes of the program's buffer */
+    struct task *task;
+    uaddr at;
+    u64 room;    /* bytes of the program's buffer that are left */
+    u64 written;
     bool is_64;
-    bool is_full;
-    size_t last;         /* where the last record begins: its d_off is the next one's offset */
+    int err;     /* why the last one was not taken */
 };
 
-#define DENTS_SIZE_MAX ((u64)64 << 10)
+#define DENT_SIZE_MAX 280u
 
 SLEEPS static bool put_dent(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type, u64 next)
 {
@@ -310,21 +312,23 @@ SLEEPS static bool put_dent(struct dir_emit *emit, const char *name, size_t size
     /* linux_dirent64: type before the name; linux_dirent: type in the record's last byte. */
     size_t name_at = dents->is_64 ? 19 : 18;
     size_t record = ALIGN_UP(name_at + size + (dents->is_64 ? 1u : 2u), (size_t)8);
-    if (dents->out.size + record > dents->room) {
-        dents->is_full = true;
+    u8 bytes[DENT_SIZE_MAX] = {0};
+    u16 record_size = (u16)record;
+    ASSERT(record <= sizeof bytes);
+    if (record > dents->room) {
+        dents->err = -EINVAL;
         return false;
     }
-    u8 *to;
-    if (buf_reserve(&dents->out, record, &to))
+    memcpy(bytes, &ino, 8);
+    memcpy(bytes + 8, &next, 8);
+    memcpy(bytes + 16, &record_size, 2);
+    memcpy(bytes + name_at, name, size);
+    bytes[dents->is_64 ? 18 : record - 1] = type;
+    dents->err = copy_to_user(dents->task, uaddr_add(dents->at, dents->written), bytes, record);
+    if (dents->err)
         return false;
-    u16 record_size = (u16)record;
-    memset(to, 0, record);
-    memcpy(to, &ino, 8);
-    memcpy(to + 8, &next, 8);
-    memcpy(to + 16, &record_size, 2);
-    memcpy(to + name_at, name, size);
-    to[dents->is_64 ? 18 : record - 1] = type;
-    buf_grow(&dents->out, record);
+    dents->written += record;
+    dents->room -= record;
     return true;
 }
 
@@ -333,20 +337,15 @@ SLEEPS static i64 do_getdents(struct task *task, const struct sysargs *args, boo
     AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
     if (!file || file->is_path)
         return -EBADF;
-    struct dents dents = {.emit = {.emit = put_dent, .owner = &dents}, .room = MIN((u64)arg_u32(args, 2), DENTS_SIZE_MAX), .is_64 = is_64};
-    buf_init(&dents.out, task->kernel->arena, 0);
-    u64 before = file->offset;
-    i64 result = file_readdir(task, file, &dents.emit);
-    if (result == 0 && dents.out.size == 0 && dents.is_full)
-        result = -EINVAL; /* not even one fits */
-    if (result == 0 && dents.out.size > 0)
-        result = copy_to_user(task, arg_uaddr(args, 1), buf_bytes(&dents.out), dents.out.size);
-    if (result)
-        file->offset = before;
-    else
-        result = (i64)dents.out.size;
-    buf_fini(&dents.out);
-    return result;
+    struct dents dents = {.emit = {.emit = put_dent, .owner = &dents},
+                          .task = task,
+                          .at = arg_uaddr(args, 1),
+                          .room = MIN((u64)arg_u32(args, 2), (u64)INT32_MAX),
+                          .is_64 = is_64};
+    int err = file_readdir(task, file, &dents.emit);
+    if (dents.written > 0)
+        return (i64)dents.written;
+    return err ? err : dents.err;
 }
 
 SLEEPS i64 sys_getdents(struct task *task, const struct sysargs *args)

@@ -29,7 +29,14 @@ SLEEPS static int name_arg(struct task *task, uaddr at, char name[XATTR_NAME_MAX
     i64 size = copy_string_from_user(task, name, at, XATTR_NAME_MAX + 1);
     if (size == -ENAMETOOLONG || size == 0)
         return -ERANGE;
-    return size < 0 ? (int)size : 0;
+    if (size < 0)
+        return (int)size;
+    /* A name space alone is no name. */
+    static const char *const spaces[] = {"user.", "trusted.", "security.", "system."};
+    for (u32 i = 0; i < ARRAY_COUNT(spaces); i++)
+        if (strcmp(name, spaces[i]) == 0)
+            return -EINVAL;
+    return 0;
 }
 
 SLEEPS static i64 do_set(struct task *task, const struct sysargs *args, enum by by)
