@@ -25,7 +25,8 @@ SLEEPS static int judge_path(struct task *task, const struct path *path)
     const struct inode *inode = path->dentry->inode;
     if ((inode->mode & LINUX_S_IFMT) == LINUX_S_IFLNK) /* execveat(2), AT_SYMLINK_NOFOLLOW */
         return -ELOOP;
-    if ((inode->mode & LINUX_S_IFMT) != LINUX_S_IFREG || (path->mount->flags & LINUX_MS_NOEXEC))
+    if ((inode->mode & LINUX_S_IFMT) != LINUX_S_IFREG ||
+        (path->mount && path->mount->flags & LINUX_MS_NOEXEC)) /* a memfd has no mount */
         return -EACCES;
     int err = vfs_permission(task, path, PERMISSION_EXEC);
     if (err)
