@@ -29,8 +29,22 @@ objs = $(patsubst %.S,$(O)/%.o,$(patsubst %.c,$(O)/%.o,$(1)))
 room_lib = $(O)/lib/$(subst /,-,$(1)).a
 LIBS := $(foreach r,$(ROOMS),$(call room_lib,$(r)))
 
-.PHONY: all build
+.PHONY: all build help
 all: build
+help:
+	@echo 'make               build/picket and build/picket-sim'
+	@echo 'make run           a first look: a command in a sandbox'
+	@echo 'make test          everything that can be tested here (make deps first)'
+	@echo 'make unit          unit tests; make unit-sentry/memory: those of one room'
+	@echo 'make conformance   system calls, natively and inside, compared'
+	@echo 'make sim           the scenarios of sim/scenarios'
+	@echo 'make lint          everything that docs/style.md says a machine can check; make format'
+	@echo 'make coverage      lcov report of the unit tests in build/coverage/html'
+	@echo 'make bench         ratios to native, crun and runsc (conformance/bench)'
+	@echo 'make fuzz-NAME     one libFuzzer target for FUZZ_SECONDS; make fuzz: all of them'
+	@echo 'make install       to $$(DESTDIR)$$(PREFIX)/bin'
+	@echo 'make deps          Debian packages for all of it, as root'
+	@echo 'CC=clang, O=FOLDER, SAN=-fsanitize=..., CFLAGS=... change compiler, place and flags.'
 build: $(O)/picket $(O)/picket-sim
 
 define room_rules
@@ -73,7 +87,7 @@ $(foreach r,$(TEST_ROOMS),$(eval $(call unit_rules,$(r))))
 unit: $(addprefix unit-,$(TEST_ROOMS))
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
--include rules/*.mk
+include $(wildcard rules/*.mk)
 
 .PHONY: clean
 clean:
