@@ -14,7 +14,6 @@
 #define XATTR_PREFIX "trusted.overlay."
 #define XATTR_OPAQUE "trusted.overlay.opaque"
 #define XATTR_ORIGIN "trusted.overlay.picket_ino"
-#define DEPTH_MAX 256u
 
 SLEEPS int overlay_set_opaque(struct task *task, struct dentry *upper)
 {
@@ -175,11 +174,8 @@ SLEEPS int overlay_copy_up(struct task *task, struct overlay_inode *inode)
     while (!inode->upper) {
         /* The topmost ancestor that is not there yet; no recursion, paths may be deep. */
         struct overlay_inode *at = inode;
-        for (u32 depth = 0; at->parent && !at->parent->upper; depth++) {
-            if (depth == DEPTH_MAX)
-                return -ENAMETOOLONG;
+        while (at->parent && !at->parent->upper)
             at = at->parent;
-        }
         object_get_(&at->inode.object);
         sleep_lock(&at->copy_lock, &task->fiber);
         int err = at->upper ? 0 : copy_one(task, at);

@@ -94,8 +94,29 @@ SLEEPS static bool gather_one(struct dir_emit *emit, const char *name, size_t si
     return !err;
 }
 
+/* The entry at *AT as programs see it: its number, and whether it is there at all. */
+SLEEPS static int complete_entry(struct task *task, struct gather *gather, struct dentry *dir, bool is_upper, size_t *at)
+{
+    struct entry *entry = (void *)(buf_bytes(gather->entries) + *at);
+    u64 ino = overlay_number(dir->super, entry->ino);
+    bool is_whiteout = false;
+    if (is_upper || entry->type == LINUX_DT_CHR) {
+        AUTO_PUT struct inode *inode = NULL;
+        int err = inode_lookup(task, dir->inode, (const char *)(entry + 1), &inode);
+        if (err && err != -ENOENT)
+            return err;
+        is_whiteout = inode && overlay_is_whiteout(inode);
+        if (inode && is_upper)
+            ino = overlay_upper_number(task, inode);
+    }
+    entry->ino = ino;
+    entry->is_whiteout = is_whiteout;
+    *at += sizeof *entry + ALIGN_UP(entry->name_size, 8u);
+    return 0;
+}
+
 /* Entries of one layer's directory; those of its character devices 0:0 become whiteouts. */
-SLEEPS static int gather_layer(struct task *task, struct gather *gather, struct dentry *dir)
+SLEEPS static int gather_layer(struct task *task, struct gather *gather, struct dentry *dir, bool is_upper)
 {
     AUTO_PUT struct file *file = NULL;
     const struct path path = {.dentry = dir};
@@ -105,17 +126,8 @@ SLEEPS static int gather_layer(struct task *task, struct gather *gather, struct 
         err = file_readdir(task, file, &gather->emit);
     if (!err)
         err = gather->err;
-    for (size_t at = start; at < gather->entries->size && !err;) {
-        struct entry *entry = (void *)(buf_bytes(gather->entries) + at);
-        size_t step = sizeof *entry + ALIGN_UP(entry->name_size, 8u);
-        if (entry->type == LINUX_DT_CHR) {
-            AUTO_PUT struct dentry *found = NULL;
-            err = dentry_lookup(task, dir, (const char *)(entry + 1), &found);
-            entry = (void *)(buf_bytes(gather->entries) + at);
-            entry->is_whiteout = !err && !dentry_is_negative(found) && overlay_is_whiteout(found->inode);
-        }
-        at += step;
-    }
+    for (size_t at = start; at < gather->entries->size && !err;)
+        err = complete_entry(task, gather, dir, is_upper, &at);
     return err;
 }
 
@@ -126,11 +138,11 @@ SLEEPS static int gather_all(struct task *task, struct overlay_inode *dir, struc
     int err = 0;
     if (dir->upper) {
         gather.is_last = dir->lower_count == 0;
-        err = gather_layer(task, &gather, dir->upper);
+        err = gather_layer(task, &gather, dir->upper, true);
     }
     for (u32 i = 0; i < dir->lower_count && !err; i++) {
         gather.is_last = i + 1 == dir->lower_count;
-        err = gather_layer(task, &gather, dir->lowers[i]);
+        err = gather_layer(task, &gather, dir->lowers[i], false);
     }
     map_fini(&gather.seen);
     return err;
@@ -182,7 +194,8 @@ SLEEPS static int overlay_readdir(struct task *task, struct file *file, struct d
         return err;
     while (file->offset < 2) {
         bool is_dot = file->offset == 0;
-        u64 ino = is_dot || !dir->parent ? dir->inode.ino : dir->parent->inode.ino;
+        const struct dentry *parent = file->path.dentry ? file->path.dentry->parent : NULL;
+        u64 ino = is_dot || !parent ? dir->inode.ino : parent->inode->ino;
         if (!emit->emit(emit, "..", is_dot ? 1 : 2, ino, LINUX_DT_DIR, file->offset + 1))
             return 0;
         file->offset++;

@@ -64,7 +64,8 @@ void overlay_refresh(struct overlay_inode *overlay)
     inode->mode = real->mode;
     inode->uid = real->uid;
     inode->gid = real->gid;
-    inode->link_count = inode_is_dir(real) ? 1 : real->link_count;
+    /* What a merged directory has below it is not counted: 1 says so, as Linux does. */
+    inode->link_count = inode_is_dir(real) && overlay->lower_count > 0 && real->link_count > 0 ? 1 : real->link_count;
     inode->rdev = real->rdev;
     inode->size = real->size;
     inode->blocks = real->blocks;
@@ -76,12 +77,11 @@ void overlay_refresh(struct overlay_inode *overlay)
     inode->ino = overlay->origin_ino;
 }
 
-/* One number for a file of any layer; the lowest layer's own numbers stay as they are. */
-static u64 number_of(const struct super *overlay, const struct inode *real)
+u64 overlay_number(const struct super *layer, u64 ino)
 {
-    if (!real->super)
-        return real->ino;
-    return strcmp(real->super->type_name, "tmpfs") == 0 ? hash_u64(real->ino ^ (u64)real->super->dev << 40) >> 16 : real->ino;
+    if (!layer || strcmp(layer->type_name, "tmpfs") != 0)
+        return ino;
+    return hash_u64(ino ^ (u64)layer->dev << 40) >> 16;
 }
 
 int overlay_inode_create(struct super *super, struct overlay_inode *parent, const char *name, struct overlay_layers *layers,
@@ -111,7 +111,7 @@ int overlay_inode_create(struct super *super, struct overlay_inode *parent, cons
         inode->parent = parent;
     }
     const struct dentry *origin = inode->lower_count ? inode->lowers[inode->lower_count - 1] : inode->upper;
-    inode->origin_ino = number_of(super, origin->inode);
+    inode->origin_ino = overlay_number(origin->inode->super, origin->inode->ino);
     overlay_refresh(inode);
     *out = inode;
     return 0;
@@ -173,14 +173,19 @@ SLEEPS int overlay_find(struct task *task, struct overlay_inode *dir, const char
     return layers->upper || layers->lower_count ? 0 : -ENOENT;
 }
 
+u64 overlay_upper_number(struct task *task, struct inode *upper)
+{
+    u64 ino;
+    if (upper->ops->getxattr && upper->ops->getxattr(task, upper, XATTR_ORIGIN, &ino, sizeof ino) == (i64)sizeof ino)
+        return ino;
+    return overlay_number(upper->super, upper->ino);
+}
+
 /* A file that was copied up earlier keeps the number it had. */
 SLEEPS static void take_origin(struct task *task, struct overlay_inode *inode)
 {
-    u64 ino;
-    struct inode *upper = inode->upper ? inode->upper->inode : NULL;
-    if (upper && inode->lower_count == 0 && upper->ops->getxattr &&
-        upper->ops->getxattr(task, upper, XATTR_ORIGIN, &ino, sizeof ino) == (i64)sizeof ino)
-        inode->origin_ino = inode->inode.ino = ino;
+    if (inode->upper && inode->lower_count == 0)
+        inode->origin_ino = inode->inode.ino = overlay_upper_number(task, inode->upper->inode);
 }
 
 SLEEPS static int overlay_lookup(struct task *task, struct inode *base, const char *name, struct inode **out)

@@ -51,6 +51,10 @@ struct overlay_layers {
 void overlay_layers_put(struct arena *arena, struct overlay_layers *layers);
 MUST_CHECK int overlay_inode_create(struct super *super, struct overlay_inode *parent, const char *name,
                                     struct overlay_layers *layers, struct overlay_inode **out);
+/* One number for a file of any layer: numbers of layers in memory are mixed, those of the host's files stay. */
+u64 overlay_number(const struct super *layer, u64 ino);
+/* The number of a file that lies in the upper layer: where it came from, or its own. */
+SLEEPS u64 overlay_upper_number(struct task *task, struct inode *upper);
 /* Attributes of the real file into the overlay's inode. */
 void overlay_refresh(struct overlay_inode *inode);
 /* NAME in the layers of DIR: 0 with *LAYERS filled, or -ENOENT. */
