@@ -101,8 +101,9 @@ void ptrace_cpu_enter(struct cpu *base, struct space *space_base, struct context
             space->is_pending = true;
             space->stub->is_dirty = false;
         }
+        space->is_new = true;
     }
-    cpu->thread = space->stub ? stub_thread_get(space->stub, cpu) : NULL;
+    cpu->thread = space->stub ? stub_thread_get(space->stub, cpu, context) : NULL;
     if (cpu->thread)
         xstate_move(cpu->thread, context);
 }
@@ -256,7 +257,9 @@ void ptrace_cpu_run(struct cpu *base, struct event *event)
         if (cpu->thread == NULL || stub_is_gone(cpu->thread->stub) || regs_refuse(cpu, event))
             return;
         if (__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) &&
-            !space_flush(cpu->space, base->index))
+            !space_flush(cpu->space, cpu))
+            return;
+        if (cpu->space->is_new && !space_prefill(cpu->space, cpu))
             return;
         if (!thread_load(cpu)) {
             stub_set_gone(cpu->thread->stub);

@@ -86,7 +86,7 @@ struct exact {
 /* The frame's ucontext at ADDRESS in the stub, in our view; NULL if it is not on CPU's signal stack. */
 static const ucontext_t *frame_find(const struct ptrace_cpu *cpu, u64 address)
 {
-    u64 slot = cpu->base.index * (u64)STUB_SLOT_SIZE;
+    u64 slot = cpu->thread->slot * (u64)STUB_SLOT_SIZE;
     u64 offset = address - (STUB_SLOTS + slot);
     if (offset > STUB_SLOT_SIZE - sizeof(ucontext_t) || offset % 8 != 0)
         return NULL;
@@ -169,7 +169,7 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
     cpu->fill_address = address;
     if (has_entry && cpu->fill_count > FILL_COUNT_MAX) /* what we know does not explain it */
         access = access_exact(cpu, info);
-    else if (has_entry && space_fill(cpu->space, cpu->base.index, address, access) != FILL_REFUSED)
+    else if (has_entry && space_fill(cpu->space, cpu, address, access) != FILL_REFUSED)
         return false;
     event_fault(cpu, address, access, event);
     return true;

@@ -19,10 +19,12 @@ struct ptrace_space;
 
 /* ---- stub.c: stub processes and their threads ----------------------------------------------------- */
 
-/* A thread that runs application code on one cpu, traced by that cpu's host thread. */
+/* A thread that runs application code on one cpu, traced by that cpu's host thread. Each cpu has a few
+ * in a stub, so that contexts that take turns need not take their extended state along. */
 struct stub_thread {
     struct stub *stub;
     struct ptrace_cpu *cpu;
+    u32 slot;
     pid_t tid;               /* 0: not made yet */
     bool is_traced;          /* else it is parked in the stub's code */
     bool has_regs;           /* `regs` is what it has */
@@ -45,7 +47,8 @@ struct stub {
     bool is_dirty;    /* still has mappings of an earlier space */
     bool is_fresh;    /* has not yet been told to die with us */
     pthread_mutex_t edit;
-    struct stub_thread *threads; /* one for each cpu */
+    u32 slot_count;
+    struct stub_thread *threads; /* STUB_SLOTS_PER_CPU for each cpu */
 };
 
 struct ptrace_platform {
@@ -71,15 +74,19 @@ struct stub *stub_get(struct ptrace_platform *platform);
 /* No thread of it runs. Kernel lock. */
 void stub_put(struct stub *stub);
 void stub_kill(struct stub *stub);
-/* The thread of STUB for CPU, made when there is none; NULL when that fails. On CPU's host thread. */
-struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu);
+/* A thread of STUB for CPU, the one that has CONTEXT's extended state if there is such, made if need be;
+ * NULL when that fails. On CPU's host thread. */
+struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
+                                    const struct context *context);
 
 /* CPU's host thread lets go of its threads: they park until another one wants them. On that thread. */
 void stubs_detach(struct ptrace_cpu *cpu);
 
-/* With stub.edit held: let the helper do the first COUNT of control->ops. How many succeeded before one
- * failed, or -ESRCH when the process is gone. DONE indexes done_fds. */
-MUST_CHECK int stub_request(struct stub *stub, u32 done, u32 count);
+enum stub_result { STUB_DONE, STUB_FAILED, STUB_GONE };
+/* With stub.edit held: make the first COUNT of control->ops, up to the first that fails. CPU's own
+ * thread makes them if that is entered (and on its host thread), else, with NULL, the helper (and then
+ * the caller holds the kernel lock). */
+MUST_CHECK enum stub_result stub_edit(struct stub *stub, struct ptrace_cpu *cpu, u32 count);
 
 static inline bool stub_is_gone(const struct stub *stub)
 {
@@ -116,6 +123,7 @@ struct ptrace_space {
     struct stub *stub;     /* NULL until a cpu enters */
     u32 inside_count;      /* cpus between cpu_enter and cpu_leave */
     u64 batch;             /* the last one closed */
+    bool is_new;           /* no cpu has run it yet */
     u64 fault_address;     /* atomic: of the last EVENT_FAULT that nothing was mapped for yet, or 0 */
     bool is_pending;       /* atomic: there are queued edits */
     bool must_drop;        /* edits were lost: unmap everything */
@@ -133,12 +141,14 @@ void ptrace_space_protect(struct space *space, uaddr address, u64 count, u32 pro
 u64 ptrace_space_commit(struct space *space);
 bool ptrace_space_is_done(struct space *space, u64 batch);
 
-/* Bring the stub up to date with all queued edits. False: the stub is gone. DONE as in stub_request. */
-bool space_flush(struct ptrace_space *space, u32 done);
+/* Bring the stub up to date with all queued edits. False: the stub is gone. CPU as in stub_edit. */
+bool space_flush(struct ptrace_space *space, struct ptrace_cpu *cpu);
 
 enum fill_result { FILL_DONE, FILL_REFUSED, FILL_GONE };
 /* Map the present entry for ADDRESS, and its run of neighbours, if it allows ACCESS. */
-enum fill_result space_fill(struct ptrace_space *space, u32 done, u64 address, u32 access);
+enum fill_result space_fill(struct ptrace_space *space, struct ptrace_cpu *cpu, u64 address, u32 access);
+/* Before the first run of a space: map what its first instructions need. False: the stub is gone. */
+bool space_prefill(struct ptrace_space *space, struct ptrace_cpu *cpu);
 
 /* ---- cpu.c: running ------------------------------------------------------------------------------- */
 
@@ -148,6 +158,7 @@ struct ptrace_cpu {
     struct ptrace_space *space;
     struct context *context;
     struct stub_thread *thread;
+    u32 victim; /* which slot of a stub the next context without one takes */
     u32 kicked; /* atomic: a kick that no EVENT_KICK has answered yet */
     u64 target; /* atomic: pid << 32 | tid of a stub thread that may be running, or 0 */
     u64 fill_address; /* of the last fault that was filled, and how often in a row */

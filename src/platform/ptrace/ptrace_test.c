@@ -162,7 +162,7 @@ static void test_a_stub_has_nothing_but_its_own_pages(void)
         CU_ASSERT_EQUAL(sscanf(line, "%lx-%lx", &start, &end), 2);
         bool is_guest = start >= SPACE_ADDRESS_MIN && end <= SPACE_ADDRESS_END &&
                         strstr(line, "picket-memory");
-        bool is_stub = start >= STUB_BASE && end <= STUB_SLOTS + STUB_SLOT_SIZE &&
+        bool is_stub = start >= STUB_BASE && end <= STUB_SLOTS + STUB_SLOTS_PER_CPU * STUB_SLOT_SIZE &&
                        strstr(line, "picket-stubs");
         CU_ASSERT_TRUE(is_guest || is_stub);
         CU_ASSERT_TRUE(strstr(line, "picket-stubs") == NULL || start >= STUB_SLOTS ||
@@ -227,8 +227,8 @@ static void test_a_second_cpu_gets_a_thread_of_its_own(void)
     guest_create(&guest, &rig, (struct bytes){code_call, sizeof code_call});
     ASSERT_SYSCALL(guest_run(&guest, 0));
     struct stub *stub = stub_of(&guest);
-    CU_ASSERT_PTR_NOT_NULL(stub_thread_get(stub, &ptrace_of(&rig)->cpus[1]));
-    CU_ASSERT_NOT_EQUAL(stub->threads[0].tid, stub->threads[1].tid);
+    CU_ASSERT_PTR_NOT_NULL(stub_thread_get(stub, &ptrace_of(&rig)->cpus[1], &guest.context));
+    CU_ASSERT_NOT_EQUAL(stub->threads[0].tid, stub->threads[STUB_SLOTS_PER_CPU].tid);
     ASSERT_SYSCALL(guest_run(&guest, 1));
     ASSERT_SYSCALL(guest_run(&guest, 0));
     guest_destroy(&guest);

@@ -16,7 +16,8 @@
 #define FILL_COUNT_MAX 256u     /* entries that one fault on a present entry maps */
 #define FILL_TRIES_MAX 3u
 #define PREMAP_COUNT_MAX 1024u  /* longer runs wait for their faults */
-#define POPULATE_COUNT_MAX 64u  /* shorter runs get the host's page table entries at once */
+#define PREFILL_COUNT_MAX 8u    /* runs */
+#define POPULATE_COUNT_MAX 256u /* shorter runs get the host's page table entries at once */
 
 static struct ptrace_space *ptrace_space_of(struct space *space)
 {
@@ -164,7 +165,7 @@ u64 ptrace_space_commit(struct space *base)
     struct ptrace_space *space = ptrace_space_of(base);
     if (space->inside_count > 0 && space->stub) {
         /* Also without edits of ours: a drop may be under way that has cleared marks we relied on. */
-        bool is_alive = space_flush(space, base->platform->cpu_count);
+        bool is_alive = space_flush(space, NULL);
         (void)is_alive; /* else nothing runs in it any more */
     } else {
         pagetable_release_unlinked(&base->table);
@@ -218,7 +219,7 @@ static void clear_cached(struct ptrace_space *space)
 }
 
 /* Unmap everything; queued edits are then done too. */
-static bool space_drop(struct ptrace_space *space, u32 done)
+static bool space_drop(struct ptrace_space *space, struct ptrace_cpu *cpu)
 {
     pthread_mutex_lock(&space->queue_lock);
     clear_cached(space);
@@ -227,7 +228,7 @@ static bool space_drop(struct ptrace_space *space, u32 done)
     __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&space->queue_lock);
     space->stub->control->ops[0] = (struct stub_op){.nr = SYS_munmap, .args = {0, STUB_BASE}};
-    if (stub_request(space->stub, done, 1) == 1)
+    if (stub_edit(space->stub, cpu, 1) == STUB_DONE)
         return true;
     stub_set_gone(space->stub);
     return false;
@@ -247,7 +248,7 @@ static u32 queue_take(struct ptrace_space *space)
     return count;
 }
 
-static bool space_flush_locked(struct ptrace_space *space, u32 done)
+static bool space_flush_locked(struct ptrace_space *space, struct ptrace_cpu *cpu)
 {
     while (__atomic_load_n(&space->is_pending, __ATOMIC_ACQUIRE)) {
         pthread_mutex_lock(&space->queue_lock);
@@ -256,33 +257,35 @@ static bool space_flush_locked(struct ptrace_space *space, u32 done)
         pthread_mutex_unlock(&space->queue_lock);
         if (!must_drop && count == 0)
             continue;
-        int made = must_drop ? 0 : stub_request(space->stub, done, count);
-        if (made < 0 || (made < (int)count && !space_drop(space, done)) ||
-            (must_drop && !space_drop(space, done)))
+        enum stub_result result = must_drop ? STUB_FAILED : stub_edit(space->stub, cpu, count);
+        if (result == STUB_GONE || (result == STUB_FAILED && !space_drop(space, cpu)))
             return false;
     }
     return !stub_is_gone(space->stub);
 }
 
-bool space_flush(struct ptrace_space *space, u32 done)
+bool space_flush(struct ptrace_space *space, struct ptrace_cpu *cpu)
 {
     pthread_mutex_lock(&space->stub->edit);
-    bool is_alive = space_flush_locked(space, done);
+    bool is_alive = space_flush_locked(space, cpu);
     pthread_mutex_unlock(&space->stub->edit);
     return is_alive;
 }
 
-/* Mark the entry at ADDRESS as cached if its word is FRAME with PROT. */
+/*
+ * Entries are claimed (marked as cached, to be mapped at once) with queue_lock held and nothing queued:
+ * an edit of an earlier entry must not be made after a later one is mapped.
+ */
+
+/* Mark the entry at ADDRESS as cached if it is FRAME with PROT. */
 static bool entry_claim(struct ptrace_space *space, u64 address, u64 frame_index, u32 prot)
 {
     u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
-    u64 word = pagetable_word((frame){frame_index}, prot);
-    u64 seen = word;
-    if (slot == NULL)
+    u64 word = pagetable_word((frame){frame_index}, prot) | PAGETABLE_CACHED;
+    if (slot == NULL || (__atomic_load_n(slot, __ATOMIC_ACQUIRE) | PAGETABLE_CACHED) != word)
         return false;
-    return __atomic_compare_exchange_n(slot, &seen, word | PAGETABLE_CACHED, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE) ||
-           seen == (word | PAGETABLE_CACHED);
+    __atomic_store_n(slot, word, __ATOMIC_RELEASE);
+    return true;
 }
 
 /* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned block. */
@@ -294,6 +297,7 @@ static struct edit run_claim(struct ptrace_space *space, const struct pagetable_
                    SPACE_ADDRESS_END);
     u64 start = at, end = at + PAGE_SIZE;
     u64 index = entry->frame.index;
+    ASSERT(entry_claim(space, at, index, entry->prot));
     while (start > low && index > (at - start) / PAGE_SIZE + 1 &&
            entry_claim(space, start - PAGE_SIZE, index - (at - start) / PAGE_SIZE - 1, entry->prot))
         start -= PAGE_SIZE;
@@ -303,36 +307,94 @@ static struct edit run_claim(struct ptrace_space *space, const struct pagetable_
                          entry->prot, EDIT_MAP};
 }
 
-static enum fill_result space_fill_locked(struct ptrace_space *space, u32 done, u64 address, u32 access)
+/* Lock the queue when nothing is in it. False: the stub is gone, and it is not locked. */
+static bool queue_lock_empty(struct ptrace_space *space, struct ptrace_cpu *cpu)
 {
-    for (u32 refused_count = 0; refused_count < FILL_TRIES_MAX;) {
+    for (;;) {
+        if (!space_flush_locked(space, cpu))
+            return false;
+        pthread_mutex_lock(&space->queue_lock);
+        if (!space->is_pending)
+            return true;
+        pthread_mutex_unlock(&space->queue_lock);
+    }
+}
+
+static enum fill_result space_fill_locked(struct ptrace_space *space, struct ptrace_cpu *cpu,
+                                          u64 address, u32 access)
+{
+    for (u32 tries = 0; tries < FILL_TRIES_MAX; tries++) {
         struct pagetable_entry entry;
-        if (!space_flush_locked(space, done))
+        if (!queue_lock_empty(space, cpu))
             return FILL_GONE;
-        if (!pagetable_get(&space->base.table, uaddr_make(address), &entry) ||
-            !pagetable_allows(entry.prot, access))
+        bool is_allowed = pagetable_get(&space->base.table, uaddr_make(address), &entry) &&
+                          pagetable_allows(entry.prot, access);
+        if (is_allowed) {
+            struct edit edit = run_claim(space, &entry);
+            space->stub->control->ops[0] = op_for(space, &edit);
+        }
+        pthread_mutex_unlock(&space->queue_lock);
+        if (!is_allowed)
             return FILL_REFUSED;
-        if (!entry_claim(space, entry.address.value, entry.frame.index, entry.prot))
-            continue; /* it has just changed */
-        struct edit edit = run_claim(space, &entry);
-        space->stub->control->ops[0] = op_for(space, &edit);
-        int made = stub_request(space->stub, done, 1);
-        if (made == 1)
+        enum stub_result result = stub_edit(space->stub, cpu, 1);
+        if (result == STUB_DONE)
             return FILL_DONE;
-        if (made < 0 || !space_drop(space, done))
+        if (result == STUB_GONE || !space_drop(space, cpu))
             return FILL_GONE;
-        refused_count++;
     }
     stub_set_gone(space->stub); /* a host that maps nothing even in an empty process */
     return FILL_GONE;
 }
 
-enum fill_result space_fill(struct ptrace_space *space, u32 done, u64 address, u32 access)
+enum fill_result space_fill(struct ptrace_space *space, struct ptrace_cpu *cpu, u64 address, u32 access)
 {
     if (address < SPACE_ADDRESS_MIN || address >= SPACE_ADDRESS_END)
         return FILL_REFUSED;
     pthread_mutex_lock(&space->stub->edit);
-    enum fill_result result = space_fill_locked(space, done, address, access);
+    enum fill_result result = space_fill_locked(space, cpu, address, access);
     pthread_mutex_unlock(&space->stub->edit);
     return result;
+}
+
+/* Add an edit for the run at ADDRESS if an entry is there and not cached yet. */
+static u32 prefill_add(struct ptrace_space *space, u64 address, u32 count)
+{
+    struct pagetable_entry entry;
+    u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
+    if (address >= SPACE_ADDRESS_END || slot == NULL || (*slot & PAGETABLE_CACHED) ||
+        !pagetable_get(&space->base.table, uaddr_make(address), &entry) || entry.prot == 0)
+        return count;
+    struct edit edit = run_claim(space, &entry);
+    space->stub->control->ops[count] = op_for(space, &edit);
+    return count + 1;
+}
+
+/* The runs at the instruction and at the stack, and then some more from below. */
+static u32 prefill_choose(struct ptrace_space *space, const struct regs *regs)
+{
+    struct pagetable_entry entry;
+    uaddr end = uaddr_make(SPACE_ADDRESS_END);
+    u32 count = prefill_add(space, regs->rip, 0);
+    count = prefill_add(space, regs->rsp, count);
+    count = prefill_add(space, regs->rsp - 1, count);
+    for (uaddr at = uaddr_make(SPACE_ADDRESS_MIN);
+         count < PREFILL_COUNT_MAX && pagetable_next(&space->base.table, at, end, &entry);
+         at = uaddr_add(entry.address, PAGE_SIZE))
+        count = prefill_add(space, entry.address.value, count);
+    return count;
+}
+
+bool space_prefill(struct ptrace_space *space, struct ptrace_cpu *cpu)
+{
+    pthread_mutex_lock(&space->stub->edit);
+    bool is_alive = true;
+    if (space->is_new && queue_lock_empty(space, cpu)) {
+        u32 count = prefill_choose(space, &cpu->context->regs);
+        space->is_new = false;
+        pthread_mutex_unlock(&space->queue_lock);
+        enum stub_result result = count ? stub_edit(space->stub, cpu, count) : STUB_DONE;
+        is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, cpu));
+    }
+    pthread_mutex_unlock(&space->stub->edit);
+    return is_alive && !stub_is_gone(space->stub);
 }

@@ -30,7 +30,7 @@
 
 u64 stub_slots_size(const struct ptrace_platform *platform)
 {
-    return platform->base.cpu_count * (u64)STUB_SLOT_SIZE;
+    return platform->base.cpu_count * (u64)(STUB_SLOTS_PER_CPU * STUB_SLOT_SIZE);
 }
 
 static u64 stub_pages_size(const struct ptrace_platform *platform)
@@ -51,7 +51,7 @@ static bool stub_is_alive(const struct stub *stub)
 {
     siginfo_t info = {0};
     const int options = WEXITED | WNOHANG | WNOWAIT | __WALL;
-    for (u32 i = 0; i < stub->platform->base.cpu_count; i++)
+    for (u32 i = 0; i < stub->slot_count; i++)
         if (stub->threads[i].tid && waitid(P_PID, (id_t)stub->threads[i].tid, &info, options) == 0 &&
             info.si_pid != 0)
             return false;
@@ -73,7 +73,9 @@ static int done_wait(const struct stub *stub, int fd)
     }
 }
 
-static int request_send(struct stub *stub, const struct stub *answering, u32 done, u32 count)
+/* Let the helper make the first COUNT of control->ops; how many succeeded before one failed, or -ESRCH
+ * when the process is gone. DONE indexes done_fds. */
+static int stub_request(struct stub *stub, u32 done, u32 count)
 {
     struct stub_control *control = stub->control;
     ASSERT(count <= STUB_OPS_MAX && done <= stub->platform->base.cpu_count);
@@ -83,17 +85,12 @@ static int request_send(struct stub *stub, const struct stub *answering, u32 don
     control->done_fd = stub->platform->done_fds[done];
     __atomic_store_n(&control->request, ++stub->request, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &control->request, FUTEX_WAKE, 1, NULL, NULL, 0);
-    int result = done_wait(answering, control->done_fd);
+    int result = done_wait(stub, control->done_fd);
     if (result < 0) {
         stub_set_gone(stub);
         return result;
     }
     return result - 1;
-}
-
-int stub_request(struct stub *stub, u32 done, u32 count)
-{
-    return request_send(stub, stub, done, count);
 }
 
 /* ---- processes ----------------------------------------------------------------------------------- */
@@ -109,7 +106,8 @@ static struct stub *stub_record(struct ptrace_platform *platform)
     if (platform->stub_count == STUB_COUNT_MAX)
         return NULL;
     struct stub *stub = calloc(1, sizeof *stub);
-    struct stub_thread *threads = calloc(platform->base.cpu_count, sizeof *threads);
+    u32 slot_count = platform->base.cpu_count * STUB_SLOTS_PER_CPU;
+    struct stub_thread *threads = calloc(slot_count, sizeof *threads);
     if (stub == NULL || threads == NULL) {
         free(stub);
         free(threads);
@@ -123,16 +121,18 @@ static struct stub *stub_record(struct ptrace_platform *platform)
     stub->control->slots_size = stub_slots_size(platform);
     pthread_mutex_init(&stub->edit, NULL);
     list_add_tail(&platform->all, &stub->all);
-    for (u32 i = 0; i < platform->base.cpu_count; i++) {
+    stub->slot_count = slot_count;
+    for (u32 i = 0; i < slot_count; i++) {
         threads[i].stub = stub;
-        threads[i].cpu = &platform->cpus[i];
+        threads[i].cpu = &platform->cpus[i / STUB_SLOTS_PER_CPU];
+        threads[i].slot = i;
     }
     return stub;
 }
 
 static void stub_free(struct stub *stub)
 {
-    for (u32 i = 0; i < stub->platform->base.cpu_count; i++)
+    for (u32 i = 0; i < stub->slot_count; i++)
         free(stub->threads[i].image);
     pthread_mutex_destroy(&stub->edit);
     free(stub->threads);
@@ -153,7 +153,7 @@ void stub_kill(struct stub *stub)
     struct ptrace_platform *platform = stub->platform;
     if (stub->pid) {
         kill(stub->pid, SIGKILL);
-        for (u32 i = 0; i < platform->base.cpu_count; i++) {
+        for (u32 i = 0; i < stub->slot_count; i++) {
             struct stub_thread *thread = &stub->threads[i];
             if (thread->tid)
                 reap(thread->tid);
@@ -182,7 +182,7 @@ static int stub_fork(struct stub *stub)
         .nr = SYS_clone,
         .args = {CLONE_PARENT | CLONE_PARENT_SETTID, 0, STUB_SLOTS},
     };
-    int count = request_send(zygote, zygote, done, 1);
+    int count = stub_request(zygote, done, 1);
     if (count != 1)
         return count < 0 ? count : -EAGAIN;
     stub->pid = (pid_t)*slot_tid(zygote, 0);
@@ -213,7 +213,7 @@ struct stub *stub_get(struct ptrace_platform *platform)
 void stub_put(struct stub *stub)
 {
     struct ptrace_platform *platform = stub->platform;
-    for (u32 i = 0; i < platform->base.cpu_count; i++)
+    for (u32 i = 0; i < stub->slot_count; i++)
         xstate_evict(&stub->threads[i]);
     if (stub_is_gone(stub) || platform->idle_count == IDLE_COUNT_MAX) {
         stub_kill(stub);
@@ -241,10 +241,54 @@ int stub_thread_wait(struct stub_thread *thread)
     return -ESRCH;
 }
 
-/* Let the helper make the thread for slot INDEX; its number or -errno. */
-static pid_t thread_clone(struct stub *stub, u32 index)
+/* Let THREAD itself make the first COUNT of control->ops. Both stay on one core then, which a busy host
+ * does not grant to a third party like the helper. */
+static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
 {
-    u64 slot = STUB_SLOTS + index * (u64)STUB_SLOT_SIZE;
+    struct regs regs = {
+        .orig_rax = ~(u64)0,
+        .rip = STUB_CODE + (u64)(stub_code_edit - stub_code_start),
+        .r12 = STUB_CONTROL + CONTROL_OPS,
+        .r13 = count,
+        .cs = REGS_CS_USER,
+        .ss = REGS_SS_USER,
+        .eflags = EFLAGS_IF,
+    };
+    thread->has_regs = false;
+    if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) != 0)
+        goto gone;
+    for (;;) {
+        if (ptrace(PTRACE_CONT, thread->tid, NULL, NULL) != 0 && errno != ESRCH)
+            goto gone;
+        int status = stub_thread_wait(thread);
+        if (status < 0)
+            return STUB_GONE;
+        if (WSTOPSIG(status) == SIGTRAP && status >> 16 == 0)
+            return STUB_DONE;
+        if (WSTOPSIG(status) == SIGILL)
+            return STUB_FAILED; /* anything else is a kick, or somebody's who is no concern of ours */
+    }
+
+gone:
+    stub_set_gone(thread->stub);
+    return STUB_GONE;
+}
+
+enum stub_result stub_edit(struct stub *stub, struct ptrace_cpu *cpu, u32 count)
+{
+    if (stub_is_gone(stub))
+        return STUB_GONE;
+    if (cpu)
+        return thread_edit(cpu->thread, count);
+    int done = stub_request(stub, stub->platform->base.cpu_count, count);
+    return done < 0 ? STUB_GONE : done == (int)count ? STUB_DONE : STUB_FAILED;
+}
+
+/* Let the helper make THREAD; its number or -errno. */
+static pid_t thread_clone(const struct stub_thread *thread)
+{
+    struct stub *stub = thread->stub;
+    u64 slot = STUB_SLOTS + thread->slot * (u64)STUB_SLOT_SIZE;
     u32 count = 0;
     pthread_mutex_lock(&stub->edit);
     if (stub->is_fresh)
@@ -262,8 +306,8 @@ static pid_t thread_clone(struct stub *stub, u32 index)
         .nr = SYS_clone,
         .args = {THREAD_FLAGS, 0, slot, 0, 0, stack_at},
     };
-    int done = stub_request(stub, index, count);
-    pid_t tid = (pid_t)__atomic_load_n(slot_tid(stub, index), __ATOMIC_RELAXED);
+    int done = stub_request(stub, thread->cpu->base.index, count);
+    pid_t tid = (pid_t)__atomic_load_n(slot_tid(stub, thread->slot), __ATOMIC_RELAXED);
     pthread_mutex_unlock(&stub->edit);
     if (done != (int)count)
         return done < 0 ? done : -EAGAIN;
@@ -274,14 +318,29 @@ static pid_t thread_clone(struct stub *stub, u32 index)
     return tid;
 }
 
-struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu)
+/* The thread for CONTEXT: where its state is; else one without a context; else a new one, or the next. */
+static struct stub_thread *thread_choose(struct stub *stub, struct ptrace_cpu *cpu,
+                                         const struct context *context)
 {
-    struct stub_thread *thread = &stub->threads[cpu->base.index];
+    struct stub_thread *threads = &stub->threads[cpu->base.index * STUB_SLOTS_PER_CPU];
+    struct stub_thread *home = context->xstate_home;
+    if (home && home->stub == stub && home->cpu == cpu)
+        return home;
+    for (u32 i = 0; i < STUB_SLOTS_PER_CPU; i++)
+        if (threads[i].context == NULL)
+            return &threads[i];
+    return &threads[cpu->victim++ % STUB_SLOTS_PER_CPU];
+}
+
+struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
+                                    const struct context *context)
+{
     if (stub_is_gone(stub))
         return NULL;
+    struct stub_thread *thread = thread_choose(stub, cpu, context);
     if (thread->is_traced)
         return thread;
-    pid_t tid = thread->tid ? thread->tid : thread_clone(stub, cpu->base.index);
+    pid_t tid = thread->tid ? thread->tid : thread_clone(thread);
     if (tid < 0)
         return NULL;
     if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) != 0)
@@ -322,10 +381,12 @@ void stubs_detach(struct ptrace_cpu *cpu)
     struct list *all = &container_of(cpu->base.platform, struct ptrace_platform, base)->all;
     for (struct list *link = all->next; link != all; link = link->next) {
         struct stub *stub = container_of(link, struct stub, all);
-        struct stub_thread *thread = &stub->threads[cpu->base.index];
-        xstate_evict(thread);
-        if (thread->is_traced && !stub_is_gone(stub))
-            thread_park(thread);
+        struct stub_thread *threads = &stub->threads[cpu->base.index * STUB_SLOTS_PER_CPU];
+        for (u32 i = 0; i < STUB_SLOTS_PER_CPU; i++) {
+            xstate_evict(&threads[i]);
+            if (threads[i].is_traced && !stub_is_gone(stub))
+                thread_park(&threads[i]);
+        }
     }
 }
 
@@ -366,8 +427,9 @@ int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size
     list_init(&platform->all);
     list_init(&platform->idle);
     list_init(&platform->spare);
-    if (platform->base.cpu_count > STUB_SLOT_COUNT_MAX) {
-        snprintf(err_text, err_size, "platform ptrace has at most %d cpus", STUB_SLOT_COUNT_MAX);
+    if (platform->base.cpu_count > STUB_SLOT_COUNT_MAX / STUB_SLOTS_PER_CPU) {
+        snprintf(err_text, err_size, "platform ptrace has at most %d cpus",
+                 STUB_SLOT_COUNT_MAX / STUB_SLOTS_PER_CPU);
         return -EINVAL;
     }
     u64 frame_count = 1 + STUB_COUNT_MAX * (stub_pages_size(platform) >> PAGE_SHIFT);

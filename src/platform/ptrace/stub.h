@@ -13,11 +13,12 @@
 #define STUB_CODE_SIZE 0x1000
 #define STUB_CONTROL (STUB_BASE + 0x1000)
 #define STUB_CONTROL_SIZE 0x4000
-/* One slot a cpu: the word that clone(2) writes a thread's number to, then a signal stack. */
+/* A slot for each thread: the word that clone(2) writes its number to, then its signal stack. */
 #define STUB_SLOTS (STUB_CONTROL + STUB_CONTROL_SIZE)
 #define STUB_SLOT_SIZE 0x4000
 #define STUB_SLOT_STACK 64
 #define STUB_SLOT_COUNT_MAX 512
+#define STUB_SLOTS_PER_CPU 4
 
 /* struct stub_control, read by the helper */
 #define CONTROL_REQUEST 0
@@ -64,5 +65,5 @@ _Static_assert(sizeof(struct stub_control) <= STUB_CONTROL_SIZE, "control pages"
 
 /* stub_code.S: position independent, copied to STUB_CODE; entries as addresses in this process. */
 extern const u8 stub_code_start[], stub_code_end[], stub_code_boot[], stub_code_handler[],
-    stub_code_park[];
+    stub_code_park[], stub_code_edit[];
 #endif

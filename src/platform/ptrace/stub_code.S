@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The code of a stub process, mapped read-only at STUB_CODE. It uses no stack and no writable memory.
+ * Nothing that it decides comes from memory that an application could write.
  *
  * The helper is the process's first thread and never traced: it waits on the request word, makes the
  * listed system calls until one fails, and adds to an eventfd 1 + how many succeeded. r14d is the last
@@ -16,6 +17,7 @@
     .section .rodata
     .balign 64
     .globl stub_code_start, stub_code_end, stub_code_boot, stub_code_handler, stub_code_park
+    .globl stub_code_edit
 stub_code_start:
 
 /* From the sentry's fork: forget everything of the sentry's, report 1 to the eventfd in ebp. */
@@ -122,6 +124,26 @@ forked:
 
 dead:
     hlt
+
+/* In a traced thread, resumed by PTRACE_CONT: r13d operations from r12 on; a breakpoint when all have
+ * succeeded, an undefined instruction when one has failed. */
+stub_code_edit:
+    mov OP_NR(%r12), %rax
+    mov OP_ARGS + 0(%r12), %rdi
+    mov OP_ARGS + 8(%r12), %rsi
+    mov OP_ARGS + 16(%r12), %rdx
+    mov OP_ARGS + 24(%r12), %r10
+    mov OP_ARGS + 32(%r12), %r8
+    mov OP_ARGS + 40(%r12), %r9
+    syscall
+    cmp $-4096, %rax
+    ja failed
+    add $OP_SIZE, %r12
+    dec %r13d
+    jnz stub_code_edit
+    int3
+failed:
+    ud2
 
 /* A signal's handler: the tracer stops the thread before this and never lets it go on from here. */
 stub_code_handler:
