@@ -368,6 +368,102 @@ static void test_stop_lets_clients_go_and_then_closes_idle_ones(void)
     bench_fini(&bench);
 }
 
+/* The same scenario with the NTH allocation after its start refused; how many there were. */
+static u64 start_with_refusal(u64 nth)
+{
+    struct bench bench;
+    struct client client;
+    bench_init(&bench, HELLO);
+    client_open(&client, &bench);
+    bench_run(&bench);
+    const struct sim_fault fault = {
+        .id = "a", .at = "alloc", .nth = nth, .times = 1, .error = 12, .is_armed = nth > 0};
+    CU_ASSERT_EQUAL(sim_fault_add(bench.host, &fault), 0);
+    u64 before = sim_alloc_total(bench.host);
+    const char *answer = client_call(&client, "containerManager.StartRoot", "\"c1\"");
+    u64 count = sim_alloc_total(bench.host) - before;
+    sim_fault_arm(bench.host, "a", false);
+    /* Refused memory may also cost the connection, but never the sandbox. */
+    bool is_answer = strncmp(answer, "{\"success\":", 11) == 0;
+    client_read(&client);
+    CU_ASSERT(is_answer || client.is_over);
+    client_close(&client);
+    bench_fini(&bench);
+    return count;
+}
+
+static void test_a_refused_allocation_at_a_start_is_an_error_and_no_leak(void)
+{
+    const char *step_text = getenv("SWEEP_STEP");
+    u64 step = step_text ? strtoull(step_text, NULL, 10) : 17;
+    u64 count = start_with_refusal(0);
+    CU_ASSERT(count > 100);
+    for (u64 nth = 1; nth <= count; nth += step)
+        start_with_refusal(nth);
+}
+
+/* facts/wire-capture.md: what Debian's client asked, and what its sandbox answered where that is
+ * not chance. */
+static void test_captured_calls_get_the_captured_answers(void)
+{
+    static const struct {
+        const char *call, *answer;
+    } cases[] = {
+        {"{\"method\":\"containerManager.Signal\",\"arg\":{\"CID\":\"c1\",\"Signo\":0,\"PID\":0,"
+         "\"Mode\":0}}",
+         ANSWER_OK},
+        {"{\"method\":\"Lifecycle.Pause\",\"arg\":null}", ANSWER_OK},
+        {"{\"method\":\"Lifecycle.Resume\",\"arg\":null}", ANSWER_OK},
+        {"{\"method\":\"containerManager.ExecuteAsync\",\"arg\":{\"filename\":\"\",\"argv\":[\"/"
+         "bin/"
+         "hello\",\"hello-exec\"],\"envv\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/"
+         "bin:/sbin:/bin\",\"TERM=xterm\"],\"MountNamespace\":null,\"wd\":\"/"
+         "\",\"KUID\":0,\"KGID\":0,"
+         "\"ExtraKGIDs\":[],\"Capabilities\":{\"PermittedCaps\":536871968,\"InheritableCaps\":"
+         "536871968,\"EffectiveCaps\":536871968,\"BoundingCaps\":536871968,\"AmbientCaps\":0},"
+         "\"StdioIsPty\":false,\"ContainerID\":\"c1\",\"PIDNamespace\":null,\"Limits\":null}}",
+         "{\"success\":true,\"err\":\"\",\"result\":2}"},
+        {"{\"method\":\"containerManager.WaitPID\",\"arg\":{\"PID\":2,\"CID\":\"c1\"}}",
+         "{\"success\":true,\"err\":\"\",\"result\":1792}"},
+        {"{\"method\":\"containerManager.ListTraceSessions\",\"arg\":null}",
+         "{\"success\":true,\"err\":\"\",\"result\":null}"},
+    };
+    struct bench bench;
+    struct client client;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    EXPECT(client_call(&client, "containerManager.StartRoot", "\"c1\""), ANSWER_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        int fds[3] = {bench.out_fd, bench.out_fd, bench.out_fd};
+        bool is_exec = strstr(cases[i].call, "ExecuteAsync") != NULL;
+        client_send(&client, cases[i].call, strlen(cases[i].call), fds, is_exec ? 3 : 0);
+        bench_run(&bench);
+        EXPECT(client_read(&client), cases[i].answer);
+    }
+    client_close(&client);
+    bench_fini(&bench);
+}
+
+/* What the client's death must not leave behind: a call that changes things runs to its end. */
+static void test_a_pod_is_destroyed_though_the_client_has_gone(void)
+{
+    struct bench bench;
+    struct client client, other;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    client_open(&other, &bench);
+    EXPECT(client_call(&client, "containerManager.StartRoot", "\"c1\""), ANSWER_OK);
+    static const char call[] =
+        "{\"method\":\"containerManager.Signal\",\"arg\":{\"CID\":\"c1\",\"Signo\":9,\"Mode\":1}}";
+    client_send(&client, call, sizeof call - 1, NULL, 0);
+    client_close(&client);
+    bench_run(&bench);
+    EXPECT(client_call(&other, "containerManager.Wait", "\"c1\""),
+           "{\"success\":true,\"err\":\"\",\"result\":9}");
+    client_close(&other);
+    bench_fini(&bench);
+}
+
 void controller_suite(void)
 {
     CU_pSuite suite = CU_add_suite("controller", NULL, NULL);
@@ -384,4 +480,7 @@ void controller_suite(void)
     CU_ADD_TEST(suite, test_ps_and_events_show_the_container);
     CU_ADD_TEST(suite, test_a_subcontainer_lives_and_goes);
     CU_ADD_TEST(suite, test_stop_lets_clients_go_and_then_closes_idle_ones);
+    CU_ADD_TEST(suite, test_captured_calls_get_the_captured_answers);
+    CU_ADD_TEST(suite, test_a_pod_is_destroyed_though_the_client_has_gone);
+    CU_ADD_TEST(suite, test_a_refused_allocation_at_a_start_is_an_error_and_no_leak);
 }
