@@ -37,6 +37,7 @@
 #define LINUX_SO_RCVBUFFORCE 33
 #define LINUX_SO_PROTOCOL 38
 #define LINUX_SO_DOMAIN 39
+#define LINUX_SO_LAST 82 /* the highest that Linux 6.6 knows */
 #define LINUX_SCM_RIGHTS 1
 #define LINUX_SCM_CREDENTIALS 2
 #define LINUX_MSG_OOB 1u

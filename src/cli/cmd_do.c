@@ -23,7 +23,6 @@ static void caps_fill(struct oci_spec *spec)
         char *name = oci_strdup(spec, oci_capability_name(nr));
         *OCI_APPEND(spec, caps->bounding) = name;
         *OCI_APPEND(spec, caps->effective) = name;
-        *OCI_APPEND(spec, caps->inheritable) = name;
         *OCI_APPEND(spec, caps->permitted) = name;
     }
     spec->process->capabilities = caps;

@@ -272,6 +272,8 @@ static bool has_mount(const struct oci_spec *spec, const char *destination)
     return false;
 }
 
+#define PTS_OPTIONS "gid=5,mode=620,ptmxmode=666"
+
 /* What every container has, asked for or not, in the order in which one may lie on another. */
 SLEEPS static int mount_always(struct building *building)
 {
@@ -284,7 +286,7 @@ SLEEPS static int mount_always(struct building *building)
         {"/sys", "sysfs", LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC,
          NULL},
         {"/dev", "dev", LINUX_MS_NOSUID | LINUX_MS_NOEXEC, NULL},
-        {"/dev/pts", "devpts", LINUX_MS_NOSUID | LINUX_MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"},
+        {"/dev/pts", "devpts", LINUX_MS_NOSUID | LINUX_MS_NOEXEC, PTS_OPTIONS},
     };
     for (size_t i = 0; i < ARRAY_COUNT(always); i++) {
         if (has_mount(building->spec, always[i].destination))
@@ -301,12 +303,25 @@ SLEEPS static int mount_always(struct building *building)
     return 0;
 }
 
+/* After a /dev of the sentry's own, in place of a bind mount, terminals belong below it. */
+SLEEPS static int mount_terminals(struct building *building, size_t index)
+{
+    const struct oci_mount *mount = &building->spec->mounts.items[index];
+    if (strcmp(mount->destination, "/dev") != 0 || strcmp(type_of(mount), "dev") != 0 ||
+        has_mount(building->spec, "/dev/pts"))
+        return 0;
+    const struct mount_options options = {.flags = LINUX_MS_NOSUID | LINUX_MS_NOEXEC,
+                                          .data = (char *)(uintptr_t)PTS_OPTIONS};
+    int err = mount_plain(building, "devpts", "devpts", "/dev/pts", &options);
+    return err ? step_error(building, err, "mounting", "/dev/pts") : 0;
+}
+
 SLEEPS static int mount_all(struct building *building)
 {
     if (root_create(building) || mount_always(building))
         return -1;
     for (size_t i = 0; i < building->spec->mounts.count; i++)
-        if (mount_one(building, &building->spec->mounts.items[i]))
+        if (mount_one(building, &building->spec->mounts.items[i]) || mount_terminals(building, i))
             return -1;
     if (devices_create(building->by, building->spec, building->err) ||
         masks_create(building->by, building->spec, building->err))

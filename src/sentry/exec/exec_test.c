@@ -348,7 +348,7 @@ static void body_scripts(void)
     expect_argv("/option", argv, "/sh|-e -u|/option|a|b c|");
     write_text("/unended", "#!/sh");
     expect_argv("/unended", NULL, "/sh|/unended|");
-    char name[8], text[16];
+    char name[16], text[32];
     write_text("/s0", "#!/sh");
     for (int i = 1; i < 6; i++) {
         snprintf(name, sizeof name, "/s%d", i);

@@ -82,7 +82,7 @@ static void act_by_default(struct task *task, const struct linux_siginfo *info)
     }
     task->signals.forced_kill = false;
     kernel_task_event(task, "killed", signo);
-    thread_group_exit(task->group, signo | (what == SIGNAL_DEFAULT_CORE ? WAIT_STATUS_CORE : 0));
+    thread_group_exit(task->group, signo); /* no core is ever written, so wait(2)'s flag for one stays off */
 }
 
 SLEEPS bool signal_deliver_one(struct task *task)

@@ -248,9 +248,7 @@ static int unix_shutdown(struct task *task, struct socket *base, bool read, bool
 {
     struct unix_socket *socket = unix_of(base);
     struct unix_socket *peer = is_connection_type(socket) ? socket->peer : NULL;
-    if (is_connection_type(socket) && socket->state != UNIX_CONNECTED && socket->state != UNIX_LISTENING)
-        return -ENOTCONN;
-    base->is_shut_read |= read;
+    base->is_shut_read |= read; /* connected or not: Linux does not ask */
     base->is_shut_write |= write;
     if (peer) {
         peer->base.is_shut_read |= write;

@@ -265,9 +265,11 @@ SLEEPS static i64 receive_available(struct unix_socket *socket, struct socket_me
     i64 moved = 0;
     struct unix_packet *packet, *next;
     list_for_each_safe(packet, next, &socket->packets, link) {
-        if (message->uio->remaining == 0 || (moved > 0 && packet->scm))
+        /* Plain bytes and the bytes behind them that carry descriptors come together; senders stay apart. */
+        if (message->uio->remaining == 0 ||
+            (moved > 0 && packet->scm && (message->scm || packet->scm->file_count == 0)))
             break;
-        if (moved == 0 && !message->scm)
+        if (!message->scm)
             take_extras(socket, packet, message);
         u64 size = MIN(message->uio->remaining, (u64)packet->data.size);
         i64 got = uio_put(message->uio, buf_bytes(&packet->data), size);
@@ -327,8 +329,8 @@ SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket, 
         packet_drop(socket, packet);
         consumed(socket, full);
     }
-    if (got < 0)
-        return got;
+    if (got < 0 || (u64)got < size) /* the datagram is lost */
+        return got < 0 ? got : -EFAULT;
     return message->flags & LINUX_MSG_TRUNC ? (i64)full : got;
 }
 

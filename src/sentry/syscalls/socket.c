@@ -310,7 +310,7 @@ static int set_base_option(struct socket *socket, i32 name, const void *value, u
     case LINUX_SO_ACCEPTCONN:
         return -ENOPROTOOPT;
     default:
-        return 0; /* known to Linux, without effect here */
+        return name <= LINUX_SO_LAST ? 0 : -ENOPROTOOPT; /* known to Linux, without effect here */
     }
 }
 
