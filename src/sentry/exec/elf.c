@@ -56,7 +56,7 @@ static int judge_load(const struct linux_elf_phdr *phdr, u64 file_size, struct e
         memory_end > SPACE_ADDRESS_END)
         return -ENOEXEC;
     if (phdr->filesz && (phdr->vaddr - phdr->offset) & ~PAGE_MASK)
-        return -ENOEXEC;
+        return -EINVAL; /* what mmap(2) says */
     if (out->segment_count == ELF_SEGMENTS_MAX)
         return -ENOEXEC;
     if (out->segment_count > 0) {
@@ -132,7 +132,7 @@ int elf_parse_phdrs(const u8 *bytes, u64 size, u64 file_size, struct elf_image *
     out->end = ALIGN_UP(last->address + last->memory_size, PAGE_SIZE);
     if (!out->is_movable && out->start < SPACE_ADDRESS_MIN)
         return -ENOEXEC;
-    if (out->entry >= out->end) /* relocation may not wrap it */
+    if (out->entry >= SPACE_ADDRESS_END) /* anywhere else it may lie, mapped or not */
         return -ENOEXEC;
     out->phdrs_address = phdrs_address(out);
     return 0;

@@ -35,7 +35,7 @@ struct elf_image {
 /* The first 64 bytes: fills is_movable, entry, phdrs_offset, phdr_count. 0 or -ENOEXEC. */
 MUST_CHECK int elf_parse_header(const u8 *bytes, u64 size, struct elf_image *out);
 /* The program headers that elf_parse_header named: the rest. FILE_SIZE bounds what segments may ask
- * for. 0 or -ENOEXEC. */
+ * for. 0, -ENOEXEC, or -EINVAL (a segment cannot be mapped at its address). */
 MUST_CHECK int elf_parse_phdrs(const u8 *bytes, u64 size, u64 file_size, struct elf_image *out);
 /* Both, of a whole file in memory. */
 MUST_CHECK int elf_parse(const u8 *bytes, u64 size, struct elf_image *out);
