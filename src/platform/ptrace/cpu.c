@@ -257,9 +257,9 @@ void ptrace_cpu_run(struct cpu *base, struct event *event)
         if (cpu->thread == NULL || stub_is_gone(cpu->thread->stub) || regs_refuse(cpu, event))
             return;
         if (__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) &&
-            !space_flush(cpu->space, cpu))
+            !space_flush(cpu->space, cpu->thread))
             return;
-        if (cpu->space->is_new && !space_prefill(cpu->space, cpu))
+        if (cpu->space->is_new && !space_prefill(cpu->space, cpu->thread, &cpu->context->regs))
             return;
         if (!thread_load(cpu)) {
             stub_set_gone(cpu->thread->stub);

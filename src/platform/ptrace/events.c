@@ -169,7 +169,7 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
     cpu->fill_address = address;
     if (has_entry && cpu->fill_count > FILL_COUNT_MAX) /* what we know does not explain it */
         access = access_exact(cpu, info);
-    else if (has_entry && space_fill(cpu->space, cpu, address, access) != FILL_REFUSED)
+    else if (has_entry && space_fill(cpu->space, cpu->thread, address, access) != FILL_REFUSED)
         return false;
     event_fault(cpu, address, access, event);
     return true;

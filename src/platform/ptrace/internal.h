@@ -83,10 +83,12 @@ struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
 void stubs_detach(struct ptrace_cpu *cpu);
 
 enum stub_result { STUB_DONE, STUB_FAILED, STUB_GONE };
-/* With stub.edit held: make the first COUNT of control->ops, up to the first that fails. CPU's own
- * thread makes them if that is entered (and on its host thread), else, with NULL, the helper (and then
- * the caller holds the kernel lock). */
-MUST_CHECK enum stub_result stub_edit(struct stub *stub, struct ptrace_cpu *cpu, u32 count);
+/* With stub.edit held: make the first COUNT of control->ops, up to the first that fails. THREAD makes
+ * them, which is stopped and traced by the caller; without one the helper does, and then the caller
+ * holds the kernel lock. */
+MUST_CHECK enum stub_result stub_edit(struct stub *stub, struct stub_thread *thread, u32 count);
+/* A thread of STUB that the calling host thread traces, or NULL. */
+struct stub_thread *stub_thread_find(struct stub *stub);
 
 static inline bool stub_is_gone(const struct stub *stub)
 {
@@ -141,14 +143,15 @@ void ptrace_space_protect(struct space *space, uaddr address, u64 count, u32 pro
 u64 ptrace_space_commit(struct space *space);
 bool ptrace_space_is_done(struct space *space, u64 batch);
 
-/* Bring the stub up to date with all queued edits. False: the stub is gone. CPU as in stub_edit. */
-bool space_flush(struct ptrace_space *space, struct ptrace_cpu *cpu);
+/* Bring the stub up to date with all queued edits. False: the stub is gone. THREAD as in stub_edit. */
+bool space_flush(struct ptrace_space *space, struct stub_thread *thread);
 
 enum fill_result { FILL_DONE, FILL_REFUSED, FILL_GONE };
 /* Map the present entry for ADDRESS, and its run of neighbours, if it allows ACCESS. */
-enum fill_result space_fill(struct ptrace_space *space, struct ptrace_cpu *cpu, u64 address, u32 access);
+enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thread, u64 address,
+                            u32 access);
 /* Before the first run of a space: map what its first instructions need. False: the stub is gone. */
-bool space_prefill(struct ptrace_space *space, struct ptrace_cpu *cpu);
+bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs);
 
 /* ---- cpu.c: running ------------------------------------------------------------------------------- */
 

@@ -158,14 +158,14 @@ void ptrace_space_protect(struct space *base, uaddr address, u64 count, u32 prot
 
 /* ---- batches ------------------------------------------------------------------------------------------ */
 
-/* While a cpu is inside, the helper makes the edits right now: the host unmaps them under that cpu's
- * feet, and nobody has to be kicked. Otherwise the next cpu to run makes them before it runs. */
+/* While a cpu is inside, another thread of the stub makes the edits right now: the host unmaps them under
+ * that cpu's feet, and nobody has to be kicked. Otherwise the next cpu to run makes them before it runs. */
 u64 ptrace_space_commit(struct space *base)
 {
     struct ptrace_space *space = ptrace_space_of(base);
     if (space->inside_count > 0 && space->stub) {
         /* Also without edits of ours: a drop may be under way that has cleared marks we relied on. */
-        bool is_alive = space_flush(space, NULL);
+        bool is_alive = space_flush(space, stub_thread_find(space->stub));
         (void)is_alive; /* else nothing runs in it any more */
     } else {
         pagetable_release_unlinked(&base->table);
@@ -219,7 +219,7 @@ static void clear_cached(struct ptrace_space *space)
 }
 
 /* Unmap everything; queued edits are then done too. */
-static bool space_drop(struct ptrace_space *space, struct ptrace_cpu *cpu)
+static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
 {
     pthread_mutex_lock(&space->queue_lock);
     clear_cached(space);
@@ -228,7 +228,7 @@ static bool space_drop(struct ptrace_space *space, struct ptrace_cpu *cpu)
     __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&space->queue_lock);
     space->stub->control->ops[0] = (struct stub_op){.nr = SYS_munmap, .args = {0, STUB_BASE}};
-    if (stub_edit(space->stub, cpu, 1) == STUB_DONE)
+    if (stub_edit(space->stub, thread, 1) == STUB_DONE)
         return true;
     stub_set_gone(space->stub);
     return false;
@@ -248,7 +248,7 @@ static u32 queue_take(struct ptrace_space *space)
     return count;
 }
 
-static bool space_flush_locked(struct ptrace_space *space, struct ptrace_cpu *cpu)
+static bool space_flush_locked(struct ptrace_space *space, struct stub_thread *thread)
 {
     while (__atomic_load_n(&space->is_pending, __ATOMIC_ACQUIRE)) {
         pthread_mutex_lock(&space->queue_lock);
@@ -257,17 +257,17 @@ static bool space_flush_locked(struct ptrace_space *space, struct ptrace_cpu *cp
         pthread_mutex_unlock(&space->queue_lock);
         if (!must_drop && count == 0)
             continue;
-        enum stub_result result = must_drop ? STUB_FAILED : stub_edit(space->stub, cpu, count);
-        if (result == STUB_GONE || (result == STUB_FAILED && !space_drop(space, cpu)))
+        enum stub_result result = must_drop ? STUB_FAILED : stub_edit(space->stub, thread, count);
+        if (result == STUB_GONE || (result == STUB_FAILED && !space_drop(space, thread)))
             return false;
     }
     return !stub_is_gone(space->stub);
 }
 
-bool space_flush(struct ptrace_space *space, struct ptrace_cpu *cpu)
+bool space_flush(struct ptrace_space *space, struct stub_thread *thread)
 {
     pthread_mutex_lock(&space->stub->edit);
-    bool is_alive = space_flush_locked(space, cpu);
+    bool is_alive = space_flush_locked(space, thread);
     pthread_mutex_unlock(&space->stub->edit);
     return is_alive;
 }
@@ -308,10 +308,10 @@ static struct edit run_claim(struct ptrace_space *space, const struct pagetable_
 }
 
 /* Lock the queue when nothing is in it. False: the stub is gone, and it is not locked. */
-static bool queue_lock_empty(struct ptrace_space *space, struct ptrace_cpu *cpu)
+static bool queue_lock_empty(struct ptrace_space *space, struct stub_thread *thread)
 {
     for (;;) {
-        if (!space_flush_locked(space, cpu))
+        if (!space_flush_locked(space, thread))
             return false;
         pthread_mutex_lock(&space->queue_lock);
         if (!space->is_pending)
@@ -320,12 +320,12 @@ static bool queue_lock_empty(struct ptrace_space *space, struct ptrace_cpu *cpu)
     }
 }
 
-static enum fill_result space_fill_locked(struct ptrace_space *space, struct ptrace_cpu *cpu,
+static enum fill_result space_fill_locked(struct ptrace_space *space, struct stub_thread *thread,
                                           u64 address, u32 access)
 {
     for (u32 tries = 0; tries < FILL_TRIES_MAX; tries++) {
         struct pagetable_entry entry;
-        if (!queue_lock_empty(space, cpu))
+        if (!queue_lock_empty(space, thread))
             return FILL_GONE;
         bool is_allowed = pagetable_get(&space->base.table, uaddr_make(address), &entry) &&
                           pagetable_allows(entry.prot, access);
@@ -336,22 +336,23 @@ static enum fill_result space_fill_locked(struct ptrace_space *space, struct ptr
         pthread_mutex_unlock(&space->queue_lock);
         if (!is_allowed)
             return FILL_REFUSED;
-        enum stub_result result = stub_edit(space->stub, cpu, 1);
+        enum stub_result result = stub_edit(space->stub, thread, 1);
         if (result == STUB_DONE)
             return FILL_DONE;
-        if (result == STUB_GONE || !space_drop(space, cpu))
+        if (result == STUB_GONE || !space_drop(space, thread))
             return FILL_GONE;
     }
     stub_set_gone(space->stub); /* a host that maps nothing even in an empty process */
     return FILL_GONE;
 }
 
-enum fill_result space_fill(struct ptrace_space *space, struct ptrace_cpu *cpu, u64 address, u32 access)
+enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thread, u64 address,
+                            u32 access)
 {
     if (address < SPACE_ADDRESS_MIN || address >= SPACE_ADDRESS_END)
         return FILL_REFUSED;
     pthread_mutex_lock(&space->stub->edit);
-    enum fill_result result = space_fill_locked(space, cpu, address, access);
+    enum fill_result result = space_fill_locked(space, thread, address, access);
     pthread_mutex_unlock(&space->stub->edit);
     return result;
 }
@@ -384,16 +385,16 @@ static u32 prefill_choose(struct ptrace_space *space, const struct regs *regs)
     return count;
 }
 
-bool space_prefill(struct ptrace_space *space, struct ptrace_cpu *cpu)
+bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs)
 {
     pthread_mutex_lock(&space->stub->edit);
     bool is_alive = true;
-    if (space->is_new && queue_lock_empty(space, cpu)) {
-        u32 count = prefill_choose(space, &cpu->context->regs);
+    if (space->is_new && queue_lock_empty(space, thread)) {
+        u32 count = prefill_choose(space, regs);
         space->is_new = false;
         pthread_mutex_unlock(&space->queue_lock);
-        enum stub_result result = count ? stub_edit(space->stub, cpu, count) : STUB_DONE;
-        is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, cpu));
+        enum stub_result result = count ? stub_edit(space->stub, thread, count) : STUB_DONE;
+        is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, thread));
     }
     pthread_mutex_unlock(&space->stub->edit);
     return is_alive && !stub_is_gone(space->stub);

@@ -263,10 +263,15 @@ static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
         int status = stub_thread_wait(thread);
         if (status < 0)
             return STUB_GONE;
-        if (WSTOPSIG(status) == SIGTRAP && status >> 16 == 0)
+        /* Signal and place tell; any other stop is a kick, or somebody's signal that is no concern of ours. */
+        errno = 0;
+        u64 rip = (u64)ptrace(PTRACE_PEEKUSER, thread->tid, offsetof(struct regs, rip), NULL);
+        if (errno)
+            goto gone;
+        if (status >> 8 == SIGTRAP && rip == STUB_CODE + (u64)(stub_code_edit_done - stub_code_start))
             return STUB_DONE;
-        if (WSTOPSIG(status) == SIGILL)
-            return STUB_FAILED; /* anything else is a kick, or somebody's who is no concern of ours */
+        if (status >> 8 == SIGILL && rip == STUB_CODE + (u64)(stub_code_edit_failed - stub_code_start))
+            return STUB_FAILED;
     }
 
 gone:
@@ -274,12 +279,21 @@ gone:
     return STUB_GONE;
 }
 
-enum stub_result stub_edit(struct stub *stub, struct ptrace_cpu *cpu, u32 count)
+struct stub_thread *stub_thread_find(struct stub *stub)
+{
+    pid_t self = (pid_t)syscall(SYS_gettid);
+    for (u32 i = 0; i < stub->slot_count; i++)
+        if (stub->threads[i].is_traced && stub->threads[i].cpu->tid == self)
+            return &stub->threads[i];
+    return NULL;
+}
+
+enum stub_result stub_edit(struct stub *stub, struct stub_thread *thread, u32 count)
 {
     if (stub_is_gone(stub))
         return STUB_GONE;
-    if (cpu)
-        return thread_edit(cpu->thread, count);
+    if (thread)
+        return thread_edit(thread, count);
     int done = stub_request(stub, stub->platform->base.cpu_count, count);
     return done < 0 ? STUB_GONE : done == (int)count ? STUB_DONE : STUB_FAILED;
 }

@@ -65,5 +65,5 @@ _Static_assert(sizeof(struct stub_control) <= STUB_CONTROL_SIZE, "control pages"
 
 /* stub_code.S: position independent, copied to STUB_CODE; entries as addresses in this process. */
 extern const u8 stub_code_start[], stub_code_end[], stub_code_boot[], stub_code_handler[],
-    stub_code_park[], stub_code_edit[];
+    stub_code_park[], stub_code_edit[], stub_code_edit_done[], stub_code_edit_failed[];
 #endif

@@ -17,7 +17,7 @@
     .section .rodata
     .balign 64
     .globl stub_code_start, stub_code_end, stub_code_boot, stub_code_handler, stub_code_park
-    .globl stub_code_edit
+    .globl stub_code_edit, stub_code_edit_done, stub_code_edit_failed
 stub_code_start:
 
 /* From the sentry's fork: forget everything of the sentry's, report 1 to the eventfd in ebp. */
@@ -137,12 +137,14 @@ stub_code_edit:
     mov OP_ARGS + 40(%r12), %r9
     syscall
     cmp $-4096, %rax
-    ja failed
+    ja stub_code_edit_failed
     add $OP_SIZE, %r12
     dec %r13d
     jnz stub_code_edit
     int3
-failed:
+stub_code_edit_done:
+    nop
+stub_code_edit_failed:
     ud2
 
 /* A signal's handler: the tracer stops the thread before this and never lets it go on from here. */

@@ -28,6 +28,7 @@ struct kernel_sigaction {
 
 /* All that the copy needs, made before it exists. */
 struct zygote_plan {
+    struct sock_filter filter_code[FILTER_COUNT_MAX];
     struct sock_fprog filter;
     int *fds_kept; /* ascending */
     u32 fd_count;
@@ -150,7 +151,6 @@ pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd)
     u32 fd_count = platform->base.cpu_count + 3;
     int *fds = calloc(fd_count, sizeof *fds);
     void *stack = machine_stack_create(ZYGOTE_STACK_SIZE);
-    struct sock_filter filter[FILTER_COUNT_MAX];
     i64 pid = -ENOMEM;
     if (fds == NULL || stack == NULL)
         goto done;
@@ -159,8 +159,9 @@ pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd)
     memcpy(fds + 2, platform->done_fds, (fd_count - 2) * sizeof *fds);
     qsort(fds, fd_count, sizeof *fds, int_compare);
 
-    struct zygote_plan plan = {
-        .filter = {(unsigned short)filter_build(filter), filter},
+    /* At the low end of the copy's stack: the caller's own may lie where the stub's pages go. */
+    struct zygote_plan *plan = stack;
+    *plan = (struct zygote_plan){
         .fds_kept = fds,
         .fd_count = fd_count,
         .control_fd = platform->control.fd,
@@ -170,12 +171,14 @@ pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd)
         .handler = STUB_CODE + (u64)(stub_code_handler - stub_code_start),
         .boot = STUB_CODE + (u64)(stub_code_boot - stub_code_start),
     };
+    plan->filter.len = (unsigned short)filter_build(plan->filter_code);
+    plan->filter.filter = plan->filter_code;
     if (__rseq_size)
-        plan.rseq_address = (u64)((u8 *)__builtin_thread_pointer() + __rseq_offset);
+        plan->rseq_address = (u64)((u8 *)__builtin_thread_pointer() + __rseq_offset);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of ours may run in the copy */
-    pid = zygote_fork(&plan, (u8 *)stack + ZYGOTE_STACK_SIZE);
+    pid = zygote_fork(plan, (u8 *)stack + ZYGOTE_STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 
 done:
