@@ -73,7 +73,7 @@ SLEEPS static int open_by_type(struct task *task, struct inode *inode, struct fi
     u32 type = inode->mode & LINUX_S_IFMT;
     if (type == LINUX_S_IFIFO)
         return fifo_open(task, inode, file);
-    if (type == LINUX_S_IFCHR && chardev_find(inode->rdev))
+    if (type == LINUX_S_IFCHR && (chardev_find(inode->rdev) || inode->super->magic != LINUX_DEVPTS_MAGIC))
         return chardev_open(task, inode, file);
     if (type == LINUX_S_IFBLK || type == LINUX_S_IFSOCK)
         return -ENXIO;

@@ -55,7 +55,21 @@ SLEEPS static int follow_fd(struct proc_ask *ask, struct path *out)
     return 0;
 }
 
-const struct proc_node proc_fd_link = {.name = "*fdlink", .mode = LINUX_S_IFLNK | 0700, .link = link_fd, .follow = follow_fd, .is_private = true};
+/* The link's permission says how the descriptor was opened (proc_pid_fd(5)). */
+static void attr_fd(const struct proc_ask *ask, struct inode *inode)
+{
+    const struct file *file = file_of(ask);
+    u32 access = file ? file->flags & O_ACCMODE : O_RDWR;
+    u32 read = access != O_WRONLY ? 0500 : 0, write = access != O_RDONLY ? 0300 : 0;
+    inode->mode = LINUX_S_IFLNK | read | write;
+}
+
+const struct proc_node proc_fd_link = {.name = "*fdlink",
+                                       .mode = LINUX_S_IFLNK | 0700,
+                                       .link = link_fd,
+                                       .follow = follow_fd,
+                                       .attr = attr_fd,
+                                       .is_private = true};
 
 SLEEPS static const struct proc_node *find_fd(struct proc_ask *ask, const char *name, u64 *key)
 {

@@ -411,7 +411,12 @@ const struct proc_node proc_task_table[] = {
     COMMON_ROWS, FD_ROWS, {.name = "children", .mode = PROC_FILE, .show = show_children}, PROC_END};
 const struct proc_node proc_task_dir = {.name = "*task", .mode = PROC_DIR, .table = proc_task_table};
 
+static void attr_tasks(const struct proc_ask *ask, struct inode *inode)
+{
+    inode->link_count = 2 + (ask->target && ask->target->group ? ask->target->group->task_count : 0);
+}
+
 const struct proc_node proc_pid_table[] = {
-    COMMON_ROWS, FD_ROWS, {.name = "task", .mode = PROC_DIR, .find = find_task, .next = next_task}, PROC_END};
+    COMMON_ROWS, FD_ROWS, {.name = "task", .mode = PROC_DIR, .find = find_task, .next = next_task, .attr = attr_tasks}, PROC_END};
 const struct proc_node proc_pid_dir = {.name = "*pid", .mode = PROC_DIR, .table = proc_pid_table};
 const struct proc_node proc_ns_dir = {.name = "ns", .mode = PROC_DIR, .table = ns_table};

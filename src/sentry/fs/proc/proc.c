@@ -394,7 +394,26 @@ SLEEPS static int proc_getattr(struct task *task, struct inode *base)
     base->uid = proc_uid(inode, false);
     base->gid = proc_uid(inode, true);
     base->atime_ns = base->mtime_ns = base->ctime_ns = (i64)kernel_realtime_ns(task->kernel);
+    struct proc_ask ask = ask_of(task, inode);
+    if (inode->node->attr)
+        inode->node->attr(&ask, base);
     return 0;
+}
+
+/* Linux finds before it asks whether the tree can grow: a new name here is one that does not exist. */
+SLEEPS static int proc_create(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out)
+{
+    return -ENOENT;
+}
+SLEEPS static int proc_mknod(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev,
+                             struct inode **out)
+{
+    return -ENOENT;
+}
+SLEEPS static int proc_symlink(struct task *task, struct inode *dir, const char *name, const char *target,
+                               struct inode **out)
+{
+    return -ENOENT;
 }
 
 SLEEPS static int proc_setattr(struct task *task, struct inode *base, const struct attr *attr)
@@ -404,6 +423,10 @@ SLEEPS static int proc_setattr(struct task *task, struct inode *base, const stru
 
 static const struct inode_ops proc_inode_ops = {
     .lookup = proc_lookup,
+    .create = proc_create,
+    .mkdir = proc_create,
+    .mknod = proc_mknod,
+    .symlink = proc_symlink,
     .open = proc_open,
     .readlink = proc_readlink,
     .getattr = proc_getattr,

@@ -33,6 +33,7 @@ struct proc_node {
     /* … and the next name at or after *KEY into NAME; false at the end. */
     bool (*next)(struct proc_ask *ask, u64 *key, char name[24], u8 *type);
     SLEEPS_OP int (*open)(struct proc_ask *ask, struct file *file);   /* other than text: /proc/PID/mem */
+    void (*attr)(const struct proc_ask *ask, struct inode *inode); /* mode and link count that change */
     bool is_private; /* only for the owner and those who may trace it */
 };
 
