@@ -13,7 +13,8 @@ static void check(const struct elf_image *image, size_t size)
     ASSERT(image->segment_count > 0 && image->segment_count <= ELF_SEGMENTS_MAX);
     ASSERT(!(image->start & ~PAGE_MASK) && !(image->end & ~PAGE_MASK) &&
            image->end <= SPACE_ADDRESS_END);
-    ASSERT(is_power_of_two(image->align) && image->align >= PAGE_SIZE && image->entry < SPACE_ADDRESS_END);
+    ASSERT(is_power_of_two(image->align) && image->align >= PAGE_SIZE &&
+           image->entry < SPACE_ADDRESS_END);
     for (u32 i = 0; i < image->segment_count; i++) {
         const struct elf_segment *segment = &image->segments[i];
         ASSERT(segment->memory_size > 0 && segment->file_size <= segment->memory_size);

@@ -28,23 +28,31 @@ static u64 ticks_to_ns(u64 ticks, u64 ns_per_tick)
     return (u64)((unsigned __int128)ticks * ns_per_tick >> VDSO_SHIFT);
 }
 
-/* The rate since the far sample, which moves up when it is old. */
+/* NS << VDSO_SHIFT / TICKS, by two divisions of 64 bits: NS under 2^38, TICKS under 2^48. */
+static u64 rate_of(u64 ns, u64 ticks)
+{
+    u64 scaled = ns << 24;
+    return (scaled / ticks << (VDSO_SHIFT - 24)) + ((scaled % ticks) << (VDSO_SHIFT - 24)) / ticks;
+}
+
+/* Begin to measure here: the first time, and after the clock or the counter jumped. */
+static void restart(struct vdso_clock *clock, u64 tsc, u64 ns)
+{
+    clock->first_tsc = tsc;
+    clock->first_ns = ns;
+}
+
+/* The rate since the far sample, which moves up when it is old. False: no rate is known yet. */
 static bool measure(struct vdso_clock *clock, u64 tsc, u64 ns)
 {
-    bool is_usable = clock->first_tsc != 0 && tsc > clock->first_tsc && ns > clock->first_ns;
-    if (!is_usable || ns - clock->first_ns < RATE_MIN_NS) {
-        if (!is_usable) {
-            clock->first_tsc = tsc;
-            clock->first_ns = ns;
-        }
-        return clock->ns_per_tick != 0;
-    }
-    clock->ns_per_tick = (u64)(((unsigned __int128)(ns - clock->first_ns) << VDSO_SHIFT) /
-                               (tsc - clock->first_tsc));
-    if (ns - clock->first_ns > RATE_MAX_NS) {
-        clock->first_tsc = clock->tsc;
-        clock->first_ns = clock->monotonic_ns;
-    }
+    bool is_usable = clock->first_tsc != 0 && tsc > clock->first_tsc && ns > clock->first_ns &&
+                     ns - clock->first_ns < 4 * RATE_MAX_NS && (tsc - clock->first_tsc) >> 48 == 0;
+    if (!is_usable)
+        restart(clock, tsc, ns);
+    else if (ns - clock->first_ns >= RATE_MIN_NS)
+        clock->ns_per_tick = rate_of(ns - clock->first_ns, tsc - clock->first_tsc);
+    if (is_usable && ns - clock->first_ns > RATE_MAX_NS)
+        restart(clock, clock->tsc, clock->monotonic_ns);
     return clock->ns_per_tick != 0;
 }
 
@@ -60,7 +68,7 @@ bool vdso_clock_step(struct vdso_clock *clock, u64 tsc, u64 monotonic_ns, i64 re
         u64 shown = params->monotonic_ns + ticks_to_ns(tsc - params->tsc_base, params->ns_per_tick);
         if (shown > monotonic_ns && shown - monotonic_ns < CATCH_UP_NS / 2) {
             start = shown;
-            rate -= (u64)((unsigned __int128)rate * (shown - monotonic_ns) / CATCH_UP_NS);
+            rate -= ((rate >> 10) * (shown - monotonic_ns) / CATCH_UP_NS) << 10;
         }
     }
     params->is_ready = 1;
