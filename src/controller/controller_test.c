@@ -368,40 +368,6 @@ static void test_stop_lets_clients_go_and_then_closes_idle_ones(void)
     bench_fini(&bench);
 }
 
-/* The same scenario with the NTH allocation after its start refused; how many there were. */
-static u64 start_with_refusal(u64 nth)
-{
-    struct bench bench;
-    struct client client;
-    bench_init(&bench, HELLO);
-    client_open(&client, &bench);
-    bench_run(&bench);
-    const struct sim_fault fault = {
-        .id = "a", .at = "alloc", .nth = nth, .times = 1, .error = 12, .is_armed = nth > 0};
-    CU_ASSERT_EQUAL(sim_fault_add(bench.host, &fault), 0);
-    u64 before = sim_alloc_total(bench.host);
-    const char *answer = client_call(&client, "containerManager.StartRoot", "\"c1\"");
-    u64 count = sim_alloc_total(bench.host) - before;
-    sim_fault_arm(bench.host, "a", false);
-    /* Refused memory may also cost the connection, but never the sandbox. */
-    bool is_answer = strncmp(answer, "{\"success\":", 11) == 0;
-    client_read(&client);
-    CU_ASSERT(is_answer || client.is_over);
-    client_close(&client);
-    bench_fini(&bench);
-    return count;
-}
-
-static void test_a_refused_allocation_at_a_start_is_an_error_and_no_leak(void)
-{
-    const char *step_text = getenv("SWEEP_STEP");
-    u64 step = step_text ? strtoull(step_text, NULL, 10) : 17;
-    u64 count = start_with_refusal(0);
-    CU_ASSERT(count > 100);
-    for (u64 nth = 1; nth <= count; nth += step)
-        start_with_refusal(nth);
-}
-
 /* facts/wire-capture.md: what Debian's client asked, and what its sandbox answered where that is
  * not chance. */
 static void test_captured_calls_get_the_captured_answers(void)
@@ -482,5 +448,4 @@ void controller_suite(void)
     CU_ADD_TEST(suite, test_stop_lets_clients_go_and_then_closes_idle_ones);
     CU_ADD_TEST(suite, test_captured_calls_get_the_captured_answers);
     CU_ADD_TEST(suite, test_a_pod_is_destroyed_though_the_client_has_gone);
-    CU_ADD_TEST(suite, test_a_refused_allocation_at_a_start_is_an_error_and_no_leak);
 }
