@@ -83,6 +83,68 @@ static void test_a_stub_killed_while_it_runs_is_gone(void)
     teardown(&rig, &guest);
 }
 
+struct runner {
+    struct guest *guest;
+    u32 index;
+    pthread_mutex_t *lock;
+    enum event_type last;
+};
+
+static void *run_until_gone(void *arg)
+{
+    struct runner *runner = arg;
+    struct cpu *cpu = platform_cpu(runner->guest->rig->platform, runner->index);
+    struct event event = {.type = EVENT_KICK};
+    pthread_mutex_lock(runner->lock);
+    rig_attach(runner->guest->rig, runner->index);
+    while (event.type == EVENT_KICK || event.type == EVENT_SYSCALL) {
+        cpu_enter(cpu, runner->guest->space, &runner->guest->context);
+        pthread_mutex_unlock(runner->lock);
+        cpu_run(cpu, &event);
+        pthread_mutex_lock(runner->lock);
+        cpu_leave(cpu);
+    }
+    runner->last = event.type;
+    rig_detach(runner->guest->rig, runner->index);
+    pthread_mutex_unlock(runner->lock);
+    return NULL;
+}
+
+/* The kernel reports a process's first thread only after all others; nobody may wait for the wrong one. */
+static void test_a_stub_killed_under_two_cpus_is_gone_for_both(void)
+{
+    for (int round = 0; round < 5; round++) {
+        struct rig rig;
+        struct guest guests[2];
+        struct runner runners[2];
+        pthread_t threads[2];
+        pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        rig_create(&rig, "ptrace", 2);
+        guest_create(&guests[0], &rig, (struct bytes){code_spin, sizeof code_spin});
+        guest_sibling(&guests[1], &guests[0]);
+        for (u32 i = 0; i < 2; i++) {
+            runners[i] = (struct runner){&guests[i], i, &lock, EVENT_KICK};
+            ASSERT(pthread_create(&threads[i], NULL, run_until_gone, &runners[i]) == 0);
+        }
+        struct timespec pause = {0, 20 * 1000 * 1000};
+        pid_t pid = 0;
+        while (pid == 0) {
+            nanosleep(&pause, NULL);
+            pthread_mutex_lock(&lock);
+            pid = stub_of(&guests[0]) ? stub_of(&guests[0])->pid : 0;
+            pthread_mutex_unlock(&lock);
+        }
+        kill(pid, SIGKILL);
+        for (u32 i = 0; i < 2; i++) {
+            pthread_join(threads[i], NULL);
+            CU_ASSERT_EQUAL(runners[i].last, EVENT_GONE);
+        }
+        context_forget(rig.platform, &guests[1].context);
+        guest_destroy(&guests[0]);
+        rig_destroy(&rig);
+    }
+}
+
 static void test_a_stub_killed_before_an_edit_is_gone(void)
 {
     struct rig rig;
@@ -316,6 +378,7 @@ static void test_many_platforms_live_at_a_time(void)
 static CU_TestInfo ptrace_tests[] = {
     {"a killed stub is gone and others are not", test_a_killed_stub_is_gone_and_others_are_not},
     {"a stub killed while it runs is gone", test_a_stub_killed_while_it_runs_is_gone},
+    {"a stub killed under two cpus is gone for both", test_a_stub_killed_under_two_cpus_is_gone_for_both},
     {"a stub killed before an edit is gone", test_a_stub_killed_before_an_edit_is_gone},
     {"a dead stub in the pool is not lent", test_a_dead_stub_in_the_pool_is_not_lent},
     {"without a zygote there are no new spaces but no harm",
