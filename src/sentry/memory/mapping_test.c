@@ -2,6 +2,7 @@
 #include <CUnit/CUnit.h>
 #include <stdio.h>
 
+#include "host/sim/sim.h"
 #include "sentry/memory/testing.h"
 
 static struct test_world world;
@@ -216,6 +217,89 @@ SLEEPS_ROOT static void test_a_uio_walks_segments_and_goes_back(void)
     CU_ASSERT(a[2] == 0 && b[0] == 0 && b[1] == '2');
 }
 
+/* ---- several fibers ------------------------------------------------------------------ */
+
+#define FIBERS 6
+static struct test_file *slow_file;
+static struct fiber fibers[FIBERS];
+static u32 ended_count;
+static i64 results[FIBERS];
+
+/* As test_fill, but others run meanwhile. */
+SLEEPS_ROOT static int slow_fill(struct mapping *mapping, struct fiber *fiber, u64 index, u64 count,
+                                 u8 *const *pages)
+{
+    for (int i = 0; i < 5; i++)
+        fiber_yield(fiber);
+    int err = test_fill(mapping, fiber, index, count, pages);
+    fiber_yield(fiber);
+    return err;
+}
+
+SLEEPS_ROOT static int slow_write_back(struct mapping *mapping, struct fiber *fiber, u64 index,
+                                       const u8 *page, u64 size)
+{
+    for (int i = 0; i < 5; i++)
+        fiber_yield(fiber);
+    return test_write_back(mapping, fiber, index, page, size);
+}
+static const struct mapping_ops slow_ops = {.fill = slow_fill, .write_back = slow_write_back};
+
+/* Fibers 0 and 1 read, 2 writes, 3 syncs, 4 truncates, 5 reads last. */
+SLEEPS_ROOT static void fiber_body(void *arg)
+{
+    u64 me = (u64)(uintptr_t)arg;
+    struct fiber *fiber = &fibers[me];
+    struct mapping *mapping = &slow_file->mapping;
+    static u8 bytes[FIBERS][4096];
+    struct uio_segment one;
+    struct uio uio;
+    uio_init_kernel(&uio, fiber, bytes[me], 100, &one);
+    for (u64 i = 0; i < me; i++)
+        fiber_yield(fiber);
+    if (me == 2)
+        results[me] = mapping_write(mapping, fiber, &uio, 3 * PAGE_SIZE);
+    else if (me == 3)
+        results[me] = mapping_sync(mapping, fiber);
+    else if (me == 4)
+        mapping_truncate(mapping, fiber, PAGE_SIZE);
+    else
+        results[me] = mapping_read(mapping, fiber, &uio, me == 5 ? 10 : 3 * PAGE_SIZE);
+}
+
+static void fiber_ended(struct fiber *fiber)
+{
+    ended_count++;
+}
+
+SLEEPS_ROOT static void test_fibers_wait_for_busy_pages(void)
+{
+    test_world_begin(&world, 1024);
+    const struct sim_config config = {.seed = 3};
+    struct host *host = host_sim_create(&config);
+    struct sched *sched = NULL;
+    CU_ASSERT_EQUAL_FATAL(sched_create(world.arena, host, NULL, 2, &sched), 0);
+    slow_file = test_file_create(&world, 20);
+    slow_file->mapping.ops = &slow_ops;
+    ended_count = 0;
+    memset(fibers, 0, sizeof fibers);
+    for (u64 i = 0; i < FIBERS; i++)
+        CU_ASSERT_EQUAL(
+            fiber_start(&fibers[i], sched, "test", fiber_body, (void *)(uintptr_t)i, fiber_ended),
+            0);
+    CU_ASSERT(sched_run_until_quiet(sched, 100000));
+    CU_ASSERT_EQUAL(ended_count, FIBERS);
+    CU_ASSERT(results[0] == 100 || results[0] == 0); /* before or after the truncation */
+    CU_ASSERT_EQUAL(results[2], 100);
+    CU_ASSERT_EQUAL(results[3], 0);
+    CU_ASSERT_EQUAL(results[5], 100);
+    CU_ASSERT(slow_file->fill_count <= 4); /* those who waited did not ask again */
+    REF_PUT(slow_file);
+    sched_destroy(sched);
+    host_put(host);
+    test_world_end(&world);
+}
+
 void mapping_suite(void);
 void mapping_suite(void)
 {
@@ -225,5 +309,6 @@ void mapping_suite(void)
     CU_ADD_TEST(suite, test_a_failed_fill_leaves_nothing_and_a_failed_write_back_stays_dirty);
     CU_ADD_TEST(suite, test_the_cache_is_bounded_and_evicts_the_oldest_clean_page);
     CU_ADD_TEST(suite, test_a_memory_file_has_holes_a_quota_and_truncates);
+    CU_ADD_TEST(suite, test_fibers_wait_for_busy_pages);
     CU_ADD_TEST(suite, test_a_uio_walks_segments_and_goes_back);
 }
