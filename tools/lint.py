@@ -45,7 +45,7 @@ def check_arrows(path, number, include):
 
 
 def check_lines(path, lines):
-    is_test = path.endswith("_test.c") or path.startswith("tests/")
+    is_test = path.endswith(("_test.c", "/testing.h")) or path.startswith("tests/")
     for number, line in enumerate(lines, 1):
         if len(line) > LINE_MAX:
             find(path, number, f"line of {len(line)} columns, {LINE_MAX} at most")

@@ -80,4 +80,4 @@ static inline void object_put_auto(void *slot)
     __builtin_memcpy(&object, slot, sizeof object);
     object_put(object);
 }
-#define AUTO_PUT CLEANUP(object_put_auto)
+#define AUTO_PUT CLEANUP(object_put_auto) UNUSED

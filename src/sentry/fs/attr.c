@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stat(2), chmod(2), chown(2), utimensat(2), truncate(2), readlink(2) on a path that is found: who may, and
- * what else a change takes along (set-id bits: chmod(2), chown(2)).
+ * stat(2), chmod(2), chown(2), utimensat(2), truncate(2), readlink(2) on a path that is found: who
+ * may, and what else a change takes along (set-id bits: chmod(2), chown(2)).
  */
 #include <string.h>
 
@@ -54,14 +54,15 @@ i64 vfs_readlink(struct task *task, const struct path *path, char *out, size_t s
     return result;
 }
 
-/* ---- who may change what ------------------------------------------------------------------------------------------------ */
+/* ---- who may change what ------------------------------------------------------------- */
 
 static bool is_owner(struct task *task, const struct inode *inode)
 {
     return task->cred->fsuid == inode->uid || task_has_capability(task, CAP_FOWNER);
 }
 
-MUST_CHECK static int judge_owner_change(struct task *task, const struct inode *inode, const struct attr *attr)
+MUST_CHECK static int judge_owner_change(struct task *task, const struct inode *inode,
+                                         const struct attr *attr)
 {
     const struct cred *cred = task->cred;
     bool is_mine = cred->fsuid == inode->uid;
@@ -75,7 +76,8 @@ MUST_CHECK static int judge_owner_change(struct task *task, const struct inode *
     return 0;
 }
 
-MUST_CHECK static int judge_times(struct task *task, const struct inode *inode, const struct attr *attr)
+MUST_CHECK static int judge_times(struct task *task, const struct inode *inode,
+                                  const struct attr *attr)
 {
     if (!(attr->mask & (ATTR_ATIME | ATTR_MTIME)) || is_owner(task, inode))
         return 0;
@@ -129,12 +131,15 @@ int vfs_setattr(struct task *task, const struct path *path, const struct attr *a
     return err;
 }
 
-/* ---- sizes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes --------------------------------------------------------------------------- */
 
 SLEEPS static int set_size(struct task *task, struct inode *inode, u64 size)
 {
     i64 now = (i64)kernel_realtime_ns(task->kernel);
-    struct attr attr = {.mask = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME, .size = size, .mtime_ns = now, .ctime_ns = now};
+    struct attr attr = {.mask = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME,
+                        .size = size,
+                        .mtime_ns = now,
+                        .ctime_ns = now};
     u32 bits = inode->mode & LINUX_S_ISUID;
     if ((inode->mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010))
         bits |= LINUX_S_ISGID;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dentries and their cache. A directory knows its cached entries weakly, by hash of the name; the cache
- * of the sandbox holds one reference each and lets the oldest use go when it is full. Surprising: a
- * dentry holds its parent, so the last reference of a deep path frees a chain, and that is a loop here
- * and not a recursion.
+ * Dentries and their cache. A directory knows its cached entries weakly, by hash of the name; the
+ * cache of the sandbox holds one reference each and lets the oldest use go when it is full.
+ * Surprising: a dentry holds its parent, so the last reference of a deep path frees a chain, and
+ * that is a loop here and not a recursion.
  */
 #include "sentry/fs/dentry.h"
 
@@ -40,7 +40,7 @@ const struct kind dentry_kind = {.name = "dentry",
                                  .destroy = dentry_destroy,
                                  .loaded = dentry_loaded};
 
-/* ---- the tree of a directory --------------------------------------------------------------------------- */
+/* ---- the tree of a directory --------------------------------------------------------- */
 
 static void dentry_hash(struct dentry *dentry)
 {
@@ -69,7 +69,7 @@ struct dentry *dentry_find(const struct dentry *dir, const char *name)
     return NULL;
 }
 
-/* ---- the cache ------------------------------------------------------------------------------------------- */
+/* ---- the cache ----------------------------------------------------------------------- */
 
 static struct vfs *dentry_vfs(const struct dentry *dentry)
 {
@@ -107,15 +107,16 @@ static void cache_use(struct dentry *dentry)
 void dentry_cache_drop(struct vfs *vfs, const struct super *super)
 {
     struct dentry *dentry, *next;
-    list_for_each_safe(dentry, next, &vfs->dentry_cache, cache_link) {
+    list_for_each_safe (dentry, next, &vfs->dentry_cache, cache_link) {
         if (super && dentry->super != super)
             continue;
-        /* Dropping one may drop its parent, but never its neighbour in the list: the cache holds that itself. */
+        /* Dropping one may drop its parent, but never its neighbour in the list: the cache holds
+         * that itself. */
         cache_remove_dentry(vfs, dentry);
     }
 }
 
-/* ---- birth and death ---------------------------------------------------------------------------------------- */
+/* ---- birth and death ----------------------------------------------------------------- */
 
 MUST_CHECK static int dentry_create(struct dentry *parent, struct super *super, const char *name,
                                     struct inode *inode, struct arena *arena, struct dentry **out)
@@ -200,7 +201,7 @@ static int dentry_loaded(struct object *object, struct state_reader *reader)
     return 0;
 }
 
-/* ---- looking up ----------------------------------------------------------------------------------------------- */
+/* ---- looking up ---------------------------------------------------------------------- */
 
 /* Is what is cached still right? If not it is dropped. */
 SLEEPS static bool dentry_is_valid(struct task *task, struct dentry *dir, struct dentry *dentry)
@@ -215,7 +216,8 @@ SLEEPS static bool dentry_is_valid(struct task *task, struct dentry *dir, struct
     return false;
 }
 
-int dentry_lookup_locked(struct task *task, struct dentry *dir, const char *name, struct dentry **out)
+int dentry_lookup_locked(struct task *task, struct dentry *dir, const char *name,
+                         struct dentry **out)
 {
     struct dentry *found = dentry_find(dir, name);
     if (found && dentry_is_valid(task, dir, found)) {
@@ -254,7 +256,7 @@ int dentry_lookup(struct task *task, struct dentry *dir, const char *name, struc
     return err;
 }
 
-/* ---- changes --------------------------------------------------------------------------------------------------- */
+/* ---- changes ------------------------------------------------------------------------- */
 
 void dentry_instantiate(struct dentry *dentry, struct inode *inode)
 {

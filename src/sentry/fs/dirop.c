@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes of directories by dentry: lock, look, judge, act, tell. vfs calls these after its walk; overlay
- * calls them for its layers. The file system's operation is the point of no return: dentries follow it
- * and cannot fail.
+ * Changes of directories by dentry: lock, look, judge, act, tell. vfs calls these after its walk;
+ * overlay calls them for its layers. The file system's operation is the point of no return:
+ * dentries follow it and cannot fail.
  */
 #include <string.h>
 
@@ -17,10 +17,10 @@ static u32 notify_dir_bit(const struct inode *inode)
     return inode_is_dir(inode) ? NOTIFY_ISDIR : 0;
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------- */
 
-SLEEPS static int make_call(struct task *task, struct inode *dir, const char *name, const struct dir_make_args *args,
-                            struct inode **out)
+SLEEPS static int make_call(struct task *task, struct inode *dir, const char *name,
+                            const struct dir_make_args *args, struct inode **out)
 {
     const struct inode_ops *ops = dir->ops;
     switch (args->what) {
@@ -44,8 +44,8 @@ SLEEPS static int make_call(struct task *task, struct inode *dir, const char *na
     return -EINVAL;
 }
 
-SLEEPS static int make_locked(struct task *task, struct dentry *dir, const char *name, const struct dir_make_args *args,
-                              struct dentry **out)
+SLEEPS static int make_locked(struct task *task, struct dentry *dir, const char *name,
+                              const struct dir_make_args *args, struct dentry **out)
 {
     AUTO_PUT struct dentry *dentry = NULL;
     int err = dir->is_unlinked ? -ENOENT : dentry_lookup_locked(task, dir, name, &dentry);
@@ -65,8 +65,8 @@ SLEEPS static int make_locked(struct task *task, struct dentry *dir, const char 
     return 0;
 }
 
-int dir_make(struct task *task, struct dentry *dir, const char *name, const struct dir_make_args *args,
-             struct dentry **out)
+int dir_make(struct task *task, struct dentry *dir, const char *name,
+             const struct dir_make_args *args, struct dentry **out)
 {
     AUTO_PUT struct dentry *held = REF_GET(dir);
     struct inode *inode = dir->inode;
@@ -77,16 +77,18 @@ int dir_make(struct task *task, struct dentry *dir, const char *name, const stru
     return err;
 }
 
-/* ---- removing -------------------------------------------------------------------------------------------------------- */
+/* ---- removing ------------------------------------------------------------------------ */
 
-SLEEPS static int remove_call(struct task *task, struct inode *dir, const char *name, struct inode *inode, bool is_dir)
+SLEEPS static int remove_call(struct task *task, struct inode *dir, const char *name,
+                              struct inode *inode, bool is_dir)
 {
     if (is_dir)
         return dir->ops->rmdir ? dir->ops->rmdir(task, dir, name, inode) : -EPERM;
     return dir->ops->unlink ? dir->ops->unlink(task, dir, name, inode) : -EPERM;
 }
 
-SLEEPS static int remove_locked(struct task *task, struct dentry *dir, const char *name, u32 flags, dir_judge *judge)
+SLEEPS static int remove_locked(struct task *task, struct dentry *dir, const char *name, u32 flags,
+                                dir_judge *judge)
 {
     AUTO_PUT struct dentry *dentry = NULL;
     int err = dentry_lookup_locked(task, dir, name, &dentry);
@@ -127,11 +129,11 @@ int dir_remove(struct task *task, struct dentry *dir, const char *name, u32 flag
     return err;
 }
 
-/* ---- renaming -------------------------------------------------------------------------------------------------------- */
+/* ---- renaming ------------------------------------------------------------------------ */
 
 /* Slashes, kinds, loops: what rename(2) says before permissions. */
-MUST_CHECK static int rename_judge_shape(const struct dir_rename_args *args, const struct dentry *old,
-                                         const struct dentry *new)
+MUST_CHECK static int rename_judge_shape(const struct dir_rename_args *args,
+                                         const struct dentry *old, const struct dentry *new)
 {
     bool is_exchange = (args->flags & LINUX_RENAME_EXCHANGE) != 0;
     if (dentry_is_negative(old))
@@ -152,8 +154,8 @@ MUST_CHECK static int rename_judge_shape(const struct dir_rename_args *args, con
 }
 
 /* May OLD go and NEW be replaced? The judge of the caller says; then what holds for all. */
-MUST_CHECK static int rename_judge_both(struct task *task, const struct dir_rename_args *args, struct dentry *old,
-                                        struct dentry *new)
+MUST_CHECK static int rename_judge_both(struct task *task, const struct dir_rename_args *args,
+                                        struct dentry *old, struct dentry *new)
 {
     bool is_dir = inode_is_dir(old->inode);
     bool is_exchange = (args->flags & LINUX_RENAME_EXCHANGE) != 0;
@@ -182,7 +184,8 @@ static void dentries_exchange(struct dentry *a, struct dentry *b, char *a_name, 
     dentry_move(b, a_dir, b_name);
 }
 
-static void rename_notify(const struct dir_rename_args *args, struct inode *inode, struct inode *target)
+static void rename_notify(const struct dir_rename_args *args, struct inode *inode,
+                          struct inode *target)
 {
     struct vfs *vfs = args->from_dir->super->kernel->vfs;
     u32 cookie = (u32)++vfs->rename_cookie;
@@ -203,8 +206,8 @@ static void rename_notify(const struct dir_rename_args *args, struct inode *inod
     }
 }
 
-SLEEPS static int rename_act(struct task *task, const struct dir_rename_args *args, struct dentry *old,
-                             struct dentry *new)
+SLEEPS static int rename_act(struct task *task, const struct dir_rename_args *args,
+                             struct dentry *old, struct dentry *new)
 {
     struct arena *arena = old->object.arena;
     bool is_exchange = (args->flags & LINUX_RENAME_EXCHANGE) != 0;
@@ -216,8 +219,9 @@ SLEEPS static int rename_act(struct task *task, const struct dir_rename_args *ar
     if (!err && !args->from_dir->inode->ops->rename)
         err = -EPERM;
     if (!err)
-        err = args->from_dir->inode->ops->rename(task, args->from_dir->inode, args->from, inode, args->to_dir->inode,
-                                                 args->to, target, args->flags);
+        err = args->from_dir->inode->ops->rename(task, args->from_dir->inode, args->from, inode,
+                                                 args->to_dir->inode, args->to, target,
+                                                 args->flags);
     if (err) {
         arena_free_string(arena, to);
         arena_free_string(arena, from);
@@ -252,7 +256,8 @@ SLEEPS static int rename_locked(struct task *task, const struct dir_rename_args 
     err = rename_judge_both(task, args, old, new);
     if (err)
         return err;
-    AUTO_PUT struct inode *victim = new->inode && inode_is_dir(new->inode) ? REF_GET(new->inode) : NULL;
+    AUTO_PUT struct inode *victim = new->inode &&inode_is_dir(new->inode) ? REF_GET(new->inode)
+                                                                          : NULL;
     if (victim)
         sleep_lock(&victim->lock, &task->fiber);
     err = rename_act(task, args, old, new);

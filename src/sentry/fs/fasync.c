@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signal-driven I/O. Waiters sit on the file's own poll queues and turn each wake-up into a signal to the
- * owner, so no file has to know of it.
+ * Signal-driven I/O. Waiters sit on the file's own poll queues and turn each wake-up into a signal
+ * to the owner, so no file has to know of it.
  */
 #include "sentry/fs/fasync.h"
 
@@ -26,8 +26,8 @@ static bool may_signal(const struct file *file, const struct task *task)
         return false;
     const struct cred *cred = container_of(file->owner_cred, struct cred, object);
     const struct cred *target = task->cred;
-    return cred->euid == 0 || cred->euid == target->suid || cred->euid == target->uid || cred->uid == target->suid ||
-           cred->uid == target->uid;
+    return cred->euid == 0 || cred->euid == target->suid || cred->euid == target->uid ||
+           cred->uid == target->suid || cred->uid == target->uid;
 }
 
 /* The signal of F_SETSIG says what is ready on which descriptor; plain SIGIO says nothing. */

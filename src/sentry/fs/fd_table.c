@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptor tables: the lowest free number is found by words of bits. A number is reserved while its
- * system call may still fail, so that calls which make two descriptors make both or none.
+ * Descriptor tables: the lowest free number is found by words of bits. A number is reserved while
+ * its system call may still fail, so that calls which make two descriptors make both or none.
  */
 #include <string.h>
 
@@ -46,7 +46,7 @@ const struct kind fd_table_kind = {.name = "fd_table",
                                    .destroy = fd_table_destroy,
                                    .loaded = fd_table_loaded};
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------- */
 
 struct fd_arrays {
     struct file **files;
@@ -155,14 +155,15 @@ static void fd_table_destroy(struct object *object)
 static int fd_table_loaded(struct object *object, struct state_reader *reader)
 {
     struct fd_table *table = container_of(object, struct fd_table, object);
-    if (table->capacity % 64 || table->word_count != table->capacity / 64 || table->capacity > FD_MAX * 2)
+    if (table->capacity % 64 || table->word_count != table->capacity / 64 ||
+        table->capacity > FD_MAX * 2)
         return -EINVAL;
     table->kernel = state_reader_kernel(reader);
     table->reserved = arena_alloc_array(object->arena, table->word_count, sizeof(u64));
     return table->reserved ? 0 : -ENOMEM;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------- */
 
 struct file *fd_get(struct task *task, i32 fd)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open file descriptions: birth, death, saving. The operations are found again by name after a load.
+ * Open file descriptions: birth, death, saving. The operations are found again by name after a
+ * load.
  */
 #include "sentry/fs/file.h"
 
@@ -48,7 +49,8 @@ static void file_destroy(struct object *object)
 {
     struct file *file = container_of(object, struct file, object);
     if (file->ops && !file->is_path)
-        notify_dentry(file->path.dentry, file_may_write(file) ? NOTIFY_CLOSE_WRITE : NOTIFY_CLOSE_NOWRITE);
+        notify_dentry(file->path.dentry,
+                      file_may_write(file) ? NOTIFY_CLOSE_WRITE : NOTIFY_CLOSE_NOWRITE);
     fasync_stop(file);
     epoll_forget_file(file);
     if (file->inode)
@@ -107,7 +109,8 @@ const struct kind file_kind = {.name = "file",
                                .save_more = file_save_more,
                                .load_more = file_load_more};
 
-int file_create(struct kernel *kernel, const struct path *path, struct inode *inode, u32 flags, struct file **out)
+int file_create(struct kernel *kernel, const struct path *path, struct inode *inode, u32 flags,
+                struct file **out)
 {
     struct file *file = object_create(kernel->arena, &file_kind);
     if (!file)
@@ -127,7 +130,7 @@ int file_create(struct kernel *kernel, const struct path *path, struct inode *in
     return 0;
 }
 
-/* ---- descriptions without a path ---------------------------------------------------------------------------------- */
+/* ---- descriptions without a path ----------------------------------------------------- */
 
 static void anon_inode_destroy(struct object *object)
 {
@@ -136,11 +139,11 @@ static void anon_inode_destroy(struct object *object)
 
 static const struct inode_ops anon_inode_ops;
 const struct kind anon_inode_kind = {.name = "anon_inode",
-                                            .size = sizeof(struct inode),
-                                            .fields = inode_base_fields,
-                                            .destroy = anon_inode_destroy,
-                                            .loaded = inode_loaded,
-                                            .ops = &anon_inode_ops};
+                                     .size = sizeof(struct inode),
+                                     .fields = inode_base_fields,
+                                     .destroy = anon_inode_destroy,
+                                     .loaded = inode_loaded,
+                                     .ops = &anon_inode_ops};
 
 SLEEPS static int anon_setattr(struct task *task, struct inode *inode, const struct attr *attr)
 {
@@ -190,7 +193,8 @@ MUST_CHECK static int anon_dentry(struct inode *inode, const char *name, struct 
     return full ? dentry_create_anon(inode, full, out) : -ENOMEM;
 }
 
-int file_create_on_inode(struct kernel *kernel, struct inode *inode, const char *name, u32 flags, struct file **out)
+int file_create_on_inode(struct kernel *kernel, struct inode *inode, const char *name, u32 flags,
+                         struct file **out)
 {
     struct path path = {0};
     int err = anon_dentry(inode, name, &path.dentry);
@@ -201,8 +205,8 @@ int file_create_on_inode(struct kernel *kernel, struct inode *inode, const char 
     return err;
 }
 
-int file_create_anon(struct kernel *kernel, const char *name, const struct file_ops *ops, struct object *private_object,
-                     u32 flags, u32 mode, struct file **out)
+int file_create_anon(struct kernel *kernel, const char *name, const struct file_ops *ops,
+                     struct object *private_object, u32 flags, u32 mode, struct file **out)
 {
     AUTO_PUT struct object *private_held = private_object;
     AUTO_PUT struct inode *inode = NULL;

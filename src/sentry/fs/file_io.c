@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading, writing, seeking and the rest of what is done to a description, with the rules that hold for
- * all files: access modes, shared offsets, O_APPEND, RLIMIT_FSIZE, set-id bits that a write takes away.
+ * Reading, writing, seeking and the rest of what is done to a description, with the rules that hold
+ * for all files: access modes, shared offsets, O_APPEND, RLIMIT_FSIZE, set-id bits that a write
+ * takes away.
  */
 #include <string.h>
 
@@ -31,7 +32,7 @@ void uio_skip(struct uio *uio, u64 size)
     }
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------- */
 
 i64 file_read(struct task *task, struct file *file, struct uio *uio, const u64 *offset)
 {
@@ -77,7 +78,7 @@ i64 file_pread_kernel(struct task *task, struct file *file, void *out, u64 size,
     return (i64)done;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------- */
 
 /* Set-id bits do not survive a write by somebody else (inode(7)). */
 SLEEPS static int drop_set_id(struct task *task, struct inode *inode)
@@ -109,7 +110,8 @@ int file_size_limit(struct task *task, u64 offset, u64 *size)
 }
 
 /* A regular file, its lock held. *END: where the next write would go on. */
-SLEEPS static i64 write_regular(struct task *task, struct file *file, struct uio *uio, u64 offset, u64 *end)
+SLEEPS static i64 write_regular(struct task *task, struct file *file, struct uio *uio, u64 offset,
+                                u64 *end)
 {
     struct inode *inode = file->inode;
     if (file->flags & LINUX_O_APPEND) {
@@ -192,7 +194,7 @@ i64 file_write_kernel(struct task *task, struct file *file, const void *bytes, u
     return (i64)done;
 }
 
-/* ---- place ----------------------------------------------------------------------------------------------------------- */
+/* ---- place --------------------------------------------------------------------------- */
 
 MUST_CHECK static i64 seek_hole_or_data(const struct inode *inode, i64 offset, bool data)
 {
@@ -245,7 +247,8 @@ i64 file_seek(struct task *task, struct file *file, i64 offset, i32 whence)
     if (whence < LINUX_SEEK_SET || whence > LINUX_SEEK_HOLE)
         return -EINVAL;
     sleep_lock(&file->offset_lock, &task->fiber);
-    i64 place = ops->seek ? ops->seek(task, file, offset, whence) : seek_generic(task, file, offset, whence);
+    i64 place = ops->seek ? ops->seek(task, file, offset, whence)
+                          : seek_generic(task, file, offset, whence);
     if (place >= 0)
         file->offset = (u64)place;
     sleep_unlock(&file->offset_lock, &task->fiber);
@@ -266,7 +269,7 @@ int file_readdir(struct task *task, struct file *file, struct dir_emit *emit)
     return err;
 }
 
-/* ---- the rest -------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------ */
 
 u32 file_poll(struct file *file, struct poll_table *table)
 {
@@ -339,10 +342,12 @@ struct mapping *file_mapping_of(struct object *object)
 
 int file_set_flags(struct task *task, struct file *file, u32 flags)
 {
-    const u32 may = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_ASYNC | LINUX_O_DIRECT | LINUX_O_NOATIME;
+    const u32 may = LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_ASYNC | LINUX_O_DIRECT |
+                    LINUX_O_NOATIME;
     u32 next = (file->flags & ~may) | (flags & may);
     u32 gained = next & ~file->flags;
-    if ((gained & LINUX_O_NOATIME) && task->cred->fsuid != file->inode->uid && !task_has_capability(task, CAP_FOWNER))
+    if ((gained & LINUX_O_NOATIME) && task->cred->fsuid != file->inode->uid &&
+        !task_has_capability(task, CAP_FOWNER))
         return -EPERM;
     if (file->ops->set_flags) {
         int err = file->ops->set_flags(file, next);

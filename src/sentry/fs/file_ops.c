@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of file operations, for images: a loaded description finds its operations by the saved name. */
+/* Names of file operations, for images: a loaded description finds its operations by the saved
+ * name. */
 #include <string.h>
 
 #include "sentry/fs/dev/dev.h"
@@ -11,7 +12,8 @@
 #include "sentry/kernel/kernel.h"
 
 extern const struct file_ops eventfd_ops, signalfd_ops, timerfd_ops, epoll_ops;
-extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc_dir_ops, proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops;
+extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc_dir_ops,
+    proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops;
 
 static const struct file_ops_name rows[] = {
     {"devpts_dir", &devpts_dir_ops},
@@ -45,7 +47,8 @@ void file_ops_add(struct kernel *kernel, struct file_ops_table *table)
     kernel->vfs->file_ops = table;
 }
 
-static const struct file_ops *find_name(const struct file_ops_name *names, u32 count, const char *name)
+static const struct file_ops *find_name(const struct file_ops_name *names, u32 count,
+                                        const char *name)
 {
     for (u32 i = 0; i < count; i++)
         if (strcmp(names[i].name, name) == 0)
@@ -53,7 +56,8 @@ static const struct file_ops *find_name(const struct file_ops_name *names, u32 c
     return NULL;
 }
 
-static const char *find_ops(const struct file_ops_name *names, u32 count, const struct file_ops *ops)
+static const char *find_ops(const struct file_ops_name *names, u32 count,
+                            const struct file_ops *ops)
 {
     for (u32 i = 0; i < count; i++)
         if (names[i].ops == ops)
@@ -64,7 +68,8 @@ static const char *find_ops(const struct file_ops_name *names, u32 count, const 
 const struct file_ops *file_ops_find(struct kernel *kernel, const char *name)
 {
     const struct file_ops *ops = find_name(rows, ARRAY_COUNT(rows), name);
-    for (const struct file_ops_table *table = kernel->vfs->file_ops; table && !ops; table = table->next)
+    for (const struct file_ops_table *table = kernel->vfs->file_ops; table && !ops;
+         table = table->next)
         ops = find_name(table->rows, table->count, name);
     return ops;
 }
@@ -72,7 +77,8 @@ const struct file_ops *file_ops_find(struct kernel *kernel, const char *name)
 const char *file_ops_name(struct kernel *kernel, const struct file_ops *ops)
 {
     const char *name = find_ops(rows, ARRAY_COUNT(rows), ops);
-    for (const struct file_ops_table *table = kernel->vfs->file_ops; table && !name; table = table->next)
+    for (const struct file_ops_table *table = kernel->vfs->file_ops; table && !name;
+         table = table->next)
         name = find_ops(table->rows, table->count, ops);
     return name;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The base of every inode: birth, death, times, owners, permission bits, and one wrapper for each
- * operation that may sleep. Surprising: an inode does not hold its super; the super's end cuts the tie.
+ * operation that may sleep. Surprising: an inode does not hold its super; the super's end cuts the
+ * tie.
  */
 #include "sentry/fs/inode.h"
 
@@ -53,7 +54,8 @@ u64 inode_next_number(struct super *super)
     return ++super->ino_next;
 }
 
-void inode_init(struct inode *inode, struct super *super, const struct inode_ops *ops, u32 mode, u32 uid, u32 gid)
+void inode_init(struct inode *inode, struct super *super, const struct inode_ops *ops, u32 mode,
+                u32 uid, u32 gid)
 {
     inode->ops = ops;
     inode->super = super;
@@ -68,7 +70,8 @@ void inode_init(struct inode *inode, struct super *super, const struct inode_ops
     inode->atime_ns = inode->mtime_ns = inode->ctime_ns = inode->btime_ns = now;
 }
 
-void inode_init_mapping(struct inode *inode, enum frame_use use, const struct mapping_ops *ops, u64 size)
+void inode_init_mapping(struct inode *inode, enum frame_use use, const struct mapping_ops *ops,
+                        u64 size)
 {
     mapping_init(&inode->mapping, inode->super->kernel->memory, use, ops, inode);
     inode->mapping.size = size;
@@ -112,7 +115,8 @@ int inode_save_pages(const struct inode *inode, struct state_writer *writer)
     return err;
 }
 
-int inode_load_pages(struct inode *inode, struct state_reader *reader, const struct mapping_ops *ops)
+int inode_load_pages(struct inode *inode, struct state_reader *reader,
+                     const struct mapping_ops *ops)
 {
     u64 has_pages;
     int err = state_read_u64(reader, &has_pages);
@@ -122,7 +126,7 @@ int inode_load_pages(struct inode *inode, struct state_reader *reader, const str
     return mapping_load(&inode->mapping, reader);
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------------- */
+/* ---- attributes ---------------------------------------------------------------------- */
 
 void inode_touch(struct inode *inode, u32 which)
 {
@@ -164,8 +168,8 @@ void inode_owner(struct task *task, const struct inode *dir, u32 *mode, u32 *uid
     *gid = dir->gid;
     if ((*mode & LINUX_S_IFMT) == LINUX_S_IFDIR)
         *mode |= LINUX_S_ISGID;
-    else if ((*mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010) && !cred_has_group(task->cred, dir->gid) &&
-             !task_has_capability(task, CAP_FSETID))
+    else if ((*mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010) &&
+             !cred_has_group(task->cred, dir->gid) && !task_has_capability(task, CAP_FSETID))
         *mode &= ~LINUX_S_ISGID;
 }
 
@@ -190,7 +194,7 @@ int inode_permission(struct task *task, const struct inode *inode, u32 want)
     return -EACCES;
 }
 
-/* ---- operations, one wrapper each --------------------------------------------------------------------------- */
+/* ---- operations, one wrapper each ---------------------------------------------------- */
 
 int inode_lookup(struct task *task, struct inode *dir, const char *name, struct inode **out)
 {
@@ -233,9 +237,11 @@ i64 inode_getxattr(struct task *task, struct inode *inode, const char *name, voi
     return inode->ops->getxattr ? inode->ops->getxattr(task, inode, name, out, size) : -EOPNOTSUPP;
 }
 
-int inode_setxattr(struct task *task, struct inode *inode, const char *name, const void *value, size_t size, int flags)
+int inode_setxattr(struct task *task, struct inode *inode, const char *name, const void *value,
+                   size_t size, int flags)
 {
-    return inode->ops->setxattr ? inode->ops->setxattr(task, inode, name, value, size, flags) : -EOPNOTSUPP;
+    return inode->ops->setxattr ? inode->ops->setxattr(task, inode, name, value, size, flags)
+                                : -EOPNOTSUPP;
 }
 
 i64 inode_listxattr(struct task *task, struct inode *inode, char *out, size_t size)

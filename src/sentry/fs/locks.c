@@ -66,14 +66,14 @@ static void lock_list_destroy(struct object *object)
 {
     struct lock_list *list = container_of(object, struct lock_list, object);
     struct file_lock *lock, *next;
-    list_for_each_safe(lock, next, &list->locks, link)
+    list_for_each_safe (lock, next, &list->locks, link)
         lock_drop(lock);
 }
 
 const struct kind lock_list_kind = {.name = "lock_list",
-                                           .size = sizeof(struct lock_list),
-                                           .fields = lock_list_fields,
-                                           .destroy = lock_list_destroy};
+                                    .size = sizeof(struct lock_list),
+                                    .fields = lock_list_fields,
+                                    .destroy = lock_list_destroy};
 
 /* Who waits for a POSIX lock of whom; on the waiter's stack, in vfs->lock_waiters. */
 struct lock_waiter {
@@ -94,7 +94,7 @@ MUST_CHECK static int lock_list_of(struct inode *inode, struct lock_list **out)
     return 0;
 }
 
-/* ---- conflicts ------------------------------------------------------------------------------------------------------------ */
+/* ---- conflicts ----------------------------------------------------------------------- */
 
 static bool lock_conflicts(const struct file_lock *lock, const struct file_lock *wanted)
 {
@@ -108,24 +108,26 @@ static bool lock_conflicts(const struct file_lock *lock, const struct file_lock 
     return lock->start < wanted->end && wanted->start < lock->end;
 }
 
-static const struct file_lock *find_conflict(const struct lock_list *list, const struct file_lock *wanted)
+static const struct file_lock *find_conflict(const struct lock_list *list,
+                                             const struct file_lock *wanted)
 {
     const struct file_lock *lock;
-    list_for_each(lock, &list->locks, link)
+    list_for_each (lock, &list->locks, link)
         if (lock_conflicts(lock, wanted))
             return lock;
     return NULL;
 }
 
 /* Would OWNER, waiting for BLOCKER, wait for itself? */
-static bool is_deadlock(const struct vfs *vfs, const struct object *owner, const struct object *blocker)
+static bool is_deadlock(const struct vfs *vfs, const struct object *owner,
+                        const struct object *blocker)
 {
     u32 steps_left = 64; /* as Linux: long chains are not looked at */
     while (steps_left-- > 0) {
         if (blocker == owner)
             return true;
         const struct lock_waiter *waiter, *found = NULL;
-        list_for_each(waiter, &vfs->lock_waiters, link)
+        list_for_each (waiter, &vfs->lock_waiters, link)
             if (waiter->owner == blocker)
                 found = waiter;
         if (!found)
@@ -135,7 +137,8 @@ static bool is_deadlock(const struct vfs *vfs, const struct object *owner, const
     return false;
 }
 
-SLEEPS static int wait_for(struct task *task, struct lock_list *list, const struct file_lock *wanted)
+SLEEPS static int wait_for(struct task *task, struct lock_list *list,
+                           const struct file_lock *wanted)
 {
     struct vfs *vfs = task->kernel->vfs;
     for (;;) {
@@ -155,7 +158,7 @@ SLEEPS static int wait_for(struct task *task, struct lock_list *list, const stru
     }
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------- */
+/* ---- changing ------------------------------------------------------------------------ */
 
 static bool is_own(const struct file_lock *lock, const struct file_lock *wanted)
 {
@@ -165,20 +168,22 @@ static bool is_own(const struct file_lock *lock, const struct file_lock *wanted)
 static void insert_ordered(struct lock_list *list, struct file_lock *lock)
 {
     struct file_lock *other;
-    list_for_each(other, &list->locks, link)
+    list_for_each (other, &list->locks, link)
         if (other->start > lock->start)
             break;
     list_add_tail(&other->link, &lock->link);
 }
 
-/* Take WANTED's range out of the owner's locks. SPARE serves for a second half; it is cleared when used. */
-static void cut_out(struct lock_list *list, const struct file_lock *wanted, struct file_lock **spare)
+/* Take WANTED's range out of the owner's locks. SPARE serves for a second half; it is cleared when
+ * used. */
+static void cut_out(struct lock_list *list, const struct file_lock *wanted,
+                    struct file_lock **spare)
 {
     struct file_lock *lock, *next;
-    list_for_each_safe(lock, next, &list->locks, link) {
+    list_for_each_safe (lock, next, &list->locks, link) {
         if (!is_own(lock, wanted) || lock->start >= wanted->end || wanted->start >= lock->end)
             continue;
-        bool has_left = lock->start < wanted->start, has_right = lock->end > wanted->end;
+        bool has_left = lock->start<wanted->start, has_right = lock->end> wanted->end;
         if (has_left && has_right) {
             struct file_lock *right = MOVE(*spare);
             right->type = lock->type;
@@ -202,7 +207,7 @@ static void cut_out(struct lock_list *list, const struct file_lock *wanted, stru
 static void merge_into(struct lock_list *list, struct file_lock *fresh)
 {
     struct file_lock *lock, *next;
-    list_for_each_safe(lock, next, &list->locks, link) {
+    list_for_each_safe (lock, next, &list->locks, link) {
         if (!is_own(lock, fresh) || lock->type != fresh->type)
             continue;
         if (lock->end == fresh->start)
@@ -216,7 +221,8 @@ static void merge_into(struct lock_list *list, struct file_lock *fresh)
     insert_ordered(list, fresh);
 }
 
-MUST_CHECK static struct file_lock *lock_create(struct lock_list *list, const struct file_lock *like)
+MUST_CHECK static struct file_lock *lock_create(struct lock_list *list,
+                                                const struct file_lock *like)
 {
     struct file_lock *lock = object_create(list->object.arena, &file_lock_kind);
     if (!lock)
@@ -248,9 +254,10 @@ MUST_CHECK static int lock_apply(struct lock_list *list, const struct file_lock 
     return 0;
 }
 
-/* ---- fcntl ------------------------------------------------------------------------------------------------------------------ */
+/* ---- fcntl --------------------------------------------------------------------------- */
 
-static struct file_lock lock_wanted(struct task *task, struct file *file, const struct lock_request *request)
+static struct file_lock lock_wanted(struct task *task, struct file *file,
+                                    const struct lock_request *request)
 {
     return (struct file_lock){
         .class_ = request->is_ofd ? LOCK_OFD : LOCK_POSIX,
@@ -284,7 +291,9 @@ int lock_set(struct task *task, struct file *file, const struct lock_request *re
 void lock_test(struct task *task, struct file *file, struct lock_request *request, i32 *pid)
 {
     const struct file_lock wanted = lock_wanted(task, file, request);
-    const struct file_lock *conflict = file->inode->locks ? find_conflict(file->inode->locks, &wanted) : NULL;
+    const struct file_lock *conflict = file->inode->locks
+                                           ? find_conflict(file->inode->locks, &wanted)
+                                           : NULL;
     if (!conflict) {
         request->type = LINUX_F_UNLCK;
         return;
@@ -295,12 +304,12 @@ void lock_test(struct task *task, struct file *file, struct lock_request *reques
     *pid = conflict->pid;
 }
 
-/* ---- flock ------------------------------------------------------------------------------------------------------------------ */
+/* ---- flock --------------------------------------------------------------------------- */
 
 static struct file_lock *find_own(const struct lock_list *list, const struct file_lock *like)
 {
     struct file_lock *lock;
-    list_for_each(lock, &list->locks, link)
+    list_for_each (lock, &list->locks, link)
         if (is_own(lock, like))
             return lock;
     return NULL;
@@ -335,7 +344,7 @@ int lock_flock(struct task *task, struct file *file, i32 type, bool wait)
     return lock_apply(list, &wanted);
 }
 
-/* ---- ends -------------------------------------------------------------------------------------------------------------------- */
+/* ---- ends ---------------------------------------------------------------------------- */
 
 static void release_owner(struct inode *inode, const struct object *owner, bool is_posix)
 {
@@ -344,7 +353,7 @@ static void release_owner(struct inode *inode, const struct object *owner, bool 
         return;
     bool has_changed = false;
     struct file_lock *lock, *next;
-    list_for_each_safe(lock, next, &list->locks, link) {
+    list_for_each_safe (lock, next, &list->locks, link) {
         if (lock->owner != owner || (lock->class_ == LOCK_POSIX) != is_posix)
             continue;
         lock_drop(lock);
@@ -371,10 +380,11 @@ int locks_show(const struct inode *inode, u32 *index, struct buf *out)
         return 0;
     u32 dev = inode->super ? inode->super->dev : 0;
     const struct file_lock *lock;
-    list_for_each(lock, &inode->locks->locks, link) {
-        int err = buf_printf(out, "%u: %s ADVISORY  %s %d %02x:%02x:%llu %llu ", ++*index, classes[lock->class_],
-                             lock->type == LINUX_F_WRLCK ? "WRITE" : "READ ", lock->pid, linux_major(dev),
-                             linux_minor(dev), (unsigned long long)inode->ino, (unsigned long long)lock->start);
+    list_for_each (lock, &inode->locks->locks, link) {
+        int err = buf_printf(out, "%u: %s ADVISORY  %s %d %02x:%02x:%llu %llu ", ++*index,
+                             classes[lock->class_], lock->type == LINUX_F_WRLCK ? "WRITE" : "READ ",
+                             lock->pid, linux_major(dev), linux_minor(dev),
+                             (unsigned long long)inode->ino, (unsigned long long)lock->start);
         if (!err && lock->end == UINT64_MAX)
             err = buf_append_text(out, "EOF\n");
         else if (!err)

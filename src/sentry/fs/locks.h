@@ -5,12 +5,13 @@
 
 /* What fcntl(2) is asked for, judged: [start, end), end UINT64_MAX: to the end of all. */
 struct lock_request {
-    i32 type;   /* F_RDLCK, F_WRLCK, F_UNLCK */
+    i32 type; /* F_RDLCK, F_WRLCK, F_UNLCK */
     u64 start, end;
     bool is_ofd;
 };
 /* WAIT: sleeps for it; else -EAGAIN. -EDEADLK only for POSIX locks. */
-MUST_CHECK SLEEPS int lock_set(struct task *task, struct file *file, const struct lock_request *request, bool wait);
+MUST_CHECK SLEEPS int lock_set(struct task *task, struct file *file,
+                               const struct lock_request *request, bool wait);
 /* F_GETLK: the lock in the way in *REQUEST and its owner's pid (-1: OFD), or type F_UNLCK. */
 void lock_test(struct task *task, struct file *file, struct lock_request *request, i32 *pid);
 /* flock(2): TYPE F_RDLCK, F_WRLCK or F_UNLCK. */

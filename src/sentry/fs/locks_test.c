@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Record locks against a model that keeps one owner list a byte; waiting, deadlocks, flock, ends. */
+/* Record locks against a model that keeps one owner list a byte; waiting, deadlocks, flock, ends.
+ */
 #include "sentry/fs/locks.h"
 
 #include "base/rand.h"
-#include "sentry/fs/fs_world.h"
+#include "sentry/fs/testing.h"
 
 #define BYTES 24u
 #define OWNERS 3u
 
-SLEEPS static int set(struct task *task, struct file *file, i32 type, u64 start, u64 end, bool is_ofd)
+SLEEPS static int set(struct task *task, struct file *file, i32 type, u64 start, u64 end,
+                      bool is_ofd)
 {
-    const struct lock_request request = {.type = type, .start = start, .end = end, .is_ofd = is_ofd};
+    const struct lock_request request = {
+        .type = type, .start = start, .end = end, .is_ofd = is_ofd};
     return lock_set(task, file, &request, false);
 }
 
-/* ---- against a model ---------------------------------------------------------------------------------------- */
+/* ---- against a model ----------------------------------------------------------------- */
 
 /* model[owner][byte]: the lock's type + 1, or 0. */
 static bool model_set(u8 model[OWNERS][BYTES], u32 owner, i32 type, u64 start, u64 end)
 {
     for (u32 other = 0; other < OWNERS && type != LINUX_F_UNLCK; other++)
         for (u64 byte = start; byte < end && other != owner; byte++)
-            if (model[other][byte] && (type == LINUX_F_WRLCK || model[other][byte] == LINUX_F_WRLCK + 1))
+            if (model[other][byte] &&
+                (type == LINUX_F_WRLCK || model[other][byte] == LINUX_F_WRLCK + 1))
                 return false;
     for (u64 byte = start; byte < end; byte++)
         model[owner][byte] = type == LINUX_F_UNLCK ? 0 : (u8)(type + 1);
@@ -48,7 +52,8 @@ SLEEPS_ROOT static void random_locks(struct task *task, struct world *world)
         wrong += ok != model_set(model, owner, type, start, end);
         /* F_GETLK of one byte says whose and which. */
         u64 byte = rand_below(&rand, BYTES);
-        struct lock_request request = {.type = LINUX_F_WRLCK, .start = byte, .end = byte + 1, .is_ofd = true};
+        struct lock_request request = {
+            .type = LINUX_F_WRLCK, .start = byte, .end = byte + 1, .is_ofd = true};
         i32 pid = 0;
         lock_test(task, files[owner], &request, &pid);
         bool is_taken = false;
@@ -66,7 +71,7 @@ static void test_record_locks_equal_a_model_by_bytes(void)
     world_test(random_locks);
 }
 
-/* ---- kinds and ends ------------------------------------------------------------------------------------------ */
+/* ---- kinds and ends ------------------------------------------------------------------ */
 
 SLEEPS_ROOT static void kinds(struct task *task, struct world *world)
 {
@@ -102,7 +107,7 @@ static void test_kinds_of_locks_and_their_ends(void)
     world_test(kinds);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------- */
 
 static struct file *shared[2];
 static struct fd_table *tables[2];

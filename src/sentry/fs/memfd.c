@@ -15,7 +15,8 @@ int memfd_create_file(struct task *task, const char *name, u32 flags, struct fil
     bool is_noexec = (flags & LINUX_MFD_NOEXEC_SEAL) != 0;
     AUTO_PUT struct inode *inode = NULL;
     u32 mode = LINUX_S_IFREG | (is_noexec ? 0666u : 0777u);
-    int err = tmpfs_inode_create(kernel->vfs->shmfs, mode, task->cred->fsuid, task->cred->fsgid, &inode);
+    int err = tmpfs_inode_create(kernel->vfs->shmfs, mode, task->cred->fsuid, task->cred->fsgid,
+                                 &inode);
     if (err)
         return err;
     inode->link_count = 0;
@@ -46,8 +47,8 @@ i64 memfd_get_seals(const struct file *file)
 
 int memfd_add_seals(struct task *task, struct file *file, u32 seals)
 {
-    const u32 known = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
-                      LINUX_F_SEAL_FUTURE_WRITE | LINUX_F_SEAL_EXEC;
+    const u32 known = LINUX_F_SEAL_SEAL | LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW |
+                      LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE | LINUX_F_SEAL_EXEC;
     struct inode *inode = file->inode;
     if (!file_may_write(file))
         return -EPERM;
@@ -57,10 +58,12 @@ int memfd_add_seals(struct task *task, struct file *file, u32 seals)
         return -EINVAL;
     if (inode->seals & LINUX_F_SEAL_SEAL)
         return -EPERM;
-    if ((seals & LINUX_F_SEAL_WRITE) && !(inode->seals & LINUX_F_SEAL_WRITE) && inode->mapping.writable_shared_count > 0)
+    if ((seals & LINUX_F_SEAL_WRITE) && !(inode->seals & LINUX_F_SEAL_WRITE) &&
+        inode->mapping.writable_shared_count > 0)
         return -EBUSY;
     if ((seals & LINUX_F_SEAL_EXEC) && (inode->mode & 0111))
-        seals |= LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE;
+        seals |= LINUX_F_SEAL_SHRINK | LINUX_F_SEAL_GROW | LINUX_F_SEAL_WRITE |
+                 LINUX_F_SEAL_FUTURE_WRITE;
     inode->seals |= seals;
     return 0;
 }

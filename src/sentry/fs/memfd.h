@@ -5,5 +5,6 @@
 
 /* -EINVAL for files that have none. */
 MUST_CHECK i64 memfd_get_seals(const struct file *file);
-/* -EPERM without write access or when sealed, -EBUSY for F_SEAL_WRITE while mapped writable and shared. */
+/* -EPERM without write access or when sealed, -EBUSY for F_SEAL_WRITE while mapped writable and
+ * shared. */
 MUST_CHECK int memfd_add_seals(struct task *task, struct file *file, u32 seals);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounts, their tree, and namespaces. A parent owns its children; a namespace owns its root. Weak sides:
- * mount.parent and mount.ns, cleared when a mount is cut. A cut mount lives on for whoever holds a path.
+ * Mounts, their tree, and namespaces. A parent owns its children; a namespace owns its root. Weak
+ * sides: mount.parent and mount.ns, cleared when a mount is cut. A cut mount lives on for whoever
+ * holds a path.
  */
 #include "sentry/fs/mount.h"
 
@@ -76,10 +77,10 @@ const struct kind mount_ns_kind = {.name = "mount_ns",
                                    .destroy = mount_ns_destroy,
                                    .loaded = mount_ns_loaded};
 
-/* ---- one mount ----------------------------------------------------------------------------------------------- */
+/* ---- one mount ----------------------------------------------------------------------- */
 
-int mount_create(struct kernel *kernel, struct super *super, struct dentry *root, u32 flags, const char *source,
-                 struct mount **out)
+int mount_create(struct kernel *kernel, struct super *super, struct dentry *root, u32 flags,
+                 const char *source, struct mount **out)
 {
     struct mount *mount = object_create(kernel->arena, &mount_kind);
     if (!mount)
@@ -121,7 +122,7 @@ struct mount *mount_find(const struct mount *parent, const struct dentry *point)
     return NULL;
 }
 
-/* ---- the tree --------------------------------------------------------------------------------------------------- */
+/* ---- the tree ------------------------------------------------------------------------ */
 
 struct mount *mount_tree_next(const struct mount *root, const struct mount *mount)
 {
@@ -210,15 +211,17 @@ void mount_cut_tree(struct mount *root)
     REF_PUT(root);
 }
 
-/* ---- namespaces ------------------------------------------------------------------------------------------------- */
+/* ---- namespaces ---------------------------------------------------------------------- */
 
-int mount_ns_create(struct kernel *kernel, struct super *root_super, u32 flags, struct mount_ns **out)
+int mount_ns_create(struct kernel *kernel, struct super *root_super, u32 flags,
+                    struct mount_ns **out)
 {
     AUTO_PUT struct mount_ns *ns = object_create(kernel->arena, &mount_ns_kind);
     if (!ns)
         return -ENOMEM;
     ns->kernel = kernel;
-    int err = mount_create(kernel, root_super, root_super->root, flags, root_super->type_name, &ns->root);
+    int err = mount_create(kernel, root_super, root_super->root, flags, root_super->type_name,
+                           &ns->root);
     if (err)
         return err;
     ns->root->ns = ns;
@@ -288,8 +291,8 @@ struct mount_ns *task_mount_ns(const struct task *task)
     return mount ? mount->ns : NULL;
 }
 
-int mount_attach(struct task *task, struct super *super, struct dentry *root, const struct path *point, u32 flags,
-                 const char *source, struct mount **out)
+int mount_attach(struct task *task, struct super *super, struct dentry *root,
+                 const struct path *point, u32 flags, const char *source, struct mount **out)
 {
     bool is_dir = inode_is_dir(root->inode);
     if (is_dir != inode_is_dir(point->dentry->inode))

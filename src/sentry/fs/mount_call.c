@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mount(2), umount2(2), pivot_root(2). The caller has judged CAP_SYS_ADMIN. A mount is busy when somebody
- * but the tree and this call holds it: open files and working directories do.
+ * mount(2), umount2(2), pivot_root(2). The caller has judged CAP_SYS_ADMIN. A mount is busy when
+ * somebody but the tree and this call holds it: open files and working directories do.
  */
 #include <string.h>
 
@@ -12,10 +12,12 @@
 #include "sentry/fs/vfs.h"
 #include "sentry/fs/walk.h"
 
-#define PER_MOUNT                                                                                       \
-    (LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC | LINUX_MS_NOATIME |          \
+#define PER_MOUNT                                                                              \
+    (LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC | LINUX_MS_NOATIME | \
      LINUX_MS_NODIRATIME | LINUX_MS_RELATIME | LINUX_MS_STRICTATIME | LINUX_MS_NOSYMFOLLOW)
-#define PER_SUPER (LINUX_MS_RDONLY | LINUX_MS_SYNCHRONOUS | LINUX_MS_DIRSYNC | LINUX_MS_MANDLOCK | LINUX_MS_LAZYTIME)
+#define PER_SUPER                                                                    \
+    (LINUX_MS_RDONLY | LINUX_MS_SYNCHRONOUS | LINUX_MS_DIRSYNC | LINUX_MS_MANDLOCK | \
+     LINUX_MS_LAZYTIME)
 #define PROPAGATION (LINUX_MS_SHARED | LINUX_MS_PRIVATE | LINUX_MS_SLAVE | LINUX_MS_UNBINDABLE)
 
 static bool is_mount_root(const struct path *path)
@@ -28,10 +30,10 @@ static u32 mount_flags(u64 flags)
     return (u32)flags & PER_MOUNT;
 }
 
-/* ---- mount ------------------------------------------------------------------------------------------------------------ */
+/* ---- mount --------------------------------------------------------------------------- */
 
-SLEEPS static int mount_new(struct task *task, const struct path *target, const char *source, const char *type_name,
-                            u64 flags, const char *options)
+SLEEPS static int mount_new(struct task *task, const struct path *target, const char *source,
+                            const char *type_name, u64 flags, const char *options)
 {
     if (!type_name)
         return -EINVAL;
@@ -47,7 +49,8 @@ SLEEPS static int mount_new(struct task *task, const struct path *target, const 
     return mount_attach(task, super, super->root, target, mount_flags(flags), source, NULL);
 }
 
-SLEEPS static int mount_bind(struct task *task, const struct path *target, const char *source, u64 flags)
+SLEEPS static int mount_bind(struct task *task, const struct path *target, const char *source,
+                             u64 flags)
 {
     if (!source || !source[0])
         return -EINVAL;
@@ -75,13 +78,14 @@ SLEEPS static int mount_bind(struct task *task, const struct path *target, const
 static bool has_writers(const struct super *super)
 {
     const struct inode *inode;
-    list_for_each(inode, &super->inodes, super_link)
+    list_for_each (inode, &super->inodes, super_link)
         if (inode->write_count > 0)
             return true;
     return false;
 }
 
-SLEEPS static int mount_remount(struct task *task, const struct path *target, u64 flags, const char *options)
+SLEEPS static int mount_remount(struct task *task, const struct path *target, u64 flags,
+                                const char *options)
 {
     if (!is_mount_root(target))
         return -EINVAL;
@@ -144,8 +148,8 @@ SLEEPS static int mount_move(struct task *task, const struct path *target, const
     return 0;
 }
 
-int vfs_mount(struct task *task, const char *source, const char *target_path, const char *type, u64 flags,
-              const char *options)
+int vfs_mount(struct task *task, const char *source, const char *target_path, const char *type,
+              u64 flags, const char *options)
 {
     if ((flags & LINUX_MS_MGC_MASK) == LINUX_MS_MGC_VAL)
         flags &= ~(u64)LINUX_MS_MGC_MASK;
@@ -166,7 +170,7 @@ int vfs_mount(struct task *task, const char *source, const char *target_path, co
     return mount_new(task, &target, source, type, flags, options);
 }
 
-/* ---- umount ------------------------------------------------------------------------------------------------------------ */
+/* ---- umount -------------------------------------------------------------------------- */
 
 /* Held by its parent and by the caller's path, and by nobody else. */
 static bool mount_is_busy(const struct mount *mount)
@@ -201,11 +205,11 @@ int vfs_umount(struct task *task, const char *target_path, u32 flags)
     return 0;
 }
 
-/* ---- pivot_root -------------------------------------------------------------------------------------------------------- */
+/* ---- pivot_root ---------------------------------------------------------------------- */
 
 /* The whole rule list of pivot_root(2). */
-MUST_CHECK static int pivot_judge(const struct task *task, const struct path *root, const struct path *new_root,
-                                  const struct path *put_old)
+MUST_CHECK static int pivot_judge(const struct task *task, const struct path *root,
+                                  const struct path *new_root, const struct path *put_old)
 {
     const struct mount_ns *ns = task_mount_ns(task);
     if (!new_root->mount || !put_old->mount || !root->mount)
@@ -213,7 +217,8 @@ MUST_CHECK static int pivot_judge(const struct task *task, const struct path *ro
     const struct mount *new_mount = new_root->mount, *root_mount = root->mount;
     if (put_old->mount->peer_group || root_mount->peer_group)
         return -EINVAL;
-    if ((new_mount->parent && new_mount->parent->peer_group) || (root_mount->parent && root_mount->parent->peer_group))
+    if ((new_mount->parent && new_mount->parent->peer_group) ||
+        (root_mount->parent && root_mount->parent->peer_group))
         return -EINVAL;
     if (new_mount->ns != ns || root_mount->ns != ns || put_old->mount->ns != ns)
         return -EINVAL;
@@ -234,7 +239,7 @@ MUST_CHECK static int pivot_judge(const struct task *task, const struct path *ro
 static void pivot_tasks(struct kernel *kernel, const struct path *old, const struct path *new)
 {
     struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link) {
+    list_for_each (task, &kernel->tasks, kernel_link) {
         struct fs_context *fs = task->fs;
         if (!fs || task->is_kernel)
             continue;
@@ -262,7 +267,8 @@ static void pivot_act(struct mount_ns *ns, const struct path *root, const struct
     if (place.mount) {
         mount_hook(new_mount, &place);
     } else {
-        ASSERT(ns->root == old_mount); /* its reference becomes the hook's, the hook's the namespace's */
+        ASSERT(ns->root ==
+               old_mount); /* its reference becomes the hook's, the hook's the namespace's */
         ns->root = new_mount;
         new_mount->parent_id = new_mount->id;
     }

@@ -2,7 +2,7 @@
 /* Mounts: attaching, binding, moving, propagation, namespaces, unmounting, pivot_root. */
 #include "sentry/fs/mount.h"
 
-#include "sentry/fs/fs_world.h"
+#include "sentry/fs/testing.h"
 
 SLEEPS static void make_dirs(struct task *task, const char *const *paths)
 {
@@ -15,7 +15,7 @@ SLEEPS static int mount_tmpfs(struct task *task, const char *at)
     return vfs_mount(task, "t", at, "tmpfs", 0, NULL);
 }
 
-/* ---- one mount ----------------------------------------------------------------------------------------------- */
+/* ---- one mount ----------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void basics(struct task *task, struct world *world)
 {
@@ -58,7 +58,9 @@ SLEEPS_ROOT static void flags(struct task *task, struct world *world)
     CU_ASSERT_EQUAL(mount_tmpfs(task, "/m"), 0);
     write_text(task, "/m/f", "1");
     CU_ASSERT_EQUAL(vfs_mount(task, "/m", "/b", NULL, LINUX_MS_BIND, NULL), 0);
-    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/b", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND | LINUX_MS_RDONLY, NULL), 0);
+    CU_ASSERT_EQUAL(
+        vfs_mount(task, NULL, "/b", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND | LINUX_MS_RDONLY, NULL),
+        0);
     CU_ASSERT_EQUAL(open_error(task, "/b/f", LINUX_O_WRONLY), -EROFS);
     CU_ASSERT_EQUAL(open_error(task, "/b/g", LINUX_O_CREAT | LINUX_O_WRONLY), -EROFS);
     CU_ASSERT_EQUAL(vfs_unlink(task, NULL, "/b/f", 0), -EROFS);
@@ -66,7 +68,8 @@ SLEEPS_ROOT static void flags(struct task *task, struct world *world)
     CU_ASSERT_EQUAL(vfs_mkdir(task, NULL, "/b/f", 0777), -EEXIST);
     CU_ASSERT_EQUAL(open_error(task, "/m/f", LINUX_O_WRONLY), 0);
     AUTO_PUT struct file *file = must_open(task, "/m/f", LINUX_O_WRONLY);
-    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/m", NULL, LINUX_MS_REMOUNT | LINUX_MS_RDONLY, NULL), -EBUSY);
+    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/m", NULL, LINUX_MS_REMOUNT | LINUX_MS_RDONLY, NULL),
+                    -EBUSY);
     REF_CLEAR(file);
     CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/m", NULL, LINUX_MS_REMOUNT | LINUX_MS_RDONLY, NULL), 0);
     CU_ASSERT_EQUAL(open_error(task, "/m/f", LINUX_O_WRONLY), -EROFS);
@@ -111,7 +114,7 @@ static void test_binding_and_moving(void)
     world_test(binds);
 }
 
-/* ---- propagation ------------------------------------------------------------------------------------------------ */
+/* ---- propagation --------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void propagation(struct task *task, struct world *world)
 {
@@ -138,8 +141,10 @@ SLEEPS_ROOT static void propagation(struct task *task, struct world *world)
     CU_ASSERT_EQUAL(vfs_umount(task, "/s/x", 0), 0);
     CU_ASSERT_EQUAL(walk_error(task, "/peer/x/f", 0), -ENOENT);
     CU_ASSERT_EQUAL(walk_error(task, "/slave/x/f", 0), -ENOENT);
-    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/s", NULL, LINUX_MS_SHARED | LINUX_MS_PRIVATE, NULL), -EINVAL);
-    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/s/x", NULL, LINUX_MS_SHARED, NULL), -EINVAL); /* no mount */
+    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/s", NULL, LINUX_MS_SHARED | LINUX_MS_PRIVATE, NULL),
+                    -EINVAL);
+    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/s/x", NULL, LINUX_MS_SHARED, NULL),
+                    -EINVAL); /* no mount */
 }
 
 static void test_peers_and_slaves_see_mounts(void)
@@ -147,7 +152,7 @@ static void test_peers_and_slaves_see_mounts(void)
     world_test(propagation);
 }
 
-/* ---- namespaces ---------------------------------------------------------------------------------------------------- */
+/* ---- namespaces ---------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void namespaces(struct task *task, struct world *world)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2), rename(2) by path: the walk, and who may.
- * The order of errors is Linux's: the name, then a read-only mount, then permissions.
+ * mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2), rename(2) by path: the walk, and
+ * who may. The order of errors is Linux's: the name, then a read-only mount, then permissions.
  */
 #include <string.h>
 
@@ -27,7 +27,7 @@ int vfs_permission(struct task *task, const struct path *path, u32 want)
     return err ? err : inode_permission(task, inode, want);
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------- */
 
 /* A name that is to be made: where, and is it free? */
 struct new_name {
@@ -35,7 +35,8 @@ struct new_name {
     char name[NAME_SIZE_MAX + 1];
 };
 
-SLEEPS static int new_name_judge(struct task *task, const struct new_name *new_name, bool is_dir, bool has_slash)
+SLEEPS static int new_name_judge(struct task *task, const struct new_name *new_name, bool is_dir,
+                                 bool has_slash)
 {
     if (new_name->name[0] == 0 || name_is_dots(new_name->name))
         return -EEXIST;
@@ -55,8 +56,8 @@ SLEEPS static int new_name_judge(struct task *task, const struct new_name *new_n
     return inode_permission(task, new_name->dir.dentry->inode, 3);
 }
 
-SLEEPS static int new_name_find(struct task *task, const struct path *start, const char *path, bool is_dir,
-                                struct new_name *new_name)
+SLEEPS static int new_name_find(struct task *task, const struct path *start, const char *path,
+                                bool is_dir, struct new_name *new_name)
 {
     bool has_slash;
     new_name->dir = (struct path){0};
@@ -85,7 +86,8 @@ SLEEPS static int make_at(struct task *task, const struct path *start, const cha
 
 int vfs_mkdir(struct task *task, const struct path *start, const char *path, u32 mode)
 {
-    const struct dir_make_args args = {.what = DIR_MAKE_DIR, .mode = mode & 01777 & ~task->fs->umask};
+    const struct dir_make_args args = {.what = DIR_MAKE_DIR,
+                                       .mode = mode & 01777 & ~task->fs->umask};
     return make_at(task, start, path, &args);
 }
 
@@ -168,7 +170,7 @@ int vfs_link(struct task *task, const struct path *old, const struct path *start
     return err;
 }
 
-/* ---- removing ---------------------------------------------------------------------------------------------------------- */
+/* ---- removing ------------------------------------------------------------------------ */
 
 /* Sticky directories: only the owner of the directory or of the file (unlink(2)). */
 static bool is_sticky_for(struct task *task, const struct inode *dir, const struct inode *inode)
@@ -225,9 +227,10 @@ int vfs_unlink(struct task *task, const struct path *start, const char *path, u3
     return err ? err : dir_remove(task, dir.dentry, name, flags, judge_remove);
 }
 
-/* ---- renaming ---------------------------------------------------------------------------------------------------------- */
+/* ---- renaming ------------------------------------------------------------------------ */
 
-/* As judge_remove; a directory that gets another parent must be writable itself: its ".." changes. */
+/* As judge_remove; a directory that gets another parent must be writable itself: its ".." changes.
+ */
 static int judge_rename(struct task *task, struct dentry *dir, struct dentry *dentry, u32 flags)
 {
     return judge_remove(task, dir, dentry, flags);
@@ -241,8 +244,8 @@ static int judge_rename_far(struct task *task, struct dentry *dir, struct dentry
     return err;
 }
 
-int vfs_rename(struct task *task, const struct path *old_start, const char *old_path, const struct path *new_start,
-               const char *new_path, u32 flags)
+int vfs_rename(struct task *task, const struct path *old_start, const char *old_path,
+               const struct path *new_start, const char *new_path, u32 flags)
 {
     const u32 known = LINUX_RENAME_NOREPLACE | LINUX_RENAME_EXCHANGE;
     if ((flags & ~known) || flags == known)
@@ -271,7 +274,7 @@ int vfs_rename(struct task *task, const struct path *old_start, const char *old_
     return dir_rename(task, &args);
 }
 
-/* ---- for the loader ----------------------------------------------------------------------------------------------------- */
+/* ---- for the loader ------------------------------------------------------------------ */
 
 int vfs_mkdir_all(struct task *task, const char *path, u32 mode)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * open(2). A name that is to be made is looked at first; a symlink there is followed and the search for a
- * place to make goes on behind it. Permissions are not asked of a file that this call has made.
+ * open(2). A name that is to be made is looked at first; a symlink there is followed and the search
+ * for a place to make goes on behind it. Permissions are not asked of a file that this call has
+ * made.
  */
 #include <string.h>
 
@@ -14,10 +15,11 @@
 #include "sentry/fs/vfs.h"
 #include "sentry/fs/walk.h"
 
-#define FLAGS_OF_OPEN (LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC)
+#define FLAGS_OF_OPEN \
+    (LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC)
 #define FLAGS_OF_PATH (LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_PATH)
 
-/* ---- judging ---------------------------------------------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------------------- */
 
 static u32 access_wanted(u32 flags)
 {
@@ -36,7 +38,9 @@ MUST_CHECK static int judge_type(const struct path *path, u32 flags)
         return writes || (flags & (LINUX_O_CREAT | LINUX_O_TRUNC)) ? -EISDIR : 0;
     case LINUX_S_IFCHR:
     case LINUX_S_IFBLK:
-        return path->mount && ((path->mount->flags | path->mount->super->flags) & LINUX_MS_NODEV) ? -EACCES : 0;
+        return path->mount && ((path->mount->flags | path->mount->super->flags) & LINUX_MS_NODEV)
+                   ? -EACCES
+                   : 0;
     case LINUX_S_IFSOCK:
         return -ENXIO;
     default:
@@ -60,20 +64,22 @@ SLEEPS static int judge_open(struct task *task, const struct path *path, u32 fla
         err = vfs_permission(task, path, access_wanted(flags));
     if (err)
         return err;
-    if ((flags & LINUX_O_NOATIME) && task->cred->fsuid != inode->uid && !task_has_capability(task, CAP_FOWNER))
+    if ((flags & LINUX_O_NOATIME) && task->cred->fsuid != inode->uid &&
+        !task_has_capability(task, CAP_FOWNER))
         return -EPERM;
     bool writes = (flags & LINUX_O_ACCMODE) != LINUX_O_RDONLY || (flags & LINUX_O_TRUNC);
     return writes && inode->exec_count > 0 ? -ETXTBSY : 0;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------- */
 
 SLEEPS static int open_by_type(struct task *task, struct inode *inode, struct file *file)
 {
     u32 type = inode->mode & LINUX_S_IFMT;
     if (type == LINUX_S_IFIFO)
         return fifo_open(task, inode, file);
-    if (type == LINUX_S_IFCHR && (chardev_find(inode->rdev) || inode->super->magic != LINUX_DEVPTS_MAGIC))
+    if (type == LINUX_S_IFCHR &&
+        (chardev_find(inode->rdev) || inode->super->magic != LINUX_DEVPTS_MAGIC))
         return chardev_open(task, inode, file);
     if (type == LINUX_S_IFBLK || type == LINUX_S_IFSOCK)
         return -ENXIO;
@@ -85,7 +91,8 @@ SLEEPS static int open_by_type(struct task *task, struct inode *inode, struct fi
     return 0;
 }
 
-SLEEPS static int open_found(struct task *task, const struct path *path, u32 flags, bool is_made, struct file **out)
+SLEEPS static int open_found(struct task *task, const struct path *path, u32 flags, bool is_made,
+                             struct file **out)
 {
     struct inode *inode = path->dentry->inode;
     int err = judge_open(task, path, flags, is_made);
@@ -124,7 +131,7 @@ int vfs_open_path(struct task *task, const struct path *path, u32 flags, struct 
     return open_found(task, &held, flags & ~(LINUX_O_CREAT | LINUX_O_EXCL), false, out);
 }
 
-/* ---- making ----------------------------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------- */
 
 /* A file at the walk's name, if it is free: 0 and *OUT; -EEXIST when it is there now. */
 SLEEPS static int open_make(struct walk *walk, u32 flags, u32 mode, struct file **out)
@@ -133,7 +140,8 @@ SLEEPS static int open_make(struct walk *walk, u32 flags, u32 mode, struct file 
     int err = vfs_permission(task, &walk->at, 3);
     if (err)
         return err;
-    const struct dir_make_args args = {.what = DIR_MAKE_FILE, .mode = mode & 07777 & ~task->fs->umask};
+    const struct dir_make_args args = {.what = DIR_MAKE_FILE,
+                                       .mode = mode & 07777 & ~task->fs->umask};
     AUTO_PATH struct path made = {0};
     err = dir_make(task, walk->at.dentry, walk->name, &args, &made.dentry);
     if (err)
@@ -142,8 +150,10 @@ SLEEPS static int open_make(struct walk *walk, u32 flags, u32 mode, struct file 
     return open_found(task, &made, flags, true, out);
 }
 
-/* What open(2) with O_CREAT finds at the walk's name. *IS_DONE: the result stands; else the walk goes on. */
-SLEEPS static int open_or_make(struct walk *walk, u32 flags, u32 mode, bool *is_done, struct file **out)
+/* What open(2) with O_CREAT finds at the walk's name. *IS_DONE: the result stands; else the walk
+ * goes on. */
+SLEEPS static int open_or_make(struct walk *walk, u32 flags, u32 mode, bool *is_done,
+                               struct file **out)
 {
     struct task *task = walk->task;
     *is_done = true;
@@ -233,8 +243,8 @@ MUST_CHECK static int judge_flags(u32 *flags)
     return 0;
 }
 
-int vfs_open(struct task *task, const struct path *start, const char *path, u32 flags, u32 mode, u32 walk_flags,
-             struct file **out)
+int vfs_open(struct task *task, const struct path *start, const char *path, u32 flags, u32 mode,
+             u32 walk_flags, struct file **out)
 {
     int err = judge_flags(&flags);
     if (err)

@@ -59,7 +59,8 @@ bool option_number(const char *text, size_t size, u32 base, u64 *out)
     u64 value = 0;
     for (size_t i = 0; i < size; i++) {
         u32 digit = digit_value(text[i]);
-        if (digit >= base || !checked_mul(value, base, &value) || !checked_add(value, digit, &value))
+        if (digit >= base || !checked_mul(value, base, &value) ||
+            !checked_add(value, digit, &value))
             return false;
     }
     if (size == 0)

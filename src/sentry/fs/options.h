@@ -14,7 +14,8 @@ struct option_reader {
 };
 /* OPTIONS may be NULL. */
 void option_reader_init(struct option_reader *reader, const char *options);
-/* 1 with the next one, 0 at the end, -EINVAL for one that is too long. Empty ones are skipped; "\," is a comma. */
+/* 1 with the next one, 0 at the end, -EINVAL for one that is too long. Empty ones are skipped; "\,"
+ * is a comma. */
 MUST_CHECK int option_next(struct option_reader *reader);
 /* All SIZE bytes of TEXT are digits of BASE (8, 10 or 16). */
 MUST_CHECK bool option_number(const char *text, size_t size, u32 base, u64 *out);

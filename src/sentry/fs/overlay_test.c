@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Overlay over two lower tmpfs layers: what shows, what is copied up, what stays below untouched. */
+/* Overlay over two lower tmpfs layers: what shows, what is copied up, what stays below untouched.
+ */
 #include "sentry/fs/overlay/overlay.h"
 
-#include "sentry/fs/fs_world.h"
+#include "sentry/fs/testing.h"
 
 /* "/low1" lies over "/low2"; "/up" takes changes; "/o" shows them. */
 SLEEPS static void layers_mount(struct task *task, bool has_upper)
@@ -23,8 +24,9 @@ SLEEPS static void layers_mount(struct task *task, bool has_upper)
 
 SLEEPS static void layers_make(struct task *task)
 {
-    static const char *const dirs[] = {"/low1", "/low2", "/up", "/o", "/low1/both", "/low2/both", "/low2/deep",
-                                       "/low2/deep/er", "/low1/cover"};
+    static const char *const dirs[] = {"/low1",      "/low2",         "/up",
+                                       "/o",         "/low1/both",    "/low2/both",
+                                       "/low2/deep", "/low2/deep/er", "/low1/cover"};
     for (u32 i = 0; i < ARRAY_COUNT(dirs); i++)
         CU_ASSERT_EQUAL(vfs_mkdir(task, NULL, dirs[i], 0755), 0);
     write_text(task, "/low1/a", "a1");
@@ -70,10 +72,15 @@ SLEEPS_ROOT static void copies(struct task *task, struct world *world)
     u64 ino = inode_at(task, "/o/deep/er/file")->ino;
     AUTO_PATH struct path file = {0};
     CU_ASSERT_EQUAL(path_walk(task, NULL, "/low2/deep/er/file", 0, &file), 0);
-    const struct attr old = {.mask = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_MTIME, .mode = 0640, .uid = 5, .gid = 6, .mtime_ns = 77};
+    const struct attr old = {.mask = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_MTIME,
+                             .mode = 0640,
+                             .uid = 5,
+                             .gid = 6,
+                             .mtime_ns = 77};
     CU_ASSERT_EQUAL(vfs_setattr(task, &file, &old), 0);
     CU_ASSERT_EQUAL(vfs_setxattr(task, &file, "user.x", "kept", 4, 0), 0);
-    AUTO_PUT struct file *append = must_open(task, "/o/deep/er/file", LINUX_O_WRONLY | LINUX_O_APPEND);
+    AUTO_PUT struct file *append = must_open(task, "/o/deep/er/file",
+                                             LINUX_O_WRONLY | LINUX_O_APPEND);
     CU_ASSERT_EQUAL(inode_at(task, "/up/deep/er/file")->mtime_ns, 77); /* opened, not yet written */
     CU_ASSERT_EQUAL(file_write_kernel(task, append, "+", 1), 1);
     CU_ASSERT(has_text(task, "/o/deep/er/file", "deep+"));
@@ -83,7 +90,8 @@ SLEEPS_ROOT static void copies(struct task *task, struct world *world)
     CU_ASSERT_EQUAL(path_walk(task, NULL, "/o/deep/er/file", 0, &copy), 0);
     CU_ASSERT_EQUAL(vfs_getattr(task, copy.dentry->inode), 0);
     const struct inode *inode = copy.dentry->inode;
-    CU_ASSERT(inode->uid == 5 && inode->gid == 6 && inode->mode == (LINUX_S_IFREG | 0640) && inode->size == 5);
+    CU_ASSERT(inode->uid == 5 && inode->gid == 6 && inode->mode == (LINUX_S_IFREG | 0640) &&
+              inode->size == 5);
     CU_ASSERT_EQUAL(inode->ino, ino);
     char out[64];
     CU_ASSERT_EQUAL(vfs_getxattr(task, &copy, "user.x", out, 64), 4);
@@ -141,7 +149,8 @@ SLEEPS_ROOT static void renames(struct task *task, struct world *world)
     write_text(task, "/o/fresh/f", "f");
     CU_ASSERT_EQUAL(vfs_rename(task, NULL, "/o/fresh", NULL, "/o/deep/fresh", 0), 0);
     CU_ASSERT(has_text(task, "/o/deep/fresh/f", "f"));
-    CU_ASSERT_EQUAL(vfs_rename(task, NULL, "/o/b", NULL, "/o/deep/fresh/f", LINUX_RENAME_EXCHANGE), 0);
+    CU_ASSERT_EQUAL(vfs_rename(task, NULL, "/o/b", NULL, "/o/deep/fresh/f", LINUX_RENAME_EXCHANGE),
+                    0);
     CU_ASSERT(has_text(task, "/o/b", "f"));
     CU_ASSERT(has_text(task, "/o/deep/fresh/f", "b2"));
     AUTO_PATH struct path link = {0};

@@ -30,12 +30,13 @@ void path_put(struct path *path)
     REF_PUT(mount); /* last: it keeps the super alive */
 }
 
-/* ---- text --------------------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------- */
 
 /* One step towards ROOT: the name passed, or NULL at the end. */
 static const char *path_text_step(struct path *at, const struct path *root)
 {
-    while (at->mount && at->dentry == at->mount->root && at->mount->parent && !path_is_equal(at, root))
+    while (at->mount && at->dentry == at->mount->root && at->mount->parent &&
+           !path_is_equal(at, root))
         *at = (struct path){at->mount->parent, at->mount->point};
     if (path_is_equal(at, root) || !at->dentry->parent)
         return NULL;
@@ -84,7 +85,7 @@ int path_text(const struct path *path, const struct path *root, struct buf *out)
     return 0;
 }
 
-/* ---- root, cwd, umask ------------------------------------------------------------------------------------------ */
+/* ---- root, cwd, umask ---------------------------------------------------------------- */
 
 static void fs_context_destroy(struct object *object)
 {
@@ -107,7 +108,8 @@ const struct kind fs_context_kind = {.name = "fs_context",
                                      .fields = fs_context_fields,
                                      .destroy = fs_context_destroy};
 
-int fs_context_create(struct kernel *kernel, const struct path *root, const struct path *cwd, struct fs_context **out)
+int fs_context_create(struct kernel *kernel, const struct path *root, const struct path *cwd,
+                      struct fs_context **out)
 {
     struct fs_context *fs = object_create(kernel->arena, &fs_context_kind);
     if (!fs)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pipes and fifos (pipe(7), fifo(7)). A ring of slots of one page each, as Linux counts: a write of at most a
- * page lands in one slot or is added to the last one whole, and that is what makes it atomic. The lock
- * is held while bytes go to or come from the program, whose memory may have to be fetched first.
+ * Pipes and fifos (pipe(7), fifo(7)). A ring of slots of one page each, as Linux counts: a write of
+ * at most a page lands in one slot or is added to the last one whole, and that is what makes it
+ * atomic. The lock is held while bytes go to or come from the program, whose memory may have to be
+ * fetched first.
  */
 #include "sentry/fs/pipe.h"
 
@@ -30,7 +31,7 @@ struct pipe {
     struct pipe_slot *slots; /* ring of slot_max, a power of two */
     u32 slot_max, head, count;
     u64 bytes;
-    u8 *spare;               /* a free page, so that a busy pipe does not allocate */
+    u8 *spare; /* a free page, so that a busy pipe does not allocate */
     u32 reader_count, writer_count;
     u64 reader_opens, writer_opens; /* fifo(7): openers wait for these to move */
     struct sleep_lock lock;
@@ -61,13 +62,13 @@ static const struct field pipe_fields[] = {
 FIELDS_COMPLETE(struct pipe, pipe_fields);
 
 const struct kind pipe_kind = {.name = "pipe",
-                                      .size = sizeof(struct pipe),
-                                      .fields = pipe_fields,
-                                      .destroy = pipe_destroy,
-                                      .save_more = pipe_save_more,
-                                      .load_more = pipe_load_more};
+                               .size = sizeof(struct pipe),
+                               .fields = pipe_fields,
+                               .destroy = pipe_destroy,
+                               .save_more = pipe_save_more,
+                               .load_more = pipe_load_more};
 
-/* ---- slots ------------------------------------------------------------------------------------------------------------- */
+/* ---- slots --------------------------------------------------------------------------- */
 
 static struct pipe_slot *slot_at(const struct pipe *pipe, u32 index)
 {
@@ -103,7 +104,8 @@ static void slot_drop_first(struct pipe *pipe)
 static void slot_add(struct pipe *pipe, u8 *page, u32 size, bool is_packet)
 {
     ASSERT(pipe->count < pipe->slot_max);
-    *slot_at(pipe, pipe->count) = (struct pipe_slot){.bytes = page, .size = size, .is_packet = is_packet};
+    *slot_at(pipe,
+             pipe->count) = (struct pipe_slot){.bytes = page, .size = size, .is_packet = is_packet};
     pipe->count++;
     pipe->bytes += size;
 }
@@ -182,7 +184,7 @@ MUST_CHECK static int pipe_create_object(struct arena *arena, struct pipe **out)
     return 0;
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------- */
 
 void pipe_lock(struct task *task, struct pipe *pipe)
 {
@@ -218,7 +220,7 @@ static void signal_pipe(struct task *task)
     (void)!signal_send_task(task, &info);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------- */
 
 /* Move what is there: bytes or -errno. The lock is held. */
 SLEEPS static i64 read_slots(struct pipe *pipe, struct uio *uio)
@@ -266,7 +268,7 @@ SLEEPS static i64 pipe_read(struct task *task, struct file *file, struct uio *ui
     }
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------- */
 
 /* SIZE bytes or none: what stops at bad memory is not written, as on Linux. */
 SLEEPS static i64 take_whole(struct uio *uio, u8 *to, u64 size)
@@ -279,7 +281,8 @@ SLEEPS static i64 take_whole(struct uio *uio, u8 *to, u64 size)
     return moved;
 }
 
-/* The odd part of a write goes behind what the last slot holds, if it fits there whole. Bytes or -errno. */
+/* The odd part of a write goes behind what the last slot holds, if it fits there whole. Bytes or
+ * -errno. */
 SLEEPS static i64 write_merge(struct pipe *pipe, struct uio *uio)
 {
     u64 odd = uio->remaining & (PAGE_SIZE - 1);
@@ -323,7 +326,8 @@ SLEEPS static i64 write_slots(struct pipe *pipe, struct uio *uio, bool is_packet
     return done ? (i64)done : moved;
 }
 
-/* Everything of UIO or until the end of the program's patience; what was moved before is in DONE. */
+/* Everything of UIO or until the end of the program's patience; what was moved before is in DONE.
+ */
 SLEEPS static i64 write_all(struct task *task, struct file *file, struct uio *uio, u64 done)
 {
     struct pipe *pipe = pipe_of(file);
@@ -366,7 +370,7 @@ SLEEPS static i64 pipe_write(struct task *task, struct file *file, struct uio *u
     return write_all(task, file, uio, done);
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------ */
 
 static u32 pipe_poll(struct file *file, struct poll_table *table)
 {
@@ -441,7 +445,8 @@ i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size)
     while (!is_power_of_two(slots))
         slots += slots & -slots;
     u64 bytes_max = task->kernel->vfs->pipe_size_max;
-    if (slots > pipe->slot_max && slots * PAGE_SIZE > bytes_max && !task_has_capability(task, CAP_SYS_RESOURCE))
+    if (slots > pipe->slot_max && slots * PAGE_SIZE > bytes_max &&
+        !task_has_capability(task, CAP_SYS_RESOURCE))
         return -EPERM;
     if (slots > SLOTS_LIMIT)
         return -EINVAL;
@@ -463,9 +468,10 @@ i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size)
     return (i64)pipe_capacity(pipe);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------- */
 
-static int pipe_file(struct kernel *kernel, struct pipe *pipe, struct inode *inode, u32 flags, struct file **out)
+static int pipe_file(struct kernel *kernel, struct pipe *pipe, struct inode *inode, u32 flags,
+                     struct file **out)
 {
     int err = file_create_on_inode(kernel, inode, "pipe:", flags, out);
     if (err)
@@ -494,7 +500,8 @@ int pipe_create(struct kernel *kernel, u32 flags, struct file **reader, struct f
     err = pipe_file(kernel, pipe, inode, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK), &read_end);
     if (err)
         return err;
-    err = pipe_file(kernel, pipe, inode, LINUX_O_WRONLY | (flags & (LINUX_O_NONBLOCK | LINUX_O_DIRECT)), writer);
+    err = pipe_file(kernel, pipe, inode,
+                    LINUX_O_WRONLY | (flags & (LINUX_O_NONBLOCK | LINUX_O_DIRECT)), writer);
     if (err)
         return err;
     *reader = MOVE(read_end);
@@ -580,7 +587,7 @@ int fifo_open(struct task *task, struct inode *inode, struct file *file)
     return 0;
 }
 
-/* ---- for splice.c -------------------------------------------------------------------------------------------------------------- */
+/* ---- for splice.c -------------------------------------------------------------------- */
 
 int pipe_wait_data(struct task *task, struct pipe *pipe, bool may_block, bool *is_end)
 {

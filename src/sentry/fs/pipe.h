@@ -8,16 +8,20 @@ extern const struct file_ops pipe_ops;
 struct pipe *pipe_of(const struct file *file);
 u64 pipe_capacity(const struct pipe *pipe);
 u64 pipe_bytes(const struct pipe *pipe);
-/* F_SETPIPE_SZ: the new capacity, -EPERM above the maximum without a capability, -EBUSY, -EINVAL, -ENOMEM. */
+/* F_SETPIPE_SZ: the new capacity, -EPERM above the maximum without a capability, -EBUSY, -EINVAL,
+ * -ENOMEM. */
 MUST_CHECK i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size);
 
-/* ---- for splice.c: one slot at a time; the pipe's lock is taken and given inside --------------------------------- */
+/* ---- for splice.c: one slot at a time; the pipe's lock is taken and given inside ----- */
 
-/* Wait until there is data: 0, or -EAGAIN when MAY_BLOCK is false; *IS_END: no data and no writer. */
-MUST_CHECK SLEEPS int pipe_wait_data(struct task *task, struct pipe *pipe, bool may_block, bool *is_end);
+/* Wait until there is data: 0, or -EAGAIN when MAY_BLOCK is false; *IS_END: no data and no writer.
+ */
+MUST_CHECK SLEEPS int pipe_wait_data(struct task *task, struct pipe *pipe, bool may_block,
+                                     bool *is_end);
 /* Wait until a slot is free: 0, -EAGAIN, -EPIPE (with SIGPIPE), -ERESTARTSYS. */
 MUST_CHECK SLEEPS int pipe_wait_room(struct task *task, struct pipe *pipe, bool may_block);
-/* The bytes of the first slot behind the first SKIP bytes, lent until the next sleep: their number, 0 when there are none. */
+/* The bytes of the first slot behind the first SKIP bytes, lent until the next sleep: their number,
+ * 0 when there are none. */
 u64 pipe_peek(const struct pipe *pipe, u64 skip, const u8 **bytes);
 void pipe_consume(struct pipe *pipe, u64 size);
 /* There is room: SIZE bytes, a page at most. -ENOMEM. */

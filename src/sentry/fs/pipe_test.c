@@ -2,7 +2,7 @@
 /* Pipes and fifos between fibers: blocking, atomic writes, ends, sizes, packets. */
 #include "sentry/fs/pipe.h"
 
-#include "sentry/fs/fs_world.h"
+#include "sentry/fs/testing.h"
 #include "sentry/fs/poll.h"
 
 /* What the fibers of one test share. */
@@ -35,7 +35,7 @@ SLEEPS_ROOT static void make_pipe(struct task *task, struct world *world)
     CU_ASSERT_EQUAL_FATAL(pipe_create(task->kernel, 0, &reader, &writer), 0);
 }
 
-/* ---- ends ------------------------------------------------------------------------------------------------ */
+/* ---- ends ---------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void ends(struct task *task, struct world *world)
 {
@@ -72,7 +72,7 @@ static void test_ends_of_a_pipe_know_of_each_other(void)
     world_test(ends);
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------------------ */
+/* ---- sizes --------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void sizes(struct task *task, struct world *world)
 {
@@ -93,7 +93,8 @@ SLEEPS_ROOT static void sizes(struct task *task, struct world *world)
     CU_ASSERT_EQUAL(pipe_set_capacity(task, pipe, 1), 4096);
     CU_ASSERT_EQUAL(write_some(task, writer, bytes, 5000), 4096);
     CU_ASSERT_EQUAL(read_some(task, reader, bytes, 10), 10);
-    CU_ASSERT_EQUAL(write_some(task, writer, bytes, 10), -EAGAIN); /* the page's front is not used again */
+    CU_ASSERT_EQUAL(write_some(task, writer, bytes, 10),
+                    -EAGAIN); /* the page's front is not used again */
     REF_CLEAR(reader);
     REF_CLEAR(writer);
 }
@@ -120,7 +121,7 @@ static void test_packets_stay_apart(void)
     world_test(packets);
 }
 
-/* ---- blocking ---------------------------------------------------------------------------------------------- */
+/* ---- blocking ------------------------------------------------------------------------ */
 
 SLEEPS_ROOT static void reads_three(struct task *task, struct world *world)
 {
@@ -195,7 +196,7 @@ static void test_more_than_a_pipe_holds_goes_through_in_order(void)
     }
 }
 
-/* ---- fifos --------------------------------------------------------------------------------------------------- */
+/* ---- fifos --------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void fifo_open_rules(struct task *task, struct world *world)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mount propagation (mount_namespaces(7)): peers of one group see each other's mounts, slaves see their
- * master's. Groups are numbers; who belongs to one is found by a walk over all mounts of the sandbox,
- * which are few. A receiver gets a copy of the tree at the same dentry.
+ * Mount propagation (mount_namespaces(7)): peers of one group see each other's mounts, slaves see
+ * their master's. Groups are numbers; who belongs to one is found by a walk over all mounts of the
+ * sandbox, which are few. A receiver gets a copy of the tree at the same dentry.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include "sentry/fs/mount.h"
 #include "sentry/fs/vfs.h"
 
-/* ---- copies ------------------------------------------------------------------------------------------------------ */
+/* ---- copies -------------------------------------------------------------------------- */
 
 /* A copy of a shared mount is its peer, of a slave a slave of the same master. */
 MUST_CHECK static int copy_one(struct mount *mount, struct dentry *root, struct mount **out)
@@ -42,7 +42,8 @@ static struct mount *copy_next(struct mount *root, struct mount *mount, bool ski
     return NULL;
 }
 
-int mount_copy_tree(struct mount *mount, struct dentry *root, bool with_children, bool with_unbindable, struct mount **out)
+int mount_copy_tree(struct mount *mount, struct dentry *root, bool with_children,
+                    bool with_unbindable, struct mount **out)
 {
     struct mount *top;
     int err = copy_one(mount, root ? root : mount->root, &top);
@@ -78,10 +79,11 @@ undo_copy:
     return err;
 }
 
-/* ---- receivers ------------------------------------------------------------------------------------------------- */
+/* ---- receivers ----------------------------------------------------------------------- */
 
 /* Would MOUNT receive what happens at POINT of SOURCE? */
-static bool receives(const struct mount *mount, const struct mount *source, const struct dentry *point)
+static bool receives(const struct mount *mount, const struct mount *source,
+                     const struct dentry *point)
 {
     if (mount == source || source->peer_group == 0 || !mount->ns)
         return false;
@@ -124,7 +126,7 @@ static u32 receivers_find(struct vfs *vfs, const struct path *point, struct rece
     const struct mount *source = point->mount;
     for (u32 done = 0;;) {
         struct mount *m;
-        list_for_each(m, &vfs->mounts, all_link) {
+        list_for_each (m, &vfs->mounts, all_link) {
             bool is_known = m == point->mount;
             for (u32 i = 0; i < count && !is_known; i++)
                 is_known = list[i].mount == m;
@@ -137,7 +139,8 @@ static u32 receivers_find(struct vfs *vfs, const struct path *point, struct rece
     }
 }
 
-MUST_CHECK static int receivers_copy(struct mount *mount, struct receiver *list, u32 count, u32 source_group)
+MUST_CHECK static int receivers_copy(struct mount *mount, struct receiver *list, u32 count,
+                                     u32 source_group)
 {
     u32 size = mount_tree_count(mount);
     for (u32 i = 0; i < count; i++) {
@@ -198,7 +201,7 @@ void mount_cut_propagated(struct mount *mount)
     while (is_again) {
         is_again = false;
         struct mount *m;
-        list_for_each(m, &vfs->mounts, all_link) {
+        list_for_each (m, &vfs->mounts, all_link) {
             if (!m->parent || m->point != point || m->super != super || m->root != root ||
                 !list_is_empty(&m->children) || !receives(m->parent, parent, point))
                 continue;
@@ -223,7 +226,7 @@ void mount_set_propagation(struct mount *mount, u32 type)
         u32 group = mount->peer_group;
         bool has_peer = false;
         struct mount *m;
-        list_for_each(m, &vfs->mounts, all_link)
+        list_for_each (m, &vfs->mounts, all_link)
             has_peer |= m != mount && m->peer_group == group;
         if (has_peer)
             mount->master_group = group;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Regular files whose content is inode->mapping: tmpfs, memfd, and host files behind a page cache. */
+/* Regular files whose content is inode->mapping: tmpfs, memfd, and host files behind a page cache.
+ */
 #include "abi/errno.h"
 #include "abi/fcntl.h"
 #include "sentry/fs/file.h"
@@ -9,7 +10,8 @@ SLEEPS static i64 regular_read(struct task *task, struct file *file, struct uio 
     return mapping_read(&file->inode->mapping, &task->fiber, uio, offset);
 }
 
-/* Under a grow seal nothing is written behind the end; of a write that would, only what lies before. */
+/* Under a grow seal nothing is written behind the end; of a write that would, only what lies
+ * before. */
 MUST_CHECK static int judge_seals(const struct inode *inode, u64 offset, u64 size)
 {
     if (inode->seals & (LINUX_F_SEAL_WRITE | LINUX_F_SEAL_FUTURE_WRITE))

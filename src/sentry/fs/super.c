@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Super blocks. Mounts and whoever made one hold it; its inodes and dentries do not. Its end drops the
- * tree: cached dentries, the root dentry, the file system's own object.
+ * Super blocks. Mounts and whoever made one hold it; its inodes and dentries do not. Its end drops
+ * the tree: cached dentries, the root dentry, the file system's own object.
  */
 #include <string.h>
 
@@ -71,7 +71,8 @@ const struct kind super_kind = {.name = "super",
                                 .save_more = super_save_more,
                                 .load_more = super_load_more};
 
-int super_create(struct kernel *kernel, const char *type_name, u32 magic, u32 flags, struct super **out)
+int super_create(struct kernel *kernel, const char *type_name, u32 magic, u32 flags,
+                 struct super **out)
 {
     struct super *super = object_create(kernel->arena, &super_kind);
     if (!super)
@@ -106,8 +107,9 @@ static void super_destroy(struct object *object)
     if (super->ops && super->ops->destroy)
         super->ops->destroy(super);
     struct inode *inode, *next;
-    list_for_each_safe(inode, next, &super->inodes, super_link) {
-        list_remove(&inode->super_link); /* held by somebody who does not hold us: it stays, without us */
+    list_for_each_safe (inode, next, &super->inodes, super_link) {
+        list_remove(
+            &inode->super_link); /* held by somebody who does not hold us: it stays, without us */
         inode->super = NULL;
     }
     object_put(super->private_object);

@@ -2,10 +2,10 @@
 /* tmpfs(5) through vfs: names, links, renames, quotas, holes, seals, attributes, listings. */
 #include "sentry/fs/tmpfs/tmpfs.h"
 
-#include "sentry/fs/fs_world.h"
+#include "sentry/fs/testing.h"
 #include "sentry/fs/memfd.h"
 
-/* ---- names and links --------------------------------------------------------------------------------------- */
+/* ---- names and links ----------------------------------------------------------------- */
 
 SLEEPS_ROOT static void names(struct task *task, struct world *world)
 {
@@ -95,14 +95,15 @@ static void test_renames_replace_exchange_or_refuse(void)
     world_test(renames);
 }
 
-/* ---- listings ----------------------------------------------------------------------------------------------- */
+/* ---- listings ------------------------------------------------------------------------ */
 
 struct one_emit {
     struct dir_emit emit;
     char name[32];
     u32 count, max;
 };
-static bool emit_some(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type, u64 next)
+static bool emit_some(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type,
+                      u64 next)
 {
     struct one_emit *one = emit->owner;
     if (one->count == one->max)
@@ -113,7 +114,8 @@ static bool emit_some(struct dir_emit *emit, const char *name, size_t size, u64 
     return true;
 }
 
-/* While a listing goes on, names before and behind its place come and go: each is seen at most once. */
+/* While a listing goes on, names before and behind its place come and go: each is seen at most
+ * once. */
 SLEEPS_ROOT static void listing(struct task *task, struct world *world)
 {
     char name[16];
@@ -149,7 +151,7 @@ static void test_a_place_in_a_listing_stays_valid(void)
     world_test(listing);
 }
 
-/* ---- content -------------------------------------------------------------------------------------------------- */
+/* ---- content ------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void holes(struct task *task, struct world *world)
 {
@@ -184,7 +186,8 @@ static void test_files_have_holes(void)
 SLEEPS_ROOT static void quota(struct task *task, struct world *world)
 {
     CU_ASSERT_EQUAL(vfs_mkdir(task, NULL, "/m", 0777), 0);
-    CU_ASSERT_EQUAL(vfs_mount(task, "t", "/m", "tmpfs", 0, "size=8k,nr_inodes=4,mode=700,uid=7"), 0);
+    CU_ASSERT_EQUAL(vfs_mount(task, "t", "/m", "tmpfs", 0, "size=8k,nr_inodes=4,mode=700,uid=7"),
+                    0);
     CU_ASSERT_EQUAL(inode_at(task, "/m")->mode, LINUX_S_IFDIR | 0700);
     CU_ASSERT_EQUAL(inode_at(task, "/m")->uid, 7);
     AUTO_PUT struct file *file = must_open(task, "/m/f", LINUX_O_CREAT | LINUX_O_RDWR);
@@ -240,7 +243,7 @@ static void test_seals_hold(void)
     world_test(seals);
 }
 
-/* ---- attributes --------------------------------------------------------------------------------------------- */
+/* ---- attributes ---------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void xattrs(struct task *task, struct world *world)
 {
@@ -271,7 +274,7 @@ static void test_extended_attributes_by_name_space(void)
     world_test(xattrs);
 }
 
-/* ---- without memory -------------------------------------------------------------------------------------------- */
+/* ---- without memory ------------------------------------------------------------------ */
 
 SLEEPS static int op_mkdir(struct task *task)
 {
@@ -280,7 +283,8 @@ SLEEPS static int op_mkdir(struct task *task)
 SLEEPS static int op_create(struct task *task)
 {
     AUTO_PUT struct file *file = NULL;
-    int err = vfs_open(task, NULL, "/d/f", LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_RDWR, 0666, 0, &file);
+    int err = vfs_open(task, NULL, "/d/f", LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_RDWR, 0666, 0,
+                       &file);
     if (err == -EEXIST) /* it was made, but memory for the description was missing: as on Linux */
         err = vfs_unlink(task, NULL, "/d/f", 0) ? -EEXIST : op_create(task);
     return err;
@@ -352,19 +356,24 @@ SLEEPS static int op_fds(struct task *task)
     return fd_table_fork(task->fds, &table);
 }
 
-/* Each operation with its first allocation refused, its second, …: -ENOMEM and no effect, until it succeeds. */
+/* Each operation with its first allocation refused, its second, …: -ENOMEM and no effect, until it
+ * succeeds. */
 SLEEPS_ROOT static void without_memory(struct task *task, struct world *world)
 {
-    int (*const ops[])(struct task *) = {op_mkdir, op_create, op_write,  op_symlink, op_link,
-                                         op_rename, op_exchange, op_xattr, op_memfd, op_pipe,
-                                         op_mount, op_bind, op_fork_mounts, op_dev, op_fds};
+    int (*const ops[])(struct task *) = {
+        op_mkdir, op_create, op_write, op_symlink, op_link,        op_rename, op_exchange, op_xattr,
+        op_memfd, op_pipe,   op_mount, op_bind,    op_fork_mounts, op_dev,    op_fds};
     u32 refusals = 0;
     for (u32 i = 0; i < ARRAY_COUNT(ops); i++) {
         int err = -ENOMEM;
         for (u64 nth = 1; err; nth++) {
             vfs_drop_cache(task->kernel); /* so that each try needs the same */
-            const struct sim_fault fault = {
-                .id = "memory", .at = "alloc", .nth = nth, .times = 1, .error = ENOMEM, .is_armed = true};
+            const struct sim_fault fault = {.id = "memory",
+                                            .at = "alloc",
+                                            .nth = nth,
+                                            .times = 1,
+                                            .error = ENOMEM,
+                                            .is_armed = true};
             CU_ASSERT_EQUAL_FATAL(sim_fault_add(world->host, &fault), 0);
             err = ops[i](task);
             sim_fault_remove_all(world->host);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Path walks (path_resolution(7), openat2(2)'s RESOLVE_*). A symlink in the way is no recursion: its
- * target is put in front of the text that is left. Surprising: slashes after the last name ask for a
- * directory and make a symlink there be followed.
+ * Path walks (path_resolution(7), openat2(2)'s RESOLVE_*). A symlink in the way is no recursion:
+ * its target is put in front of the text that is left. Surprising: slashes after the last name ask
+ * for a directory and make a symlink there be followed.
  */
 #include "sentry/fs/walk.h"
 
@@ -27,7 +27,7 @@ static void path_set(struct path *path, struct mount *mount, struct dentry *dent
     *path = next;
 }
 
-/* ---- mounts in the way --------------------------------------------------------------------------------------- */
+/* ---- mounts in the way --------------------------------------------------------------- */
 
 int path_cross_mounts(struct path *path, u32 flags)
 {
@@ -65,7 +65,7 @@ MUST_CHECK static int walk_up(struct walk *walk)
     return path_cross_mounts(at, walk->flags);
 }
 
-/* ---- symlinks -------------------------------------------------------------------------------------------------- */
+/* ---- symlinks ------------------------------------------------------------------------ */
 
 void path_accessed(const struct path *path, struct inode *inode)
 {
@@ -77,7 +77,8 @@ void path_accessed(const struct path *path, struct inode *inode)
     i64 old = inode->atime_ns;
     inode_touch(inode, ATTR_ATIME);
     i64 day = 24 * 3600 * (i64)NS_PER_S;
-    bool is_stale = old <= inode->mtime_ns || old <= inode->ctime_ns || inode->atime_ns - old >= day;
+    bool is_stale = old <= inode->mtime_ns || old <= inode->ctime_ns ||
+                    inode->atime_ns - old >= day;
     if (!is_stale && !(flags & LINUX_MS_STRICTATIME))
         inode->atime_ns = old;
 }
@@ -159,7 +160,7 @@ int walk_link(struct walk *walk, const struct path *link, bool *is_end)
     return err;
 }
 
-/* ---- steps ----------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------- */
 
 /* The next component into `name`; false at the end of the text. */
 MUST_CHECK static int walk_next_name(struct walk *walk, bool *has_name)
@@ -259,7 +260,8 @@ int walk_last(struct walk *walk, bool follow)
     }
 }
 
-int walk_begin(struct walk *walk, struct task *task, const struct path *start, const char *path, u32 flags)
+int walk_begin(struct walk *walk, struct task *task, const struct path *start, const char *path,
+               u32 flags)
 {
     memset(walk, 0, sizeof *walk);
     walk->task = task;
@@ -286,7 +288,8 @@ void walk_end(struct walk *walk)
     walk->link_text = NULL;
 }
 
-int path_walk(struct task *task, const struct path *start, const char *path, u32 flags, struct path *out)
+int path_walk(struct task *task, const struct path *start, const char *path, u32 flags,
+              struct path *out)
 {
     if (!path[0] && !(flags & WALK_EMPTY))
         return -ENOENT;
@@ -305,8 +308,8 @@ int path_walk(struct task *task, const struct path *start, const char *path, u32
     return 0;
 }
 
-int path_walk_parent(struct task *task, const struct path *start, const char *path, u32 flags, struct path *out,
-                     char *name, bool *trailing_slash)
+int path_walk_parent(struct task *task, const struct path *start, const char *path, u32 flags,
+                     struct path *out, char *name, bool *trailing_slash)
 {
     if (!path[0])
         return -ENOENT;

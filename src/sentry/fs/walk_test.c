@@ -2,7 +2,7 @@
 /* Paths: every rule of path_resolution(7) that programs rely on, and openat2(2)'s. */
 #include "sentry/fs/walk.h"
 
-#include "sentry/fs/fs_world.h"
+#include "sentry/fs/testing.h"
 
 SLEEPS static void make_tree(struct task *task)
 {

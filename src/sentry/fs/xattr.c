@@ -17,7 +17,8 @@ static bool is_in(const char *name, const char *space)
 }
 
 /* What the name space says; FOR_WRITE: set or remove. */
-MUST_CHECK static int xattr_judge(struct task *task, const struct path *path, const char *name, bool for_write)
+MUST_CHECK static int xattr_judge(struct task *task, const struct path *path, const char *name,
+                                  bool for_write)
 {
     const struct inode *inode = path->dentry->inode;
     int err = for_write ? path_may_write(path) : 0;
@@ -35,12 +36,14 @@ MUST_CHECK static int xattr_judge(struct task *task, const struct path *path, co
     if (!inode_is_regular(inode) && !inode_is_dir(inode))
         return for_write ? -EPERM : -ENODATA;
     bool is_sticky = inode_is_dir(inode) && (inode->mode & LINUX_S_ISVTX);
-    if (for_write && is_sticky && task->cred->fsuid != inode->uid && !task_has_capability(task, CAP_FOWNER))
+    if (for_write && is_sticky && task->cred->fsuid != inode->uid &&
+        !task_has_capability(task, CAP_FOWNER))
         return -EPERM;
     return inode_permission(task, inode, for_write ? 2 : 4);
 }
 
-i64 vfs_getxattr(struct task *task, const struct path *path, const char *name, void *out, size_t size)
+i64 vfs_getxattr(struct task *task, const struct path *path, const char *name, void *out,
+                 size_t size)
 {
     int err = xattr_judge(task, path, name, false);
     if (err)
@@ -50,7 +53,8 @@ i64 vfs_getxattr(struct task *task, const struct path *path, const char *name, v
     return inode_getxattr(task, held.dentry->inode, name, out, size);
 }
 
-int vfs_setxattr(struct task *task, const struct path *path, const char *name, const void *value, size_t size, int flags)
+int vfs_setxattr(struct task *task, const struct path *path, const char *name, const void *value,
+                 size_t size, int flags)
 {
     int err = xattr_judge(task, path, name, true);
     if (err)
@@ -63,7 +67,8 @@ int vfs_setxattr(struct task *task, const struct path *path, const char *name, c
     return err;
 }
 
-/* Names of "trusted." are not shown to those who may not read them; the list is shortened in place. */
+/* Names of "trusted." are not shown to those who may not read them; the list is shortened in place.
+ */
 static i64 hide_trusted(char *names, size_t size)
 {
     size_t kept = 0;

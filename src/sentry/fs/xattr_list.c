@@ -69,7 +69,7 @@ static struct xattr *xattr_find(const struct xattr_list *list, const char *name)
     if (!list->list.next)
         return NULL;
     struct xattr *xattr;
-    list_for_each(xattr, &list->list, link)
+    list_for_each (xattr, &list->list, link)
         if (strcmp(xattr->name, name) == 0)
             return xattr;
     return NULL;
@@ -80,7 +80,7 @@ void xattr_list_fini(struct xattr_list *list)
     if (!list->list.next)
         return;
     struct xattr *xattr, *next;
-    list_for_each_safe(xattr, next, &list->list, link) {
+    list_for_each_safe (xattr, next, &list->list, link) {
         list_remove(&xattr->link);
         REF_PUT(xattr);
     }
@@ -100,8 +100,8 @@ i64 xattr_list_get(const struct xattr_list *list, const char *name, void *out, s
     return (i64)xattr->size;
 }
 
-int xattr_list_set(struct xattr_list *list, struct arena *arena, const char *name, const void *value, size_t size,
-                   int flags)
+int xattr_list_set(struct xattr_list *list, struct arena *arena, const char *name,
+                   const void *value, size_t size, int flags)
 {
     struct xattr *old = xattr_find(list, name);
     if (old && (flags & LINUX_XATTR_CREATE))
@@ -154,7 +154,7 @@ i64 xattr_list_names(const struct xattr_list *list, char *out, size_t size)
         return 0;
     size_t used = 0;
     const struct xattr *xattr;
-    list_for_each(xattr, &list->list, link) {
+    list_for_each (xattr, &list->list, link) {
         size_t name_size = strlen(xattr->name) + 1;
         if (size > 0) {
             if (name_size > size - used)

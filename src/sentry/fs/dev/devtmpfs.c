@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The types "dev" (a container's own /dev) and "devtmpfs": a tmpfs that comes with device nodes, links and
- * the places to mount pts, shm and mqueue on. The runtime adds what the OCI spec asks for by mknod.
+ * The types "dev" (a container's own /dev) and "devtmpfs": a tmpfs that comes with device nodes,
+ * links and the places to mount pts, shm and mqueue on. The runtime adds what the OCI spec asks for
+ * by mknod.
  */
 #include <string.h>
 
@@ -15,7 +16,7 @@
 
 static const struct dev_node {
     const char *name;
-    u32 mode;           /* with the type */
+    u32 mode; /* with the type */
     u32 major, minor;
     const char *target; /* symlink */
 } nodes[] = {
@@ -57,7 +58,8 @@ MUST_CHECK static int add_node(struct super *super, const struct dev_node *node)
     return err;
 }
 
-MUST_CHECK static int dev_create(struct kernel *kernel, const char *type_name, u32 flags, struct super **out)
+MUST_CHECK static int dev_create(struct kernel *kernel, const char *type_name, u32 flags,
+                                 struct super **out)
 {
     AUTO_PUT struct super *super = NULL;
     int err = tmpfs_create_plain(kernel, type_name, LINUX_TMPFS_MAGIC, flags, 0755, &super);
@@ -69,17 +71,19 @@ MUST_CHECK static int dev_create(struct kernel *kernel, const char *type_name, u
     return 0;
 }
 
-int dev_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+int dev_mount(struct task *task, const char *source, u32 flags, const char *options,
+              struct super **out)
 {
     return dev_create(task->kernel, "dev", flags, out);
 }
 
 /* One shared instance: whoever mounts it sees the same nodes. */
-int devtmpfs_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+int devtmpfs_mount(struct task *task, const char *source, u32 flags, const char *options,
+                   struct super **out)
 {
     struct vfs *vfs = task->kernel->vfs;
     struct super *super;
-    list_for_each(super, &vfs->supers, link) {
+    list_for_each (super, &vfs->supers, link) {
         if (strcmp(super->type_name, "devtmpfs") == 0) {
             *out = REF_GET(super);
             return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mem(4)'s harmless ones: null, zero, full, random and urandom. Random bytes are the kernel's entropy. */
+/* mem(4)'s harmless ones: null, zero, full, random and urandom. Random bytes are the kernel's
+ * entropy. */
 #include "abi/errno.h"
 #include "abi/fcntl.h"
 #include "sentry/fs/dev/dev.h"
@@ -82,19 +83,29 @@ SLEEPS static i64 random_ioctl(struct task *task, struct file *file, u32 request
     return copy_to_user(task, uaddr_make(arg), &bits, sizeof bits);
 }
 
-/* Shared and private maps of /dev/zero are anonymous memory: mmap(2) is told so by the file's NULL mapping. */
-SLEEPS static int zero_mmap(struct task *task, struct file *file, struct mapping **mapping, u64 *offset)
+/* Shared and private maps of /dev/zero are anonymous memory: mmap(2) is told so by the file's NULL
+ * mapping. */
+SLEEPS static int zero_mmap(struct task *task, struct file *file, struct mapping **mapping,
+                            u64 *offset)
 {
     *mapping = NULL;
     return 0;
 }
 
-const struct file_ops mem_null_ops = {.read = null_read, .write = null_write, .seek = mem_seek, .is_seekable = true};
-const struct file_ops mem_zero_ops = {
-    .read = zero_read, .write = null_write, .seek = mem_seek, .mmap = zero_mmap, .is_seekable = true};
-const struct file_ops mem_full_ops = {.read = zero_read, .write = full_write, .seek = mem_seek, .is_seekable = true};
-const struct file_ops mem_random_ops = {
-    .read = random_read, .write = random_write, .seek = mem_seek, .ioctl = random_ioctl, .is_seekable = true};
+const struct file_ops mem_null_ops = {
+    .read = null_read, .write = null_write, .seek = mem_seek, .is_seekable = true};
+const struct file_ops mem_zero_ops = {.read = zero_read,
+                                      .write = null_write,
+                                      .seek = mem_seek,
+                                      .mmap = zero_mmap,
+                                      .is_seekable = true};
+const struct file_ops mem_full_ops = {
+    .read = zero_read, .write = full_write, .seek = mem_seek, .is_seekable = true};
+const struct file_ops mem_random_ops = {.read = random_read,
+                                        .write = random_write,
+                                        .seek = mem_seek,
+                                        .ioctl = random_ioctl,
+                                        .is_seekable = true};
 
 int mem_open(struct task *task, struct inode *inode, struct file *file)
 {

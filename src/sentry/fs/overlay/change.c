@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changes of overlay directories: in the upper layer, with whiteouts where a lower layer would show through. */
+/* Changes of overlay directories: in the upper layer, with whiteouts where a lower layer would show
+ * through. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,7 +8,8 @@
 #include "sentry/fs/overlay/overlay.h"
 
 /* Does a lower layer of DIR have NAME, so that its removal needs a whiteout? */
-SLEEPS static int is_below(struct task *task, struct overlay_inode *dir, const char *name, bool *answer)
+SLEEPS static int is_below(struct task *task, struct overlay_inode *dir, const char *name,
+                           bool *answer)
 {
     *answer = false;
     for (u32 i = 0; i < dir->lower_count && !*answer; i++) {
@@ -24,7 +26,8 @@ SLEEPS static int is_below(struct task *task, struct overlay_inode *dir, const c
 }
 
 /* Takes a whiteout NAME out of DIR's upper layer; *WAS_THERE. */
-SLEEPS static int drop_whiteout(struct task *task, struct dentry *upper, const char *name, bool *was_there)
+SLEEPS static int drop_whiteout(struct task *task, struct dentry *upper, const char *name,
+                                bool *was_there)
 {
     AUTO_PUT struct dentry *found = NULL;
     *was_there = false;
@@ -50,9 +53,10 @@ static void dir_changed(struct overlay_inode *dir)
     overlay_refresh(dir);
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- making -------------------------------------------------------------------------- */
 
-SLEEPS static int make(struct task *task, struct inode *base, const char *name, const struct dir_make_args *args, struct dentry **out)
+SLEEPS static int make(struct task *task, struct inode *base, const char *name,
+                       const struct dir_make_args *args, struct dentry **out)
 {
     struct overlay_inode *dir = overlay_of(base);
     bool had_whiteout = false;
@@ -70,7 +74,8 @@ SLEEPS static int make(struct task *task, struct inode *base, const char *name, 
     return err;
 }
 
-SLEEPS static int make_inode(struct task *task, struct inode *base, const char *name, const struct dir_make_args *args, struct inode **out)
+SLEEPS static int make_inode(struct task *task, struct inode *base, const char *name,
+                             const struct dir_make_args *args, struct inode **out)
 {
     struct overlay_layers layers = {0};
     int err = make(task, base, name, args, &layers.upper);
@@ -85,26 +90,36 @@ SLEEPS static int make_inode(struct task *task, struct inode *base, const char *
     return err;
 }
 
-SLEEPS int overlay_create_file(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out)
+SLEEPS int overlay_create_file(struct task *task, struct inode *dir, const char *name, u32 mode,
+                               struct inode **out)
 {
-    return make_inode(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_FILE, .mode = mode}, out);
+    return make_inode(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_FILE, .mode = mode},
+                      out);
 }
 
-SLEEPS int overlay_mkdir(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out)
+SLEEPS int overlay_mkdir(struct task *task, struct inode *dir, const char *name, u32 mode,
+                         struct inode **out)
 {
-    return make_inode(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_DIR, .mode = mode}, out);
+    return make_inode(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_DIR, .mode = mode},
+                      out);
 }
 
-SLEEPS int overlay_mknod(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev, struct inode **out)
+SLEEPS int overlay_mknod(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev,
+                         struct inode **out)
 {
     if ((mode & LINUX_S_IFMT) == LINUX_S_IFCHR && rdev == 0)
         return -EPERM; /* it would be a whiteout */
-    return make_inode(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_NODE, .mode = mode, .rdev = rdev}, out);
+    return make_inode(task, dir, name,
+                      &(struct dir_make_args){.what = DIR_MAKE_NODE, .mode = mode, .rdev = rdev},
+                      out);
 }
 
-SLEEPS int overlay_symlink(struct task *task, struct inode *dir, const char *name, const char *target, struct inode **out)
+SLEEPS int overlay_symlink(struct task *task, struct inode *dir, const char *name,
+                           const char *target, struct inode **out)
 {
-    return make_inode(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_SYMLINK, .mode = 0777, .target = target}, out);
+    return make_inode(
+        task, dir, name,
+        &(struct dir_make_args){.what = DIR_MAKE_SYMLINK, .mode = 0777, .target = target}, out);
 }
 
 SLEEPS int overlay_link(struct task *task, struct inode *dir, const char *name, struct inode *base)
@@ -112,16 +127,19 @@ SLEEPS int overlay_link(struct task *task, struct inode *dir, const char *name, 
     struct overlay_inode *inode = overlay_of(base);
     AUTO_PUT struct dentry *made = NULL;
     if (base->object.kind != &overlay_inode_kind) /* of O_TMPFILE: the upper layer's own */
-        return make(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_LINK, .inode = base}, &made);
+        return make(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_LINK, .inode = base},
+                    &made);
     int err = overlay_copy_up(task, inode);
     if (!err)
-        err = make(task, dir, name, &(struct dir_make_args){.what = DIR_MAKE_LINK, .inode = inode->upper->inode}, &made);
+        err = make(task, dir, name,
+                   &(struct dir_make_args){.what = DIR_MAKE_LINK, .inode = inode->upper->inode},
+                   &made);
     if (!err)
         overlay_refresh(inode);
     return err;
 }
 
-/* ---- removing ------------------------------------------------------------------------------------------------------ */
+/* ---- removing ------------------------------------------------------------------------ */
 
 /* All whiteouts in an upper directory that is empty for programs. */
 struct name_list {
@@ -129,7 +147,8 @@ struct name_list {
     struct buf names;
 };
 
-SLEEPS static bool take_name(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type, u64 next)
+SLEEPS static bool take_name(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type,
+                             u64 next)
 {
     struct name_list *list = emit->owner;
     if (name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.')))
@@ -164,7 +183,8 @@ static void unname(struct overlay_inode *inode)
         object_put(&parent->inode.object);
 }
 
-SLEEPS static int remove_name(struct task *task, struct overlay_inode *dir, const char *name, struct overlay_inode *inode, bool is_dir)
+SLEEPS static int remove_name(struct task *task, struct overlay_inode *dir, const char *name,
+                              struct overlay_inode *inode, bool is_dir)
 {
     bool needs_whiteout = false;
     int err = overlay_copy_up(task, dir);
@@ -190,12 +210,14 @@ SLEEPS static int remove_name(struct task *task, struct overlay_inode *dir, cons
     return 0;
 }
 
-SLEEPS int overlay_unlink(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS int overlay_unlink(struct task *task, struct inode *dir, const char *name,
+                          struct inode *inode)
 {
     return remove_name(task, overlay_of(dir), name, overlay_of(inode), false);
 }
 
-SLEEPS int overlay_rmdir(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS int overlay_rmdir(struct task *task, struct inode *dir, const char *name,
+                         struct inode *inode)
 {
     bool is_empty;
     int err = overlay_is_empty(task, overlay_of(inode), &is_empty);
@@ -204,7 +226,7 @@ SLEEPS int overlay_rmdir(struct task *task, struct inode *dir, const char *name,
     return err ? err : remove_name(task, overlay_of(dir), name, overlay_of(inode), true);
 }
 
-/* ---- renaming ------------------------------------------------------------------------------------------------------- */
+/* ---- renaming ------------------------------------------------------------------------ */
 
 static void rename_inode(struct overlay_inode *inode, struct overlay_inode *dir, const char *name)
 {
@@ -216,14 +238,16 @@ static void rename_inode(struct overlay_inode *inode, struct overlay_inode *dir,
     inode->parent = dir;
 }
 
-/* rename(2) of what is (partly) below is refused, so that programs copy instead (redirect_dir=off). */
+/* rename(2) of what is (partly) below is refused, so that programs copy instead (redirect_dir=off).
+ */
 static bool is_merged_dir(const struct overlay_inode *inode)
 {
     return inode_is_dir(&inode->inode) && inode->lower_count > 0;
 }
 
-SLEEPS static int prepare_rename(struct task *task, struct overlay_inode *from_dir, struct overlay_inode *inode,
-                                 struct overlay_inode *to_dir, const char *to, struct overlay_inode *target, u32 flags)
+SLEEPS static int prepare_rename(struct task *task, struct overlay_inode *from_dir,
+                                 struct overlay_inode *inode, struct overlay_inode *to_dir,
+                                 const char *to, struct overlay_inode *target, u32 flags)
 {
     bool is_exchange = flags & 2;
     if (is_merged_dir(inode) || (is_exchange && target && is_merged_dir(target)))
@@ -251,10 +275,12 @@ SLEEPS static int prepare_rename(struct task *task, struct overlay_inode *from_d
     return drop_whiteout(task, to_dir->upper, to, &was_there);
 }
 
-SLEEPS int overlay_rename(struct task *task, struct inode *from_base, const char *from, struct inode *base, struct inode *to_base,
-                          const char *to, struct inode *target_base, u32 flags)
+SLEEPS int overlay_rename(struct task *task, struct inode *from_base, const char *from,
+                          struct inode *base, struct inode *to_base, const char *to,
+                          struct inode *target_base, u32 flags)
 {
-    struct overlay_inode *from_dir = overlay_of(from_base), *inode = overlay_of(base), *to_dir = overlay_of(to_base);
+    struct overlay_inode *from_dir = overlay_of(from_base), *inode = overlay_of(base),
+                         *to_dir = overlay_of(to_base);
     struct overlay_inode *target = target_base ? overlay_of(target_base) : NULL;
     bool needs_whiteout = false, hides_lower = false;
     int err = prepare_rename(task, from_dir, inode, to_dir, to, target, flags);
@@ -266,8 +292,11 @@ SLEEPS int overlay_rename(struct task *task, struct inode *from_base, const char
         err = overlay_set_opaque(task, inode->upper);
     if (err)
         return err;
-    const struct dir_rename_args args = {
-        .from_dir = from_dir->upper, .from = from, .to_dir = to_dir->upper, .to = to, .flags = flags & ~1u};
+    const struct dir_rename_args args = {.from_dir = from_dir->upper,
+                                         .from = from,
+                                         .to_dir = to_dir->upper,
+                                         .to = to,
+                                         .flags = flags & ~1u};
     err = dir_rename(task, &args);
     if (err)
         return err;

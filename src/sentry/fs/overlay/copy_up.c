@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying a file to the upper layer before its first change: parents first, then the file itself under its
- * final name, with owner, mode, times and attributes. A regular file is made without a name and linked in
- * when it is complete, so a failure leaves nothing behind.
+ * Copying a file to the upper layer before its first change: parents first, then the file itself
+ * under its final name, with owner, mode, times and attributes. A regular file is made without a
+ * name and linked in when it is complete, so a failure leaves nothing behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,8 @@
 SLEEPS int overlay_set_opaque(struct task *task, struct dentry *upper)
 {
     struct inode *inode = upper->inode;
-    return inode->ops->setxattr ? inode->ops->setxattr(task, inode, XATTR_OPAQUE, "y", 1, 0) : -EOPNOTSUPP;
+    return inode->ops->setxattr ? inode->ops->setxattr(task, inode, XATTR_OPAQUE, "y", 1, 0)
+                                : -EOPNOTSUPP;
 }
 
 SLEEPS static int copy_data(struct task *task, struct inode *from, struct inode *to)
@@ -31,7 +32,8 @@ SLEEPS static int copy_data(struct task *task, struct inode *from, struct inode 
     for (u64 offset = 0; offset < from->mapping.size && !err;) {
         struct uio_segment segment;
         struct uio uio;
-        uio_init_kernel(&uio, &task->fiber, bytes, MIN(STEP_SIZE, from->mapping.size - offset), &segment);
+        uio_init_kernel(&uio, &task->fiber, bytes, MIN(STEP_SIZE, from->mapping.size - offset),
+                        &segment);
         i64 got = mapping_read(&from->mapping, &task->fiber, &uio, offset);
         if (got <= 0) {
             err = got < 0 ? (int)got : 0;
@@ -47,7 +49,8 @@ SLEEPS static int copy_data(struct task *task, struct inode *from, struct inode 
     return err;
 }
 
-SLEEPS static int copy_xattr(struct task *task, struct inode *from, struct inode *to, const char *name)
+SLEEPS static int copy_xattr(struct task *task, struct inode *from, struct inode *to,
+                             const char *name)
 {
     u8 value[4096];
     if (strncmp(name, XATTR_PREFIX, sizeof XATTR_PREFIX - 1) == 0)
@@ -73,7 +76,8 @@ SLEEPS static int copy_xattrs(struct task *task, struct inode *from, struct inod
     return 0;
 }
 
-SLEEPS static int copy_attributes(struct task *task, struct overlay_inode *inode, struct inode *from, struct inode *to)
+SLEEPS static int copy_attributes(struct task *task, struct overlay_inode *inode,
+                                  struct inode *from, struct inode *to)
 {
     const struct attr attr = {
         .mask = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_ATIME | ATTR_MTIME,
@@ -85,14 +89,16 @@ SLEEPS static int copy_attributes(struct task *task, struct overlay_inode *inode
     };
     int err = copy_xattrs(task, from, to);
     if (!err && to->ops->setxattr)
-        err = to->ops->setxattr(task, to, XATTR_ORIGIN, &inode->origin_ino, sizeof inode->origin_ino, 0);
+        err = to->ops->setxattr(task, to, XATTR_ORIGIN, &inode->origin_ino,
+                                sizeof inode->origin_ino, 0);
     if (!err && to->ops->setattr)
         err = to->ops->setattr(task, to, &attr);
     return err;
 }
 
 /* What to make in the upper layer for FROM. */
-SLEEPS static int make_args(struct task *task, struct inode *from, struct dir_make_args *args, char *target)
+SLEEPS static int make_args(struct task *task, struct inode *from, struct dir_make_args *args,
+                            char *target)
 {
     *args = (struct dir_make_args){.mode = from->mode & 07777u, .rdev = from->rdev};
     switch (from->mode & LINUX_S_IFMT) {
@@ -119,7 +125,8 @@ SLEEPS static int make_args(struct task *task, struct inode *from, struct dir_ma
 }
 
 /* A complete regular file without a name, then its name. */
-SLEEPS static int copy_regular(struct task *task, struct overlay_inode *inode, struct dentry *dir, struct dentry **out)
+SLEEPS static int copy_regular(struct task *task, struct overlay_inode *inode, struct dentry *dir,
+                               struct dentry **out)
 {
     struct inode *from = inode->lowers[0]->inode, *parent = dir->inode;
     AUTO_PUT struct inode *made = NULL;
@@ -136,7 +143,8 @@ SLEEPS static int copy_regular(struct task *task, struct overlay_inode *inode, s
     return dir_make(task, dir, inode->name, &args, out);
 }
 
-SLEEPS static int copy_other(struct task *task, struct overlay_inode *inode, struct dentry *dir, struct dentry **out)
+SLEEPS static int copy_other(struct task *task, struct overlay_inode *inode, struct dentry *dir,
+                             struct dentry **out)
 {
     struct inode *from = inode->lowers[0]->inode;
     struct dir_make_args args;
@@ -161,7 +169,8 @@ SLEEPS static int copy_one(struct task *task, struct overlay_inode *inode)
         return -EROFS;
     AUTO_PUT struct dentry *dir = REF_GET(inode->parent->upper);
     AUTO_PUT struct dentry *made = NULL;
-    int err = inode_is_regular(&inode->inode) ? copy_regular(task, inode, dir, &made) : copy_other(task, inode, dir, &made);
+    int err = inode_is_regular(&inode->inode) ? copy_regular(task, inode, dir, &made)
+                                              : copy_other(task, inode, dir, &made);
     if (err)
         return err;
     inode->upper = MOVE(made);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Merged listings. All layers are read when a directory is read from its start; names of an upper layer
- * hide those below, whiteouts hide and do not show. The listing then stays with the description.
+ * Merged listings. All layers are read when a directory is read from its start; names of an upper
+ * layer hide those below, whiteouts hide and do not show. The listing then stays with the
+ * description.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,13 +45,14 @@ const struct kind overlay_listing_kind = {.name = "overlay_listing",
                                           .fields = overlay_listing_fields,
                                           .destroy = listing_destroy};
 
-/* ---- gathering ------------------------------------------------------------------------------------------------ */
+/* ---- gathering ----------------------------------------------------------------------- */
 
 struct gather {
     struct dir_emit emit;
     struct buf *entries;
-    struct map seen; /* hash of name -> offset + 1 of the first entry with it; collisions are walked */
-    bool is_last;    /* the lowest layer: its names need not be remembered */
+    struct map
+        seen;     /* hash of name -> offset + 1 of the first entry with it; collisions are walked */
+    bool is_last; /* the lowest layer: its names need not be remembered */
     int err;
 };
 
@@ -64,12 +66,14 @@ static bool is_seen(struct gather *gather, const char *name, size_t size, u64 ha
     size_t offset = (size_t)(uintptr_t)map_find(&gather->seen, hash);
     if (offset == 0)
         return false;
-    /* 64 bits of a hash do not collide by accident; an equal hash of another name only hides nothing. */
+    /* 64 bits of a hash do not collide by accident; an equal hash of another name only hides
+     * nothing. */
     const struct entry *entry = entry_at(gather->entries, offset - 1);
     return entry->name_size == size + 1 && memcmp(entry + 1, name, size) == 0;
 }
 
-SLEEPS static bool gather_one(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type, u64 next)
+SLEEPS static bool gather_one(struct dir_emit *emit, const char *name, size_t size, u64 ino,
+                              u8 type, u64 next)
 {
     struct gather *gather = emit->owner;
     if (name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.')))
@@ -95,7 +99,8 @@ SLEEPS static bool gather_one(struct dir_emit *emit, const char *name, size_t si
 }
 
 /* The entry at *AT as programs see it: its number, and whether it is there at all. */
-SLEEPS static int complete_entry(struct task *task, struct gather *gather, struct dentry *dir, bool is_upper, size_t *at)
+SLEEPS static int complete_entry(struct task *task, struct gather *gather, struct dentry *dir,
+                                 bool is_upper, size_t *at)
 {
     struct entry *entry = (void *)(buf_bytes(gather->entries) + *at);
     u64 ino = overlay_number(dir->super, entry->ino);
@@ -116,7 +121,8 @@ SLEEPS static int complete_entry(struct task *task, struct gather *gather, struc
 }
 
 /* Entries of one layer's directory; those of its character devices 0:0 become whiteouts. */
-SLEEPS static int gather_layer(struct task *task, struct gather *gather, struct dentry *dir, bool is_upper)
+SLEEPS static int gather_layer(struct task *task, struct gather *gather, struct dentry *dir,
+                               bool is_upper)
 {
     AUTO_PUT struct file *file = NULL;
     const struct path path = {.dentry = dir};
@@ -163,7 +169,7 @@ SLEEPS int overlay_is_empty(struct task *task, struct overlay_inode *dir, bool *
     return err;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------- */
 
 SLEEPS static int make_listing(struct task *task, struct file *file, struct overlay_listing **out)
 {
@@ -203,8 +209,8 @@ SLEEPS static int overlay_readdir(struct task *task, struct file *file, struct d
     while (file->offset - 2 < listing->entries.size) {
         const struct entry *entry = entry_at(&listing->entries, file->offset - 2);
         u64 next = file->offset + sizeof *entry + ALIGN_UP(entry->name_size, 8u);
-        if (!entry->is_whiteout &&
-            !emit->emit(emit, (const char *)(entry + 1), entry->name_size - 1, entry->ino, entry->type, next))
+        if (!entry->is_whiteout && !emit->emit(emit, (const char *)(entry + 1),
+                                               entry->name_size - 1, entry->ino, entry->type, next))
             return 0;
         file->offset = next;
     }
@@ -217,8 +223,10 @@ SLEEPS static i64 overlay_seek(struct task *task, struct file *file, i64 offset,
         return (i64)file->offset;
     if (whence != SEEK_SET || offset < 0)
         return -EINVAL;
-    const struct overlay_listing *listing =
-        file->private_object ? container_of(file->private_object, struct overlay_listing, object) : NULL;
+    const struct overlay_listing *listing = file->private_object
+                                                ? container_of(file->private_object,
+                                                               struct overlay_listing, object)
+                                                : NULL;
     u64 end = listing ? 2 + listing->entries.size : 2;
     if ((u64)offset > end || ((u64)offset > 2 && ((u64)offset - 2) % 8 != 0))
         offset = (i64)end; /* not a place that readdir told: nothing comes there */
@@ -226,4 +234,5 @@ SLEEPS static i64 overlay_seek(struct task *task, struct file *file, i64 offset,
     return offset;
 }
 
-const struct file_ops overlay_dir_ops = {.readdir = overlay_readdir, .seek = overlay_seek, .is_seekable = true};
+const struct file_ops overlay_dir_ops = {
+    .readdir = overlay_readdir, .seek = overlay_seek, .is_seekable = true};

@@ -55,7 +55,7 @@ const struct kind overlay_inode_kind = {.name = "overlay_inode",
                                         .loaded = inode_loaded,
                                         .ops = &overlay_inode_ops};
 
-/* ---- attributes --------------------------------------------------------------------------------------------- */
+/* ---- attributes ---------------------------------------------------------------------- */
 
 void overlay_refresh(struct overlay_inode *overlay)
 {
@@ -65,7 +65,9 @@ void overlay_refresh(struct overlay_inode *overlay)
     inode->uid = real->uid;
     inode->gid = real->gid;
     /* What a merged directory has below it is not counted: 1 says so, as Linux does. */
-    inode->link_count = inode_is_dir(real) && overlay->lower_count > 0 && real->link_count > 0 ? 1 : real->link_count;
+    inode->link_count = inode_is_dir(real) && overlay->lower_count > 0 && real->link_count > 0
+                            ? 1
+                            : real->link_count;
     inode->rdev = real->rdev;
     inode->size = real->size;
     inode->blocks = real->blocks;
@@ -84,8 +86,8 @@ u64 overlay_number(const struct super *layer, u64 ino)
     return hash_u64(ino ^ (u64)layer->dev << 40) >> 16;
 }
 
-int overlay_inode_create(struct super *super, struct overlay_inode *parent, const char *name, struct overlay_layers *layers,
-                         struct overlay_inode **out)
+int overlay_inode_create(struct super *super, struct overlay_inode *parent, const char *name,
+                         struct overlay_layers *layers, struct overlay_inode **out)
 {
     struct arena *arena = super->object.arena;
     struct overlay_inode *inode = object_create(arena, &overlay_inode_kind);
@@ -110,25 +112,28 @@ int overlay_inode_create(struct super *super, struct overlay_inode *parent, cons
         object_get_(&parent->inode.object);
         inode->parent = parent;
     }
-    const struct dentry *origin = inode->lower_count ? inode->lowers[inode->lower_count - 1] : inode->upper;
+    const struct dentry *origin = inode->lower_count ? inode->lowers[inode->lower_count - 1]
+                                                     : inode->upper;
     inode->origin_ino = overlay_number(origin->inode->super, origin->inode->ino);
     overlay_refresh(inode);
     *out = inode;
     return 0;
 }
 
-/* ---- looking up --------------------------------------------------------------------------------------------------- */
+/* ---- looking up ---------------------------------------------------------------------- */
 
 SLEEPS static bool is_opaque(struct task *task, struct inode *dir)
 {
     char value[4];
-    return dir->ops->getxattr && dir->ops->getxattr(task, dir, XATTR_OPAQUE, value, sizeof value) == 1 && value[0] == 'y';
+    return dir->ops->getxattr &&
+           dir->ops->getxattr(task, dir, XATTR_OPAQUE, value, sizeof value) == 1 && value[0] == 'y';
 }
 
 static int add_lower(struct arena *arena, struct overlay_layers *layers, struct dentry *dentry)
 {
     u32 count = layers->lower_count;
-    struct dentry **bigger = arena_realloc(arena, layers->lowers, count * sizeof *bigger, (count + 1) * sizeof *bigger);
+    struct dentry **bigger = arena_realloc(arena, layers->lowers, count * sizeof *bigger,
+                                           (count + 1) * sizeof *bigger);
     if (!bigger)
         return -ENOMEM;
     layers->lowers = bigger;
@@ -138,7 +143,8 @@ static int add_lower(struct arena *arena, struct overlay_layers *layers, struct 
 }
 
 /* One layer's answer. 1: look further down; 0: that is all; -errno. */
-SLEEPS static int find_in_layer(struct task *task, struct dentry *dir, const char *name, bool is_upper, struct overlay_layers *layers)
+SLEEPS static int find_in_layer(struct task *task, struct dentry *dir, const char *name,
+                                bool is_upper, struct overlay_layers *layers)
 {
     AUTO_PUT struct dentry *found = NULL;
     int err = dentry_lookup(task, dir, name, &found);
@@ -160,7 +166,8 @@ SLEEPS static int find_in_layer(struct task *task, struct dentry *dir, const cha
     return err ? err : !ends;
 }
 
-SLEEPS int overlay_find(struct task *task, struct overlay_inode *dir, const char *name, struct overlay_layers *layers)
+SLEEPS int overlay_find(struct task *task, struct overlay_inode *dir, const char *name,
+                        struct overlay_layers *layers)
 {
     *layers = (struct overlay_layers){0};
     int more = dir->upper ? find_in_layer(task, dir->upper, name, true, layers) : 1;
@@ -176,7 +183,8 @@ SLEEPS int overlay_find(struct task *task, struct overlay_inode *dir, const char
 u64 overlay_upper_number(struct task *task, struct inode *upper)
 {
     u64 ino;
-    if (upper->ops->getxattr && upper->ops->getxattr(task, upper, XATTR_ORIGIN, &ino, sizeof ino) == (i64)sizeof ino)
+    if (upper->ops->getxattr &&
+        upper->ops->getxattr(task, upper, XATTR_ORIGIN, &ino, sizeof ino) == (i64)sizeof ino)
         return ino;
     return overlay_number(upper->super, upper->ino);
 }
@@ -188,7 +196,8 @@ SLEEPS static void take_origin(struct task *task, struct overlay_inode *inode)
         inode->origin_ino = inode->inode.ino = overlay_upper_number(task, inode->upper->inode);
 }
 
-SLEEPS static int overlay_lookup(struct task *task, struct inode *base, const char *name, struct inode **out)
+SLEEPS static int overlay_lookup(struct task *task, struct inode *base, const char *name,
+                                 struct inode **out)
 {
     struct overlay_inode *dir = overlay_of(base), *inode;
     struct overlay_layers layers;
@@ -202,7 +211,7 @@ SLEEPS static int overlay_lookup(struct task *task, struct inode *base, const ch
     return 0;
 }
 
-/* ---- passing on ------------------------------------------------------------------------------------------------------ */
+/* ---- passing on ---------------------------------------------------------------------- */
 
 SLEEPS static i64 overlay_readlink(struct task *task, struct inode *base, char *out, size_t size)
 {
@@ -239,8 +248,9 @@ SLEEPS static int overlay_setattr(struct task *task, struct inode *base, const s
 }
 
 /*
- * A regular file's description works on the real inode, so content, mappings and locks need no detour. A
- * description that was opened for reading before a copy-up goes on reading the lower file, as on Linux.
+ * A regular file's description works on the real inode, so content, mappings and locks need no
+ * detour. A description that was opened for reading before a copy-up goes on reading the lower
+ * file, as on Linux.
  */
 SLEEPS static int overlay_open(struct task *task, struct inode *base, struct file *file)
 {
@@ -268,7 +278,8 @@ SLEEPS static int overlay_open(struct task *task, struct inode *base, struct fil
     return 0;
 }
 
-SLEEPS static i64 overlay_getxattr(struct task *task, struct inode *base, const char *name, void *out, size_t size)
+SLEEPS static i64 overlay_getxattr(struct task *task, struct inode *base, const char *name,
+                                   void *out, size_t size)
 {
     struct inode *real = overlay_real(overlay_of(base))->inode;
     if (strncmp(name, XATTR_PREFIX, sizeof XATTR_PREFIX - 1) == 0)
@@ -276,7 +287,8 @@ SLEEPS static i64 overlay_getxattr(struct task *task, struct inode *base, const 
     return real->ops->getxattr ? real->ops->getxattr(task, real, name, out, size) : -EOPNOTSUPP;
 }
 
-SLEEPS static int overlay_setxattr(struct task *task, struct inode *base, const char *name, const void *value, size_t size, int flags)
+SLEEPS static int overlay_setxattr(struct task *task, struct inode *base, const char *name,
+                                   const void *value, size_t size, int flags)
 {
     struct overlay_inode *inode = overlay_of(base);
     if (strncmp(name, XATTR_PREFIX, sizeof XATTR_PREFIX - 1) == 0)
@@ -284,7 +296,8 @@ SLEEPS static int overlay_setxattr(struct task *task, struct inode *base, const 
     int err = overlay_copy_up(task, inode);
     struct inode *upper = err ? NULL : inode->upper->inode;
     if (!err)
-        err = upper->ops->setxattr ? upper->ops->setxattr(task, upper, name, value, size, flags) : -EOPNOTSUPP;
+        err = upper->ops->setxattr ? upper->ops->setxattr(task, upper, name, value, size, flags)
+                                   : -EOPNOTSUPP;
     if (!err)
         overlay_refresh(inode);
     return err;
@@ -335,7 +348,8 @@ SLEEPS static int overlay_removexattr(struct task *task, struct inode *base, con
     return err;
 }
 
-SLEEPS static int overlay_tmpfile(struct task *task, struct inode *base, u32 mode, struct inode **out)
+SLEEPS static int overlay_tmpfile(struct task *task, struct inode *base, u32 mode,
+                                  struct inode **out)
 {
     struct overlay_inode *dir = overlay_of(base);
     int err = overlay_copy_up(task, dir);
@@ -366,7 +380,7 @@ const struct inode_ops overlay_inode_ops = {
     .tmpfile = overlay_tmpfile,
 };
 
-/* ---- the whole -------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------- */
 
 SLEEPS static int overlay_statfs(struct task *task, struct super *super, struct linux_statfs *out)
 {
@@ -405,7 +419,8 @@ const struct kind overlay_supers_kind = {.name = "overlay_supers",
                                          .fields = overlay_supers_fields,
                                          .destroy = overlay_supers_destroy};
 
-static int hold_supers(struct super *super, const struct path *upper, const struct path *lowers, u32 lower_count)
+static int hold_supers(struct super *super, const struct path *upper, const struct path *lowers,
+                       u32 lower_count)
 {
     struct overlay_supers *all = object_create(super->kernel->arena, &overlay_supers_kind);
     if (!all)
@@ -422,13 +437,15 @@ static int hold_supers(struct super *super, const struct path *upper, const stru
     return 0;
 }
 
-SLEEPS int overlay_create(struct task *task, const struct path *upper, const struct path *lowers, u32 lower_count, struct super **out)
+SLEEPS int overlay_create(struct task *task, const struct path *upper, const struct path *lowers,
+                          u32 lower_count, struct super **out)
 {
     struct arena *arena = task->kernel->arena;
     struct overlay_layers layers = {.upper = upper ? REF_GET(upper->dentry) : NULL};
     int err = lower_count > OVERLAY_LOWER_MAX || (!upper && lower_count == 0) ? -EINVAL : 0;
     for (u32 i = 0; i < lower_count && !err; i++)
-        err = inode_is_dir(lowers[i].dentry->inode) ? add_lower(arena, &layers, lowers[i].dentry) : -ENOTDIR;
+        err = inode_is_dir(lowers[i].dentry->inode) ? add_lower(arena, &layers, lowers[i].dentry)
+                                                    : -ENOTDIR;
     AUTO_PUT struct super *super = NULL;
     if (!err)
         err = super_create(task->kernel, "overlay", OVERLAY_MAGIC, upper ? 0 : 1, &super);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tmpfs's super: options of tmpfs(5), quotas, statfs. Without size= half of the sandbox's memory is the limit. */
+/* tmpfs's super: options of tmpfs(5), quotas, statfs. Without size= half of the sandbox's memory is
+ * the limit. */
 #include "sentry/fs/tmpfs/tmpfs.h"
 
 #include <string.h>
@@ -24,14 +25,15 @@ static const struct field tmpfs_fields[] = {
 };
 FIELDS_COMPLETE(struct tmpfs, tmpfs_fields);
 
-const struct kind tmpfs_kind = {.name = "tmpfs", .size = sizeof(struct tmpfs), .fields = tmpfs_fields};
+const struct kind tmpfs_kind = {
+    .name = "tmpfs", .size = sizeof(struct tmpfs), .fields = tmpfs_fields};
 
 static struct tmpfs *tmpfs_of_super(const struct super *super)
 {
     return container_of(super->private_object, struct tmpfs, object);
 }
 
-/* ---- options -------------------------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------- */
 
 static u64 memory_pages(const struct kernel *kernel)
 {
@@ -56,9 +58,11 @@ MUST_CHECK static int parse_size(struct kernel *kernel, const char *value, u64 *
     return 0;
 }
 
-MUST_CHECK static int parse_one(struct kernel *kernel, struct tmpfs *fs, const char *key, const char *value)
+MUST_CHECK static int parse_one(struct kernel *kernel, struct tmpfs *fs, const char *key,
+                                const char *value)
 {
-    static const char *const ignored[] = {"huge", "mpol", "noswap", "inode32", "inode64", "rw", "ro", "nr_subdirs"};
+    static const char *const ignored[] = {"huge",    "mpol", "noswap", "inode32",
+                                          "inode64", "rw",   "ro",     "nr_subdirs"};
     for (u32 i = 0; i < ARRAY_COUNT(ignored); i++)
         if (strcmp(key, ignored[i]) == 0)
             return 0;
@@ -98,10 +102,11 @@ int tmpfs_parse_options(struct kernel *kernel, struct tmpfs *fs, const char *opt
     return more;
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------------------ */
+/* ---- making one ---------------------------------------------------------------------- */
 
 MUST_CHECK static int make_super(struct kernel *kernel, const char *type_name, u32 magic, u32 flags,
-                                 const struct tmpfs *settings, const char *options, struct super **out)
+                                 const struct tmpfs *settings, const char *options,
+                                 struct super **out)
 {
     AUTO_PUT struct super *super = NULL;
     int err = super_create(kernel, type_name, magic, flags, &super);
@@ -122,7 +127,8 @@ MUST_CHECK static int make_super(struct kernel *kernel, const char *type_name, u
             return -ENOMEM;
     }
     AUTO_PUT struct inode *root = NULL;
-    err = tmpfs_inode_create(super, LINUX_S_IFDIR | fs->root_mode, fs->root_uid, fs->root_gid, &root);
+    err = tmpfs_inode_create(super, LINUX_S_IFDIR | fs->root_mode, fs->root_uid, fs->root_gid,
+                             &root);
     if (err)
         return err;
     err = dentry_create_root(super, root, &super->root);
@@ -132,16 +138,19 @@ MUST_CHECK static int make_super(struct kernel *kernel, const char *type_name, u
     return 0;
 }
 
-int tmpfs_create_plain(struct kernel *kernel, const char *type_name, u32 magic, u32 flags, u32 mode, struct super **out)
+int tmpfs_create_plain(struct kernel *kernel, const char *type_name, u32 magic, u32 flags, u32 mode,
+                       struct super **out)
 {
     const struct tmpfs settings = {.root_mode = mode};
     return make_super(kernel, type_name, magic, flags, &settings, NULL, out);
 }
 
-int tmpfs_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+int tmpfs_mount(struct task *task, const char *source, u32 flags, const char *options,
+                struct super **out)
 {
     struct kernel *kernel = task->kernel;
-    struct tmpfs settings = {.root_mode = 01777, .root_uid = task->cred->fsuid, .root_gid = task->cred->fsgid};
+    struct tmpfs settings = {
+        .root_mode = 01777, .root_uid = task->cred->fsuid, .root_gid = task->cred->fsgid};
     settings.pages_max = settings.inodes_max = memory_pages(kernel) / 2;
     int err = tmpfs_parse_options(kernel, &settings, options);
     if (err)
@@ -155,12 +164,13 @@ int tmpfs_create(struct task *task, const char *options, struct super **out)
 }
 
 /* Message queues have no system calls here: an empty place to mount, as containers do. */
-int mqueue_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+int mqueue_mount(struct task *task, const char *source, u32 flags, const char *options,
+                 struct super **out)
 {
     return tmpfs_create_plain(task->kernel, "mqueue", LINUX_MQUEUE_MAGIC, flags, 01777, out);
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------------------- */
 
 SLEEPS static int tmpfs_statfs(struct task *task, struct super *super, struct linux_statfs *out)
 {
@@ -176,8 +186,10 @@ SLEEPS static int tmpfs_statfs(struct task *task, struct super *super, struct li
     return 0;
 }
 
-/* Limits may change, but not below what is used; a limit does not come where none was (tmpfs(5)). */
-SLEEPS static int tmpfs_remount(struct task *task, struct super *super, u32 flags, const char *options)
+/* Limits may change, but not below what is used; a limit does not come where none was (tmpfs(5)).
+ */
+SLEEPS static int tmpfs_remount(struct task *task, struct super *super, u32 flags,
+                                const char *options)
 {
     struct tmpfs *fs = tmpfs_of_super(super);
     struct tmpfs next = {.pages_max = fs->pages_max, .inodes_max = fs->inodes_max};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories of tmpfs: entries by cookie, which only grows, so that a reader's place stays valid while
- * others add and remove; and by hash of the name. Sizes are Linux's: 20 bytes an entry.
+ * Directories of tmpfs: entries by cookie, which only grows, so that a reader's place stays valid
+ * while others add and remove; and by hash of the name. Sizes are Linux's: 20 bytes an entry.
  */
 #include <string.h>
 
@@ -34,9 +34,9 @@ static const struct field tmpfs_entry_fields[] = {
 FIELDS_COMPLETE(struct tmpfs_entry, tmpfs_entry_fields);
 
 const struct kind tmpfs_entry_kind = {.name = "tmpfs_entry",
-                                             .size = sizeof(struct tmpfs_entry),
-                                             .fields = tmpfs_entry_fields,
-                                             .destroy = tmpfs_entry_destroy};
+                                      .size = sizeof(struct tmpfs_entry),
+                                      .fields = tmpfs_entry_fields,
+                                      .destroy = tmpfs_entry_destroy};
 
 struct tmpfs_entry *tmpfs_find(struct tmpfs_inode *dir, const char *name)
 {
@@ -90,7 +90,7 @@ void tmpfs_remove(struct tmpfs_inode *dir, struct tmpfs_entry *entry)
 void tmpfs_dir_loaded(struct tmpfs_inode *dir)
 {
     struct tmpfs_entry *entry;
-    map_for_each(&dir->entries, cookie, entry)
+    map_for_each (&dir->entries, cookie, entry)
         enter_name(dir, entry);
 }
 
@@ -121,7 +121,7 @@ void tmpfs_dir_clear(struct tmpfs_inode *dir)
     }
 }
 
-/* ---- rename ------------------------------------------------------------------------------------------------------- */
+/* ---- rename -------------------------------------------------------------------------- */
 
 static void touch_dirs(struct inode *from_dir, struct inode *to_dir)
 {
@@ -157,8 +157,8 @@ static void replace_target(struct inode *to_dir, struct inode *target)
     inode_touch(target, ATTR_CTIME);
 }
 
-int tmpfs_rename(struct task *task, struct inode *from_dir, const char *from, struct inode *inode, struct inode *to_dir,
-                 const char *to, struct inode *target, u32 flags)
+int tmpfs_rename(struct task *task, struct inode *from_dir, const char *from, struct inode *inode,
+                 struct inode *to_dir, const char *to, struct inode *target, u32 flags)
 {
     struct tmpfs_entry *old = tmpfs_find(tmpfs_inode_of(from_dir), from);
     ASSERT(old && old->inode == inode);
@@ -190,7 +190,7 @@ int tmpfs_rename(struct task *task, struct inode *from_dir, const char *from, st
     return 0;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------- */
 
 static u8 entry_type(const struct inode *inode)
 {
@@ -221,9 +221,11 @@ SLEEPS static int tmpfs_readdir(struct task *task, struct file *file, struct dir
     if (!emit_dots(file, emit))
         return 0;
     u64 cookie;
-    for (struct tmpfs_entry *found; (found = map_ceiling(&dir->entries, file->offset, &cookie)) != NULL;) {
+    for (struct tmpfs_entry *found;
+         (found = map_ceiling(&dir->entries, file->offset, &cookie)) != NULL;) {
         AUTO_PUT struct tmpfs_entry *entry = REF_GET(found);
-        if (!emit->emit(emit, entry->name, strlen(entry->name), entry->inode->ino, entry_type(entry->inode), cookie + 1))
+        if (!emit->emit(emit, entry->name, strlen(entry->name), entry->inode->ino,
+                        entry_type(entry->inode), cookie + 1))
             return 0;
         file->offset = cookie + 1;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inodes of tmpfs: the inode is all there is, so attributes are its members and content is its mapping,
- * which has nothing behind it: a hole is a page that is not there.
+ * Inodes of tmpfs: the inode is all there is, so attributes are its members and content is its
+ * mapping, which has nothing behind it: a hole is a page that is not there.
  */
 #include <string.h>
 
@@ -25,7 +25,8 @@ static int tmpfs_charge(struct mapping *mapping, i64 pages)
 {
     struct inode *inode = mapping->owner;
     struct tmpfs *fs = tmpfs_of(inode);
-    if (fs && pages > 0 && fs->pages_max && (u64)pages > fs->pages_max - MIN(fs->pages_max, fs->pages_used))
+    if (fs && pages > 0 && fs->pages_max &&
+        (u64)pages > fs->pages_max - MIN(fs->pages_max, fs->pages_used))
         return -ENOSPC;
     inode->blocks += (u64)pages * (PAGE_SIZE / 512);
     if (fs)
@@ -81,7 +82,8 @@ static int tmpfs_inode_load_more(struct object *object, struct state_reader *rea
     struct inode *inode = container_of(object, struct inode, object);
     int err = inode_load_pages(inode, reader, NULL);
     if (inode->mapping.memory)
-        inode->mapping.charge = tmpfs_charge; /* after the pages: they are counted in what was saved */
+        inode->mapping.charge =
+            tmpfs_charge; /* after the pages: they are counted in what was saved */
     return err;
 }
 
@@ -113,9 +115,10 @@ int tmpfs_inode_create(struct super *super, u32 mode, u32 uid, u32 gid, struct i
     return 0;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------- */
 
-SLEEPS static int tmpfs_lookup(struct task *task, struct inode *dir, const char *name, struct inode **out)
+SLEEPS static int tmpfs_lookup(struct task *task, struct inode *dir, const char *name,
+                               struct inode **out)
 {
     struct tmpfs_entry *entry = tmpfs_find(tmpfs_inode_of(dir), name);
     if (!entry)
@@ -125,8 +128,8 @@ SLEEPS static int tmpfs_lookup(struct task *task, struct inode *dir, const char 
 }
 
 /* A fresh inode under NAME. */
-MUST_CHECK static int make(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev,
-                           const char *target, struct inode **out)
+MUST_CHECK static int make(struct task *task, struct inode *dir, const char *name, u32 mode,
+                           u32 rdev, const char *target, struct inode **out)
 {
     u32 uid, gid;
     inode_owner(task, dir, &mode, &uid, &gid);
@@ -152,24 +155,26 @@ MUST_CHECK static int make(struct task *task, struct inode *dir, const char *nam
     return 0;
 }
 
-SLEEPS static int tmpfs_create_file(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out)
+SLEEPS static int tmpfs_create_file(struct task *task, struct inode *dir, const char *name,
+                                    u32 mode, struct inode **out)
 {
     return make(task, dir, name, LINUX_S_IFREG | (mode & ~LINUX_S_IFMT), 0, NULL, out);
 }
 
-SLEEPS static int tmpfs_mkdir(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out)
+SLEEPS static int tmpfs_mkdir(struct task *task, struct inode *dir, const char *name, u32 mode,
+                              struct inode **out)
 {
     return make(task, dir, name, LINUX_S_IFDIR | (mode & ~LINUX_S_IFMT), 0, NULL, out);
 }
 
-SLEEPS static int tmpfs_mknod(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev,
-                              struct inode **out)
+SLEEPS static int tmpfs_mknod(struct task *task, struct inode *dir, const char *name, u32 mode,
+                              u32 rdev, struct inode **out)
 {
     return make(task, dir, name, mode, rdev, NULL, out);
 }
 
-SLEEPS static int tmpfs_symlink(struct task *task, struct inode *dir, const char *name, const char *target,
-                                struct inode **out)
+SLEEPS static int tmpfs_symlink(struct task *task, struct inode *dir, const char *name,
+                                const char *target, struct inode **out)
 {
     return make(task, dir, name, LINUX_S_IFLNK | 0777, 0, target, out);
 }
@@ -185,7 +190,8 @@ SLEEPS static int tmpfs_tmpfile(struct task *task, struct inode *dir, u32 mode, 
     return err;
 }
 
-SLEEPS static int tmpfs_link(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS static int tmpfs_link(struct task *task, struct inode *dir, const char *name,
+                             struct inode *inode)
 {
     int err = tmpfs_add(tmpfs_inode_of(dir), name, inode);
     if (err)
@@ -205,14 +211,16 @@ static void remove_entry(struct inode *dir, const char *name, struct inode *inod
     tmpfs_remove(tmpfs_inode_of(dir), entry);
 }
 
-SLEEPS static int tmpfs_unlink(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS static int tmpfs_unlink(struct task *task, struct inode *dir, const char *name,
+                               struct inode *inode)
 {
     inode->link_count--;
     remove_entry(dir, name, inode);
     return 0;
 }
 
-SLEEPS static int tmpfs_rmdir(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS static int tmpfs_rmdir(struct task *task, struct inode *dir, const char *name,
+                              struct inode *inode)
 {
     if (tmpfs_inode_of(inode)->entries.count > 0)
         return -ENOTEMPTY;
@@ -222,7 +230,7 @@ SLEEPS static int tmpfs_rmdir(struct task *task, struct inode *dir, const char *
     return 0;
 }
 
-/* ---- content and attributes ---------------------------------------------------------------------------------------- */
+/* ---- content and attributes ---------------------------------------------------------- */
 
 SLEEPS static i64 tmpfs_readlink(struct task *task, struct inode *inode, char *out, size_t size)
 {
@@ -252,7 +260,8 @@ static int tmpfs_open(struct task *task, struct inode *inode, struct file *file)
     return 0;
 }
 
-/* Make all pages of the range present; what a refused one leaves behind stays, as in a short write. */
+/* Make all pages of the range present; what a refused one leaves behind stays, as in a short write.
+ */
 SLEEPS static int tmpfs_populate(struct task *task, struct inode *inode, u64 offset, u64 size)
 {
     struct tmpfs *fs = tmpfs_of(inode);
@@ -272,7 +281,8 @@ SLEEPS static int tmpfs_populate(struct task *task, struct inode *inode, u64 off
     return 0;
 }
 
-SLEEPS static int tmpfs_allocate(struct task *task, struct inode *inode, i32 mode, u64 offset, u64 size)
+SLEEPS static int tmpfs_allocate(struct task *task, struct inode *inode, i32 mode, u64 offset,
+                                 u64 size)
 {
     u32 how = (u32)mode;
     if (how == (LINUX_FALLOC_PUNCH_HOLE | LINUX_FALLOC_KEEP_SIZE)) {
@@ -297,17 +307,19 @@ SLEEPS static int tmpfs_allocate(struct task *task, struct inode *inode, i32 mod
     return 0;
 }
 
-/* ---- extended attributes -------------------------------------------------------------------------------------------- */
+/* ---- extended attributes ------------------------------------------------------------- */
 
-SLEEPS static i64 tmpfs_getxattr(struct task *task, struct inode *inode, const char *name, void *out, size_t size)
+SLEEPS static i64 tmpfs_getxattr(struct task *task, struct inode *inode, const char *name,
+                                 void *out, size_t size)
 {
     return xattr_list_get(&tmpfs_inode_of(inode)->xattrs, name, out, size);
 }
 
-SLEEPS static int tmpfs_setxattr(struct task *task, struct inode *inode, const char *name, const void *value,
-                                 size_t size, int flags)
+SLEEPS static int tmpfs_setxattr(struct task *task, struct inode *inode, const char *name,
+                                 const void *value, size_t size, int flags)
 {
-    int err = xattr_list_set(&tmpfs_inode_of(inode)->xattrs, inode->object.arena, name, value, size, flags);
+    int err = xattr_list_set(&tmpfs_inode_of(inode)->xattrs, inode->object.arena, name, value, size,
+                             flags);
     if (!err)
         inode_touch(inode, ATTR_CTIME);
     return err;

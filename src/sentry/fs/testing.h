@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For this room's tests: a kernel on the sim host with a tmpfs as root, and kernel tasks that run a test's
- * functions as fibers. A test that leaves anything alive fails when its arena is destroyed.
+ * For this room's tests: a kernel on the sim host with a tmpfs as root, and kernel tasks that run a
+ * test's functions as fibers. A test that leaves anything alive fails when its arena is destroyed.
  */
 #pragma once
 #include <CUnit/CUnit.h>
@@ -64,8 +64,8 @@ static inline void world_begin(struct world *world, u64 seed)
     world->host = host_sim_create(&sim);
     world->arena = host_arena_create(world->host, 0);
     CU_ASSERT_FATAL(machine_memory_create("test", WORLD_FRAMES, &world->memfile) == 0);
-    CU_ASSERT_FATAL(kernel_create(world->arena, world->host, NULL, &world->memfile, 1, NULL, &config,
-                                  &world->kernel) == 0);
+    CU_ASSERT_FATAL(kernel_create(world->arena, world->host, NULL, &world->memfile, 1, NULL,
+                                  &config, &world->kernel) == 0);
     CU_ASSERT_FATAL(vfs_create(world->kernel) == 0);
 }
 
@@ -75,7 +75,8 @@ static inline void world_run(struct world *world, struct actor *actors, u32 coun
     for (u32 i = 0; i < count; i++) {
         struct task *task;
         actors[i].world = world;
-        CU_ASSERT_FATAL(task_create_kernel(world->kernel, "test", world_actor_main, &actors[i], &task) == 0);
+        CU_ASSERT_FATAL(
+            task_create_kernel(world->kernel, "test", world_actor_main, &actors[i], &task) == 0);
         CU_ASSERT_FATAL(task_start(task) == 0);
         REF_PUT(task);
     }
@@ -105,7 +106,7 @@ static inline void world_test(void (*body)(struct task *task, struct world *worl
     world_end(&world);
 }
 
-/* ---- short forms ----------------------------------------------------------------------------------------- */
+/* ---- short forms --------------------------------------------------------------------- */
 
 UNUSED SLEEPS static struct file *must_open(struct task *task, const char *path, u32 flags)
 {
@@ -123,7 +124,8 @@ UNUSED SLEEPS static int open_error(struct task *task, const char *path, u32 fla
 
 UNUSED SLEEPS static void write_text(struct task *task, const char *path, const char *text)
 {
-    AUTO_PUT struct file *file = must_open(task, path, LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC);
+    AUTO_PUT struct file *file = must_open(task, path,
+                                           LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC);
     CU_ASSERT_EQUAL(file_write_kernel(task, file, text, strlen(text)), (i64)strlen(text));
 }
 
@@ -160,7 +162,8 @@ UNUSED SLEEPS static const char *text_at(struct task *task, const char *path, ch
     AUTO_BUF struct buf text;
     buf_init(&text, task->kernel->arena, 0);
     out[0] = 0;
-    if (path_walk(task, NULL, path, WALK_FOLLOW, &found) || path_text(&found, &task->fs->root, &text))
+    if (path_walk(task, NULL, path, WALK_FOLLOW, &found) ||
+        path_text(&found, &task->fs->root, &text))
         return "?";
     u64 size = MIN(text.size, (size_t)255);
     memcpy(out, buf_bytes(&text), size);
@@ -173,7 +176,8 @@ struct world_names {
     struct dir_emit emit;
     char *out;
 };
-static inline bool world_emit(struct dir_emit *emit, const char *name, size_t name_size, u64 ino, u8 type, u64 next)
+static inline bool world_emit(struct dir_emit *emit, const char *name, size_t name_size, u64 ino,
+                              u8 type, u64 next)
 {
     struct world_names *names = emit->owner;
     if (name[0] == '.' && (name_size == 1 || (name_size == 2 && name[1] == '.')))
