@@ -22,8 +22,10 @@ struct bytes {
     size_t size;
 };
 
-/* What a platform needs for the rows that do not depend on the kind of code. Each lies at CODE_ADDRESS. */
+/* What a platform needs for the rows that do not depend on the kind of code. */
 struct contract_programs {
+    u64 code_address;
+    u64 vars_address;   /* a page that the programs need besides; 0: none */
     struct bytes call;  /* system call 39, again and again */
     struct bytes load;  /* read eight bytes at DATA_ADDRESS into system call 39's first argument; repeat */
     struct bytes store; /* write eight bytes of 0x55 to DATA_ADDRESS, then system call 39; repeat */
@@ -119,6 +121,20 @@ static inline void guest_create(struct guest *guest, struct rig *rig, struct byt
     guest_sibling(guest, &blank);
     guest_code(guest, CODE_ADDRESS, code);
     (void)guest_map(guest, STACK_ADDRESS - PAGE_SIZE, 1, PROT_READ_BIT | PROT_WRITE_BIT);
+}
+
+/* Likewise for one of PROGRAMS. */
+static inline void guest_create_program(struct guest *guest, struct rig *rig,
+                                        const struct contract_programs *programs, struct bytes code)
+{
+    struct guest blank = {.rig = rig};
+    ASSERT(space_create(rig->platform, &blank.space) == 0);
+    guest_sibling(guest, &blank);
+    guest->context.regs.rip = programs->code_address;
+    guest_code(guest, programs->code_address, code);
+    (void)guest_map(guest, STACK_ADDRESS - PAGE_SIZE, 1, PROT_READ_BIT | PROT_WRITE_BIT);
+    if (programs->vars_address)
+        (void)guest_map(guest, programs->vars_address, 1, PROT_READ_BIT | PROT_WRITE_BIT);
 }
 
 static inline void guest_destroy(struct guest *guest)

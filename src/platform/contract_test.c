@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec/platform.md's rows that hold for any kind of code, run on every platform by its name. A platform
- * that does not run x86 code adds its own bytes for the four programs to programs_of.
+ * spec/platform.md's rows that hold for any kind of code, run on every platform by its name, with the four
+ * programs in x86 code or in byte code.
  */
 #include "platform/contract.h"
+#include "platform/script/bytecode.h"
 #include <pthread.h>
 #include <time.h>
 
@@ -28,17 +29,51 @@ static const u8 x86_store[] = {0xbb, 0x00, 0x00, 0x00, 0x20,
 static const u8 x86_spin[] = {0xeb, 0xfe};
 
 static const struct contract_programs x86_programs = {
+    .code_address = CODE_ADDRESS,
     .call = {x86_call, sizeof x86_call},
     .load = {x86_load, sizeof x86_load},
     .store = {x86_store, sizeof x86_store},
     .spin = {x86_spin, sizeof x86_spin},
 };
 
+/* ---- and in byte code -------------------------------------------------------------------------------- */
+
+#define NO_VAR 255u
+#define VAR_VALUE 0u
+#define VAR_ADDRESS 1u
+#define VAR_SIZE 2u
+
+static const struct bytecode_instruction script_call[] = {
+    {.op = OP_SYS, .b = NO_VAR, .imm = CALL_NR},
+    {.op = OP_JUMP},
+};
+static const struct bytecode_instruction script_load[] = {
+    {.op = OP_LOAD, .a = VAR_VALUE, .b = 8, .imm64 = DATA_ADDRESS},
+    {.op = OP_SYS, .a = 1, .b = NO_VAR, .imm = CALL_NR},
+    {.op = OP_ARG, .a = 1, .b = VAR_VALUE},
+    {.op = OP_JUMP},
+};
+static const struct bytecode_instruction script_store[] = {
+    {.op = OP_SET, .a = VAR_ADDRESS, .imm64 = DATA_ADDRESS},
+    {.op = OP_SET, .a = VAR_SIZE, .imm64 = 8},
+    {.op = OP_FILL, .b = VAR_ADDRESS, .c = VAR_SIZE, .imm = 1, .imm64 = 0x55},
+    {.op = OP_SYS, .b = NO_VAR, .imm = CALL_NR},
+    {.op = OP_JUMP},
+};
+static const struct bytecode_instruction script_spin[] = {{.op = OP_JUMP}};
+
+static const struct contract_programs script_programs = {
+    .code_address = BYTECODE_SEGMENT,
+    .vars_address = BYTECODE_VARS,
+    .call = {(const u8 *)script_call, sizeof script_call},
+    .load = {(const u8 *)script_load, sizeof script_load},
+    .store = {(const u8 *)script_store, sizeof script_store},
+    .spin = {(const u8 *)script_spin, sizeof script_spin},
+};
+
 static const struct contract_programs *programs_of(const char *name)
 {
-    if (strcmp(name, "script") == 0)
-        return NULL;
-    return &x86_programs;
+    return strcmp(name, "script") == 0 ? &script_programs : &x86_programs;
 }
 
 /* A rig with one cpu and one guest that runs CODE. */
@@ -46,7 +81,7 @@ static void setup(struct rig *rig, struct guest *guest, struct bytes code)
 {
     rig_create(rig, platform_now, 1);
     rig_attach(rig, 0);
-    guest_create(guest, rig, code);
+    guest_create_program(guest, rig, programs, code);
 }
 
 static void teardown(struct rig *rig, struct guest *guest)
@@ -54,6 +89,17 @@ static void teardown(struct rig *rig, struct guest *guest)
     guest_destroy(guest);
     rig_detach(rig, 0);
     rig_destroy(rig);
+}
+
+/* spec/platform.md, "What script does not hold yet": those two are looked at elsewhere only. */
+static bool is_exempt(void)
+{
+    return strcmp(platform_now, "script") == 0;
+}
+
+static void check_error_code(const struct event *event, u32 want)
+{
+    CU_ASSERT_TRUE(event->error_code == want || is_exempt());
 }
 
 #define ASSERT_CALL(guest, event)                                      \
@@ -95,7 +141,7 @@ static void test_an_absent_page_faults_again_after_each_unmap(void)
         struct event event = guest_run(&guest, 0);
         ASSERT_FAULT(event, DATA_ADDRESS, PROT_READ_BIT);
         CU_ASSERT_EQUAL(event.trapno, 14);
-        CU_ASSERT_EQUAL(event.error_code, 4);
+        check_error_code(&event, 4);
         u8 *data = guest_map(&guest, DATA_ADDRESS, i % 3 + 1, PROT_READ_BIT | PROT_WRITE_BIT);
         memcpy(data, &i, sizeof i);
         event = guest_run(&guest, 0);
@@ -124,7 +170,7 @@ static void test_protect_takes_rights_and_gives_them_back(void)
         (void)space_commit(guest.space);
         event = guest_run(&guest, 0);
         ASSERT_FAULT(event, DATA_ADDRESS, PROT_WRITE_BIT);
-        CU_ASSERT_EQUAL(event.error_code, closed[i].error_code);
+        check_error_code(&event, closed[i].error_code);
         space_protect(guest.space, uaddr_make(DATA_ADDRESS), 4, PROT_READ_BIT | PROT_WRITE_BIT);
         (void)space_commit(guest.space);
         memset(data, 0, 8);
@@ -143,6 +189,8 @@ static void test_a_page_with_any_right_can_be_read(void)
     setup(&rig, &guest, programs->load);
     memcpy(guest_map(&guest, DATA_ADDRESS, 1, PROT_WRITE_BIT), &value, sizeof value);
     for (u32 prot = PROT_READ_BIT; prot <= 7; prot++) {
+        if (!(prot & PROT_READ_BIT) && is_exempt())
+            continue;
         space_protect(guest.space, uaddr_make(DATA_ADDRESS), 1, prot);
         (void)space_commit(guest.space);
         struct event event = guest_run(&guest, 0);
@@ -199,7 +247,7 @@ static void test_two_spaces_on_one_cpu_keep_their_own_memory(void)
     rig_create(&rig, platform_now, 1);
     rig_attach(&rig, 0);
     for (u64 i = 0; i < 2; i++) {
-        guest_create(&guests[i], &rig, programs->load);
+        guest_create_program(&guests[i], &rig, programs, programs->load);
         memcpy(guest_map(&guests[i], DATA_ADDRESS, 1, PROT_READ_BIT), &i, sizeof i);
     }
     for (u64 i = 0; i < 40; i++) {
@@ -222,7 +270,7 @@ static void test_a_space_shows_nothing_of_the_ones_before_it(void)
         memcpy(guest_map(&guest, DATA_ADDRESS, 1, PROT_READ_BIT), &i, sizeof i);
         ASSERT_CALL(&guest, guest_run(&guest, 0));
         guest_destroy(&guest);
-        guest_create(&guest, &rig, programs->load);
+        guest_create_program(&guest, &rig, programs, programs->load);
     }
     teardown(&rig, &guest);
 }
@@ -235,7 +283,7 @@ static void test_many_spaces_live_at_a_time(void)
     rig_create(&rig, platform_now, 1);
     rig_attach(&rig, 0);
     for (u64 i = 0; i < COUNT; i++)
-        guest_create(&guests[i], &rig, programs->call);
+        guest_create_program(&guests[i], &rig, programs, programs->call);
     for (u64 i = 0; i < 2 * COUNT; i++)
         ASSERT_CALL(&guests[i % COUNT], guest_run(&guests[i % COUNT], 0));
     for (u64 i = 0; i < COUNT; i++)
@@ -363,7 +411,8 @@ static void test_the_lowest_and_the_highest_page_can_be_mapped(void)
     setup(&rig, &guest, programs->call);
     (void)guest_map(&guest, SPACE_ADDRESS_MIN, 1, PROT_READ_BIT | PROT_WRITE_BIT);
     guest_code(&guest, SPACE_ADDRESS_END - PAGE_SIZE, programs->call);
-    guest.context.regs.rip = SPACE_ADDRESS_END - PAGE_SIZE;
+    if (platform_features(rig.platform)->is_native)
+        guest.context.regs.rip = SPACE_ADDRESS_END - PAGE_SIZE;
     ASSERT_CALL(&guest, guest_run(&guest, 0));
     teardown(&rig, &guest);
 }
@@ -436,8 +485,6 @@ void contract_suite(void)
 {
     static char names[ARRAY_COUNT(suite_starts)][64];
     for (u32 i = 0; i < ARRAY_COUNT(suite_starts) && platform_name(i); i++) {
-        if (programs_of(platform_name(i)) == NULL)
-            continue;
         snprintf(names[i], sizeof names[i], "platform contract: %s", platform_name(i));
         CU_SuiteInfo suites[] = {
             {names[i], suite_starts[i], NULL, NULL, NULL, code_tests},
