@@ -64,6 +64,7 @@ struct linux_winsize {
 #define LINUX_VEOL2 16
 #define LINUX_IGNBRK 0x1u
 #define LINUX_BRKINT 0x2u
+#define LINUX_ISTRIP 0x20u
 #define LINUX_INLCR 0x40u
 #define LINUX_IGNCR 0x80u
 #define LINUX_ICRNL 0x100u

@@ -124,6 +124,13 @@ static void tell_poller(struct sched *sched, u64 deadline_ns)
     host_poller_set_deadline(sched->host, deadline_ns);
 }
 
+/* A deadline a little too early only costs a kick; do not tell each small change. */
+static void tell_earlier(struct sched *sched, u64 deadline_ns, u64 now_ns)
+{
+    if (deadline_ns < sched->poller_deadline_ns || sched->poller_deadline_ns <= now_ns)
+        tell_poller(sched, deadline_ns);
+}
+
 /* Before going to user code: who else wants to run, and when must this run end at the latest? */
 static void before_user(struct sched *sched, struct fiber *fiber, u64 now_ns)
 {
@@ -134,9 +141,7 @@ static void before_user(struct sched *sched, struct fiber *fiber, u64 now_ns)
             handover = fiber->slice_end_ns > now_ns ? fiber->slice_end_ns : now_ns + HANDOVER_NS;
         deadline = MIN(deadline, handover);
     }
-    /* A deadline a little too early only costs a kick; do not tell each small change. */
-    if (deadline < sched->poller_deadline_ns || sched->poller_deadline_ns <= now_ns)
-        tell_poller(sched, deadline);
+    tell_earlier(sched, deadline, now_ns);
 }
 
 static void run_user_for_real(struct sched *sched, struct fiber *fiber, struct event *event)
@@ -211,6 +216,7 @@ static void cpu_idle(struct sched_cpu *cpu)
     u64 deadline = sched_next_deadline(sched);
     if (somebody_polls(sched)) {
         cpu->idle = IDLE_WAITS;
+        tell_earlier(sched, deadline, sched_now_ns(sched)); /* who polls does not know of a timer set since */
         __atomic_store_n(&cpu->wake_word, 0, __ATOMIC_RELEASE);
         sched_unlock(sched);
         machine_wait(&cpu->wake_word, 0, NO_DEADLINE);

@@ -296,10 +296,8 @@ static bool take_signal(struct pty *pty, u8 c)
                                                : 0;
     if (!signo)
         return false;
-    if (!has_local(pty, LINUX_NOFLSH)) {
-        ldisc_flush_input(pty);
-        buf_clear(&pty->output);
-    }
+    if (!has_local(pty, LINUX_NOFLSH))
+        ldisc_flush_input(pty); /* what the master's side was given stays, as Linux's flush finds it gone */
     pty->is_stopped = false;
     echo(pty, c);
     tty_signal_foreground(&pty->tty, signo);
@@ -325,6 +323,8 @@ static void take_char(struct pty *pty, u8 c)
         add_to_line(pty, c, false);
         return;
     }
+    if (iflag & LINUX_ISTRIP)
+        c &= 0x7f;
     if (take_flow(pty, c) || take_signal(pty, c))
         return;
     if (c == '\r') {
