@@ -7,6 +7,7 @@
 
 #include "runtime/boot_flags.h"
 #include "runtime/config.h"
+#include "runtime/console.h"
 #include "runtime/filter.h"
 #include "runtime/jail.h"
 #include "runtime/spawn.h"
@@ -26,6 +27,7 @@ struct boot_flags {
     u64 cpu_count, control_uid, strace_size_max;
     int spec_fd;
     bool is_jailed, is_attached;
+    bool leads_session; /* of the console's */
 };
 
 static int flags_read(struct boot_flags *flags, struct sandbox_options *options, int argc, char **argv,
@@ -41,6 +43,7 @@ static int flags_read(struct boot_flags *flags, struct sandbox_options *options,
         {"overlay2", BOOT_TEXT, &options->overlay},
         {"stdio-fds", BOOT_FDS, &flags->stdio},
         {"console-fd", BOOT_FD, &options->console_fd},
+        {"console-session", BOOT_BOOL, &flags->leads_session},
         {"gofer-mount-confs", BOOT_TEXT, &flags->confs},
         {"io-fds", BOOT_FDS, &flags->gofers},
         {"gofer-filestore-fds", BOOT_FDS, &flags->filestores},
@@ -128,9 +131,11 @@ static int options_fill(const struct boot_flags *flags, struct sandbox_options *
     return 0;
 }
 
-static int give_up(const struct boot_flags *flags, const struct sandbox_options *options, struct error *err)
+static int give_up(const struct boot_flags *flags, struct sandbox_options *options, struct error *err)
 {
     (void)jail_fd_limit();
+    if (flags->leads_session && options->console_fd >= 0)
+        options->signal_fd = console_lead_session(options->console_fd);
     if (flags->is_jailed && (jail_root(false, err) < 0 || jail_root_seal(false, err) < 0))
         return -1;
     if (jail_user(NOBODY, NOBODY, 0, options->is_rootless || getuid() != 0, err) < 0)
@@ -147,7 +152,7 @@ int boot_command(int argc, char **argv)
         .confs = "", .passed_guests = "", .network = "none", .cpu_count = 1, .spec_fd = -1, .strace_size_max = 1024};
     options = (struct sandbox_options){
         .bundle = "", .version = PICKET_VERSION, .platform = "ptrace", .platform_fd = -1, .overlay = "none",
-        .stdio = {-1, -1, -1}, .console_fd = -1, .exec_fd = -1, .control_fds = {-1, -1}, .ready_fd = -1,
+        .stdio = {-1, -1, -1}, .console_fd = -1, .signal_fd = -1, .exec_fd = -1, .control_fds = {-1, -1}, .ready_fd = -1,
         .status_fd = -1, .log_fd = -1, .user_log_fd = -1, .strace_syscalls = "", .has_filter = true};
     struct error err;
     if (flags_read(&flags, &options, argc, argv, &err) < 0 || options_fill(&flags, &options, &err) < 0)

@@ -33,6 +33,7 @@ struct sandbox_options {
     /* the root container: see struct container_args */
     int stdio[3];   /* the terminal's replica three times when console_fd is set */
     int console_fd; /* the same replica: controlling terminal of the first process */
+    int signal_fd;  /* signals of that terminal, if the sandbox leads its session: console_signals_start */
     struct gofer_mount_conf confs[BOOT_MOUNTS_MAX]; /* the root's, then each bind mount's in spec order */
     u32 conf_count;
     int gofers[BOOT_MOUNTS_MAX]; /* SOCK_SEQPACKET, wire/gofer */

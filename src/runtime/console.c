@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <termios.h>
@@ -106,6 +107,20 @@ close_all:
         close(master);
     close(socket);
     return result;
+}
+
+int console_lead_session(int console)
+{
+    static const int wanted[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH, SIGCONT};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_COUNT(wanted); i++)
+        sigaddset(&set, wanted[i]);
+    if (ioctl(console, TIOCSCTTY, 0) < 0)
+        return -1;
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 /* ---- the caller's terminal ---- */

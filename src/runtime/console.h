@@ -9,6 +9,12 @@
  */
 MUST_CHECK int console_create(const char *socket_path, u16 rows, u16 columns, int *replica, struct error *err);
 
+/*
+ * Lead the session of terminal CONSOLE; before privileges are given up and before threads. The descriptor of its
+ * signals (they are blocked from now on), or -1 when the terminal will not have it.
+ */
+int console_lead_session(int console);
+
 /* Settings of the terminal behind FD, to be put back on every way out. */
 struct terminal;
 /* NULL when FD is no terminal. */

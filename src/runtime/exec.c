@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -193,14 +194,17 @@ NORETURN static void guard(const struct record *record, i64 pid, int pipe_end)
     _exit(0);
 }
 
+/* CONSOLE: the terminal made for it, or -1; its signals are for the process too. */
 NORETURN static void waiter(const struct record *record, const struct exec_options *options, i64 pid, bool is_tty,
-                            int tell)
+                            int console, int tell)
 {
     struct error err;
     struct forwarder forwarder;
     int pipes[2], exit_code = 128;
     setsid();
     prctl(PR_SET_NAME, "picket-exec");
+    if (console >= 0)
+        (void)ioctl(console, TIOCSCTTY, 0);
     forward_begin(&forwarder, record, (i32)pid, is_tty);
     if (pipe2(pipes, O_CLOEXEC) < 0)
         _exit(128);
@@ -224,7 +228,8 @@ NORETURN static void waiter(const struct record *record, const struct exec_optio
     _exit(exit_code);
 }
 
-static int detach(struct record *record, const struct exec_options *options, i64 pid, bool is_tty, struct error *err)
+static int detach(struct record *record, const struct exec_options *options, i64 pid, bool is_tty, int console,
+                  struct error *err)
 {
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) < 0)
@@ -233,7 +238,7 @@ static int detach(struct record *record, const struct exec_options *options, i64
     pid_t child = fork();
     if (child == 0) {
         close(pipes[0]);
-        waiter(record, options, pid, is_tty, pipes[1]);
+        waiter(record, options, pid, is_tty, console, pipes[1]);
     }
     close(pipes[1]);
     char word = 0;
@@ -272,8 +277,6 @@ int exec_run(struct record *record, const struct exec_options *options, int *exi
     if (is_attached)
         forward_begin(&forwarder, record, 0, is_tty);
     int result = execute(record, options, stdio, is_tty, &pid, err);
-    if (console >= 0)
-        close(console);
     if (result == 0 && *options->internal_pid_file)
         result = pid_file_write(options->internal_pid_file, (pid_t)pid, err);
     if (result == 0 && is_attached) {
@@ -283,11 +286,13 @@ int exec_run(struct record *record, const struct exec_options *options, int *exi
         if (result == 0)
             result = wait_pid(record, pid, &forwarder.extra, exit_code, err);
     } else if (result == 0) {
-        result = detach(record, options, pid, is_tty, err);
+        result = detach(record, options, pid, is_tty, console, err);
         *exit_code = 0;
     }
     if (is_attached)
         forward_end(&forwarder);
+    if (console >= 0)
+        close(console);
     terminal_restore(terminal);
     return result;
 }

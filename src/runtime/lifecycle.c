@@ -57,12 +57,14 @@ i64 record_shown_pid(const struct record *record)
 
 /* ---- finding ---- */
 
-/* Is what the record says still so? Only in memory. */
+/* Is what the record says still so? Only in memory. A paused sandbox is not asked, but may be gone. */
 static void record_check(struct record *record)
 {
+    bool is_alive = sandbox_is_alive(record);
+    if (record_has_status(record, STATUS_PAUSED) && !is_alive)
+        record_set_status(record, STATUS_STOPPED);
     if (!record_has_status(record, STATUS_CREATED) && !record_has_status(record, STATUS_RUNNING))
         return;
-    bool is_alive = sandbox_is_alive(record);
     i64 state = 0;
     struct error unused;
     if (is_alive && control_state(record, &state, &unused) == 0 && state != 3)

@@ -18,6 +18,7 @@
 #include "controller/controller.h"
 #include "loader/sentry.h"
 #include "oci/oci.h"
+#include "runtime/console_signals.h"
 #include "runtime/log.h"
 #include "sentry/observe/strace.h"
 #include "sentry/syscalls/syscalls.h"
@@ -177,7 +178,11 @@ static int sandbox_start(struct sandbox *sandbox, struct error *err)
     runtime_log_init(&sandbox->log, sandbox->options->log_fd, sandbox->options->is_debug);
     if (sentry_start(sandbox, err) || strace_start(sandbox, err) || loader_start(sandbox, err) || controllers_start(sandbox, err))
         return -1;
-    int result = task_create_kernel(sandbox->sentry.kernel, "sandbox", sandbox_fiber_root, sandbox, &sandbox->main_task);
+    int result = 0;
+    if (sandbox->options->signal_fd >= 0)
+        result = console_signals_start(sandbox->loader, sandbox->options->container_id, sandbox->options->signal_fd);
+    if (!result)
+        result = task_create_kernel(sandbox->sentry.kernel, "sandbox", sandbox_fiber_root, sandbox, &sandbox->main_task);
     if (!result)
         result = task_start(sandbox->main_task);
     if (result)

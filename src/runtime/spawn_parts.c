@@ -226,6 +226,8 @@ static void args_container(struct spawn *spawn, const struct sandbox_spawn *want
     spawn_arg(spawn, "--stdio-fds=%s", fds_arg(spawn, wanted->stdio, 3));
     if (wanted->console >= 0)
         spawn_arg(spawn, "--console-fd=%d", spawn_fd(spawn, wanted->console));
+    if (wanted->console >= 0 && *args->console_socket)
+        spawn_arg(spawn, "--console-session=true");
     char *confs = pool_strdup(pool, "");
     for (u32 i = 0; i < wanted->plan->count; i++)
         confs = pool_printf(pool, "%s%s%u:%u", confs, i ? "," : "", wanted->plan->lowers[i], wanted->plan->uppers[i]);
