@@ -32,7 +32,7 @@ int cli_fail(const struct cli *cli, const struct error *err)
 int cli_usage(const struct cli *cli)
 {
     struct error err;
-    error_set(&err, EINVAL, "usage: runsc %s [flags] %s", cli->command->name, cli->command->words);
+    error_set(&err, EINVAL, "usage: picket %s [flags] %s", cli->command->name, cli->command->words);
     return cli_fail(cli, &err);
 }
 
@@ -228,12 +228,12 @@ int cli_main(int argc, char **argv)
         return err.code == ENOENT ? EXIT_UNKNOWN_GLOBAL_FLAG : EXIT_FAILED;
     }
     if (used + 1 >= argc) {
-        error_set(&err, EINVAL, "no command given; runsc help lists them");
+        error_set(&err, EINVAL, "no command given; picket help lists them");
         return cli_fail(&cli, &err);
     }
     cli.command = command_find(argv[used + 1]);
     if (!cli.command) {
-        error_set(&err, EINVAL, "unknown command \"%s\"; runsc help lists them", argv[used + 1]);
+        error_set(&err, EINVAL, "unknown command \"%s\"; picket help lists them", argv[used + 1]);
         return cli_fail(&cli, &err);
     }
     if (config_check(&cli.config, &err) < 0)

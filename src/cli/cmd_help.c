@@ -11,10 +11,10 @@
 
 static void print_commands(void)
 {
-    puts("Usage: runsc [flags] COMMAND [flags] [arguments]\n\nCommands:");
+    puts("Usage: picket [flags] COMMAND [flags] [arguments]\n\nCommands:");
     for (const struct command *command = commands; command->name; command++)
         printf("  %-12s %s\n", command->name, command->synopsis);
-    puts("\nFurther topics: help platforms, help syscalls.\nGlobal flags: runsc flags; a command's: runsc help COMMAND.");
+    puts("\nFurther topics: help platforms, help syscalls.\nGlobal flags: picket flags; a command's: picket help COMMAND.");
 }
 
 static void print_platforms(void)
