@@ -40,7 +40,7 @@ static const struct {
 static const struct {
     const char *name;
     i64 factor;
-} units[] = {{"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"ns", 1},
+} units[] = {{"K", 1 << 10},    {"M", 1 << 20},    {"G", 1 << 30}, {"ns", 1},
              {"us", NS_PER_US}, {"ms", NS_PER_MS}, {"s", NS_PER_S}};
 
 int sim_errno(const char *name)

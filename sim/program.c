@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The compiler of program lines. Code goes to the byte code segment, strings and structs to a read-only
- * data segment behind it. A variable that no line sets is a buffer: `$buf` is then its address.
+ * The compiler of program lines. Code goes to the byte code segment, strings and structs to a
+ * read-only data segment behind it. A variable that no line sets is a buffer: `$buf` is then its
+ * address.
  */
 #include "sim/program.h"
 
@@ -19,7 +20,8 @@
 #define BUFFER_SIZE 4096u
 #define BUFFER_COUNT_MAX 64u
 #define NAMES_MAX 200u
-#define CALL_WANT_FAILED 9999u /* no such call: the trace shows line, result and what was wanted */
+#define CALL_WANT_FAILED 9999u /* no such call: the trace shows line, result and what was wanted \
+                                */
 #define DEPTH_MAX 16u
 
 extern const u8 _binary_interpreter_start[], _binary_interpreter_end[];
@@ -30,8 +32,8 @@ struct compiler {
     struct buf code, data;
     struct {
         char name[32];
-        bool is_set;    /* a variable; else a buffer */
-        u32 index;      /* of the variable or the buffer */
+        bool is_set; /* a variable; else a buffer */
+        u32 index;   /* of the variable or the buffer */
     } names[NAMES_MAX];
     u32 name_count, var_count, buffer_count;
     u32 handlers[BYTECODE_HANDLER_COUNT];
@@ -39,7 +41,8 @@ struct compiler {
     u32 depth;
 };
 
-int sim_error_at(struct sim_error *err, const char *file, struct fy_node *node, const char *format, ...)
+int sim_error_at(struct sim_error *err, const char *file, struct fy_node *node, const char *format,
+                 ...)
 {
     err->place = (struct place){.file = file};
     struct fy_token *token = node ? fy_node_get_scalar_token(node) : NULL;
@@ -65,9 +68,10 @@ int sim_error_at(struct sim_error *err, const char *file, struct fy_node *node, 
     return -1;
 }
 
-#define FAIL(compiler, node, ...) sim_error_at((compiler)->err, (compiler)->file, (node), __VA_ARGS__)
+#define FAIL(compiler, node, ...) \
+    sim_error_at((compiler)->err, (compiler)->file, (node), __VA_ARGS__)
 
-/* ---- emitting --------------------------------------------------------------------------------------------- */
+/* ---- emitting ------------------------------------------------------------------------------- */
 
 static u32 here(const struct compiler *c)
 {
@@ -84,7 +88,8 @@ static int emit(struct compiler *c, struct bytecode_instruction op)
 /* Set the target of the jump at OFFSET to here. */
 static void patch(struct compiler *c, u32 offset)
 {
-    struct bytecode_instruction *op = (void *)(buf_bytes(&c->code) + offset - sizeof(struct bytecode_header));
+    struct bytecode_instruction *op = (void *)(buf_bytes(&c->code) + offset -
+                                               sizeof(struct bytecode_header));
     op->imm = here(c);
 }
 
@@ -94,12 +99,15 @@ static int put_data(struct compiler *c, const void *bytes, size_t size, u64 *add
     static const u8 zeros[8];
     *address = DATA_SEGMENT + c->data.size;
     size_t pad = (8 - size % 8) % 8;
-    return buf_append(&c->data, bytes, size) || buf_append(&c->data, zeros, pad) ? FAIL(c, NULL, "no memory") : 0;
+    return buf_append(&c->data, bytes, size) || buf_append(&c->data, zeros, pad)
+               ? FAIL(c, NULL, "no memory")
+               : 0;
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
-static int name_index(struct compiler *c, struct fy_node *node, const char *name, size_t size, u32 *out)
+static int name_index(struct compiler *c, struct fy_node *node, const char *name, size_t size,
+                      u32 *out)
 {
     for (u32 i = 0; i < c->name_count; i++) {
         if (strlen(c->names[i].name) == size && memcmp(c->names[i].name, name, size) == 0) {
@@ -161,9 +169,10 @@ static int find_variables(struct compiler *c, struct fy_node *node)
     return 0;
 }
 
-/* ---- operands ------------------------------------------------------------------------------------------------- */
+/* ---- operands ------------------------------------------------------------------------------- */
 
-static int operand_name(struct compiler *c, struct fy_node *node, const char *text, size_t size, struct bytecode_instruction *out)
+static int operand_name(struct compiler *c, struct fy_node *node, const char *text, size_t size,
+                        struct bytecode_instruction *out)
 {
     u32 index;
     const char *plus = memchr(text, '+', size);
@@ -193,7 +202,8 @@ static int number_of(struct compiler *c, struct fy_node *node, i64 *out)
     size_t size;
     const char *text = node ? fy_node_get_scalar(node, &size) : NULL;
     if (!text || !sim_number(text, size, out))
-        return FAIL(c, node, "a number is wanted here%s%.*s", text ? ", not " : "", text ? (int)size : 0, text ? text : "");
+        return FAIL(c, node, "a number is wanted here%s%.*s", text ? ", not " : "",
+                    text ? (int)size : 0, text ? text : "");
     return 0;
 }
 
@@ -207,7 +217,8 @@ static int put_time(struct compiler *c, struct fy_node *node, i64 out[2])
     return 0;
 }
 
-/* {interval: 1s, value: 1s}, {timespec: 10ms}, {u32: [..]}, {u64: [..]}, {bytes: N} in the data segment. */
+/* {interval: 1s, value: 1s}, {timespec: 10ms}, {u32: [..]}, {u64: [..]}, {bytes: N} in the data
+ * segment. */
 static int operand_struct(struct compiler *c, struct fy_node *node, u64 *address)
 {
     struct fy_node *value = fy_node_mapping_lookup_by_string(node, "value", FY_NT);
@@ -239,7 +250,8 @@ static int operand_struct(struct compiler *c, struct fy_node *node, u64 *address
         words[i] = (u64)number;
         halves[i] = (u32)number;
     }
-    return wide ? put_data(c, words, (size_t)count * 8, address) : put_data(c, halves, (size_t)count * 4, address);
+    return wide ? put_data(c, words, (size_t)count * 8, address)
+                : put_data(c, halves, (size_t)count * 4, address);
 }
 
 static int operand(struct compiler *c, struct fy_node *node, struct bytecode_instruction *out)
@@ -251,7 +263,8 @@ static int operand(struct compiler *c, struct fy_node *node, struct bytecode_ins
     const char *text = fy_node_get_scalar(node, &size);
     if (!text)
         return FAIL(c, node, "an argument is wanted here");
-    bool is_quoted = fy_node_get_style(node) == FYNS_DOUBLE_QUOTED || fy_node_get_style(node) == FYNS_SINGLE_QUOTED;
+    bool is_quoted = fy_node_get_style(node) == FYNS_DOUBLE_QUOTED ||
+                     fy_node_get_style(node) == FYNS_SINGLE_QUOTED;
     i64 number;
     if (!is_quoted && size > 1 && text[0] == '$')
         return operand_name(c, node, text + 1, size - 1, out);
@@ -271,7 +284,7 @@ static int operand(struct compiler *c, struct fy_node *node, struct bytecode_ins
     return err;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------ */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 static int syscall_number(const char *name, u32 *out)
 {
@@ -302,7 +315,8 @@ static int emit_want(struct compiler *c, struct fy_node *node)
     if (number_of(c, node, &wanted))
         return -1;
     u32 jump = here(c);
-    if (emit(c, (struct bytecode_instruction){.op = OP_JUMP_EQ, .a = BYTECODE_VAR_RESULT, .imm64 = (u64)wanted}))
+    if (emit(c, (struct bytecode_instruction){
+                    .op = OP_JUMP_EQ, .a = BYTECODE_VAR_RESULT, .imm64 = (u64)wanted}))
         return -1;
     struct fy_token *token = fy_node_get_scalar_token(node);
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
@@ -329,7 +343,9 @@ static int emit_after(struct compiler *c, struct fy_node *line, u32 start)
     if (retry) {
         i64 code;
         if (number_of(c, retry, &code) ||
-            emit(c, (struct bytecode_instruction){.op = OP_JUMP_EQ, .a = BYTECODE_VAR_RESULT, .imm = start, .imm64 = (u64)code}))
+            emit(c,
+                 (struct bytecode_instruction){
+                     .op = OP_JUMP_EQ, .a = BYTECODE_VAR_RESULT, .imm = start, .imm64 = (u64)code}))
             return -1;
     }
     return want ? emit_want(c, want) : 0;
@@ -345,7 +361,8 @@ static int set_of(struct compiler *c, struct fy_node *line, u8 *var)
     return 0;
 }
 
-static int compile_call(struct compiler *c, struct fy_node *line, struct fy_node *key, struct fy_node *args)
+static int compile_call(struct compiler *c, struct fy_node *line, struct fy_node *key,
+                        struct fy_node *args)
 {
     const char *name = fy_node_get_scalar0(key);
     u32 nr, start = here(c);
@@ -355,7 +372,8 @@ static int compile_call(struct compiler *c, struct fy_node *line, struct fy_node
     if (count < 0 || count > 6)
         return FAIL(c, key, "%s wants a list of at most six arguments", name);
     u8 var;
-    if (set_of(c, line, &var) || emit(c, (struct bytecode_instruction){.op = OP_SYS, .a = (u8)count, .b = var, .imm = nr}))
+    if (set_of(c, line, &var) ||
+        emit(c, (struct bytecode_instruction){.op = OP_SYS, .a = (u8)count, .b = var, .imm = nr}))
         return -1;
     for (int i = 0; i < count; i++) {
         struct bytecode_instruction arg;
@@ -365,12 +383,13 @@ static int compile_call(struct compiler *c, struct fy_node *line, struct fy_node
     return emit_after(c, line, start);
 }
 
-/* ---- other lines --------------------------------------------------------------------------------------------------- */
+/* ---- other lines ---------------------------------------------------------------------------- */
 
 static int compile_lines(struct compiler *c, struct fy_node *lines);
 
 /* Code that is not run in passing: jump over it; its offset in *OFFSET. END closes it. */
-static int compile_aside(struct compiler *c, struct fy_node *lines, enum bytecode_op end, u32 *offset)
+static int compile_aside(struct compiler *c, struct fy_node *lines, enum bytecode_op end,
+                         u32 *offset)
 {
     u32 jump = here(c);
     if (emit(c, (struct bytecode_instruction){.op = OP_JUMP}))
@@ -378,7 +397,8 @@ static int compile_aside(struct compiler *c, struct fy_node *lines, enum bytecod
     *offset = here(c);
     if (compile_lines(c, lines))
         return -1;
-    if (end == OP_SYS ? emit_call(c, 231, (const u64[]){0}, 1) : emit(c, (struct bytecode_instruction){.op = (u8)end}))
+    if (end == OP_SYS ? emit_call(c, 231, (const u64[]){0}, 1)
+                      : emit(c, (struct bytecode_instruction){.op = (u8)end}))
         return -1;
     patch(c, jump);
     return 0;
@@ -400,9 +420,11 @@ static int compile_on(struct compiler *c, struct fy_node *map)
         c->handler_count++;
         if (compile_aside(c, fy_node_pair_value(pair), OP_RETURN, &c->handlers[index]))
             return -1;
-        const u64 action[4] = {BYTECODE_HANDLERS + (u64)index * BYTECODE_HANDLER_SIZE, 0x04000000u, BYTECODE_RESTORER, 0};
+        const u64 action[4] = {BYTECODE_HANDLERS + (u64)index * BYTECODE_HANDLER_SIZE, 0x04000000u,
+                               BYTECODE_RESTORER, 0};
         u64 address;
-        if (put_data(c, action, sizeof action, &address) || emit_call(c, 13, (const u64[]){(u64)signo, address, 0, 8}, 4))
+        if (put_data(c, action, sizeof action, &address) ||
+            emit_call(c, 13, (const u64[]){(u64)signo, address, 0, 8}, 4))
             return -1;
     }
     return 0;
@@ -435,29 +457,36 @@ static int compile_loop(struct compiler *c, struct fy_node *body)
     return emit(c, (struct bytecode_instruction){.op = OP_JUMP, .imm = start});
 }
 
-static int compile_fork(struct compiler *c, struct fy_node *line, struct fy_node *body, bool is_thread)
+static int compile_fork(struct compiler *c, struct fy_node *line, struct fy_node *body,
+                        bool is_thread)
 {
     u32 offset;
     u8 var;
     if (compile_aside(c, body, is_thread ? OP_END : OP_SYS, &offset) || set_of(c, line, &var))
         return -1;
-    return emit(c, (struct bytecode_instruction){.op = is_thread ? OP_THREAD : OP_FORK, .b = var, .imm = offset});
+    return emit(c, (struct bytecode_instruction){
+                       .op = is_thread ? OP_THREAD : OP_FORK, .b = var, .imm = offset});
 }
 
 /* Variables for the address and size of fill, touch, sum. */
-static int compile_area(struct compiler *c, struct fy_node *line, struct fy_node *args, enum bytecode_op op)
+static int compile_area(struct compiler *c, struct fy_node *line, struct fy_node *args,
+                        enum bytecode_op op)
 {
     int count = args && fy_node_is_sequence(args) ? fy_node_sequence_item_count(args) : 0;
     if (count < 2 || c->var_count >= BYTECODE_VAR_RESULT - 2)
-        return FAIL(c, line, "[address, size%s] is wanted", op == OP_FILL ? ", random or a byte" : "");
+        return FAIL(c, line, "[address, size%s] is wanted",
+                    op == OP_FILL ? ", random or a byte" : "");
     u8 vars[2] = {(u8)c->var_count, (u8)(c->var_count + 1)};
     c->var_count += 2;
     for (int i = 0; i < 2; i++) {
         struct bytecode_instruction arg;
         if (operand(c, fy_node_sequence_get_by_index(args, i), &arg))
             return -1;
-        struct bytecode_instruction set = {.op = arg.a ? OP_COPY : OP_SET, .a = vars[i], .b = arg.b, .imm64 = arg.imm64};
-        if (emit(c, set) || (arg.a == 2 && emit(c, (struct bytecode_instruction){.op = OP_ADD, .a = vars[i], .imm64 = arg.imm64})))
+        struct bytecode_instruction set = {
+            .op = arg.a ? OP_COPY : OP_SET, .a = vars[i], .b = arg.b, .imm64 = arg.imm64};
+        if (emit(c, set) ||
+            (arg.a == 2 && emit(c, (struct bytecode_instruction){
+                                       .op = OP_ADD, .a = vars[i], .imm64 = arg.imm64})))
             return -1;
     }
     struct bytecode_instruction area = {.op = (u8)op, .b = vars[0], .c = vars[1]};
@@ -494,7 +523,8 @@ static int compile_line(struct compiler *c, struct fy_node *line)
         return compile_repeat(c, line, value);
     if (strcmp(name, "loop") == 0)
         return compile_loop(c, value);
-    if (strcmp(name, "fork") == 0 && fy_node_is_sequence(value) && fy_node_sequence_item_count(value) > 0)
+    if (strcmp(name, "fork") == 0 && fy_node_is_sequence(value) &&
+        fy_node_sequence_item_count(value) > 0)
         return compile_fork(c, line, value, false);
     if (strcmp(name, "thread") == 0)
         return compile_fork(c, line, value, true);
@@ -524,7 +554,7 @@ static int compile_lines(struct compiler *c, struct fy_node *lines)
     return err;
 }
 
-/* ---- the ELF --------------------------------------------------------------------------------------------------------- */
+/* ---- the ELF -------------------------------------------------------------------------------- */
 
 static int put_elf(struct compiler *c, struct buf *out)
 {
@@ -539,12 +569,29 @@ static int put_elf(struct compiler *c, struct buf *out)
     elf.e_phnum = 5;
     elf.e_shoff = elf.e_shnum = elf.e_shstrndx = 0;
     Elf64_Phdr rows[5] = {*text};
-    rows[1] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R, .p_offset = code_at, .p_vaddr = BYTECODE_SEGMENT,
-                           .p_paddr = BYTECODE_SEGMENT, .p_filesz = head.size, .p_memsz = head.size, .p_align = PAGE_SIZE};
-    rows[2] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R, .p_offset = data_at, .p_vaddr = DATA_SEGMENT,
-                           .p_paddr = DATA_SEGMENT, .p_filesz = c->data.size, .p_memsz = c->data.size, .p_align = PAGE_SIZE};
-    rows[3] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = 0, .p_vaddr = BYTECODE_ARENA,
-                           .p_paddr = BYTECODE_ARENA, .p_memsz = BYTECODE_ARENA_SIZE, .p_align = PAGE_SIZE};
+    rows[1] = (Elf64_Phdr){.p_type = PT_LOAD,
+                           .p_flags = PF_R,
+                           .p_offset = code_at,
+                           .p_vaddr = BYTECODE_SEGMENT,
+                           .p_paddr = BYTECODE_SEGMENT,
+                           .p_filesz = head.size,
+                           .p_memsz = head.size,
+                           .p_align = PAGE_SIZE};
+    rows[2] = (Elf64_Phdr){.p_type = PT_LOAD,
+                           .p_flags = PF_R,
+                           .p_offset = data_at,
+                           .p_vaddr = DATA_SEGMENT,
+                           .p_paddr = DATA_SEGMENT,
+                           .p_filesz = c->data.size,
+                           .p_memsz = c->data.size,
+                           .p_align = PAGE_SIZE};
+    rows[3] = (Elf64_Phdr){.p_type = PT_LOAD,
+                           .p_flags = PF_R | PF_W,
+                           .p_offset = 0,
+                           .p_vaddr = BYTECODE_ARENA,
+                           .p_paddr = BYTECODE_ARENA,
+                           .p_memsz = BYTECODE_ARENA_SIZE,
+                           .p_align = PAGE_SIZE};
     rows[4] = (Elf64_Phdr){.p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16};
     size_t start = out->size;
     u64 text_end = text->p_offset + text->p_filesz;
@@ -579,7 +626,8 @@ int program_compile(const char *file, struct fy_node *lines, struct buf *out, st
     if (!result)
         result = compile_lines(c, lines);
     if (!result)
-        result = emit_call(c, 231, (const u64[]){0}, 1); /* a program that runs out of lines leaves with 0 */
+        result = emit_call(c, 231, (const u64[]){0},
+                           1); /* a program that runs out of lines leaves with 0 */
     u64 unused;
     if (!result && c->data.size == 0)
         result = put_data(c, "", 1, &unused);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sandbox without the command line, for work on the sentry: devrun [-p platform] [-s] [-r ROOT] PROGRAM ARG...
- * runs PROGRAM of the host's ROOT (default /) under an in-memory overlay; -s prints system calls to stderr.
- * No namespaces, no filter: not for untrusted programs.
+ * A sandbox without the command line, for work on the sentry: devrun [-p platform] [-s] [-r ROOT]
+ * PROGRAM ARG... runs PROGRAM of the host's ROOT (default /) under an in-memory overlay; -s prints
+ * system calls to stderr. No namespaces, no filter: not for untrusted programs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,8 @@ void boot_ready(const struct sandbox_options *options)
     struct urpc_answer answer = {0};
     char name[128];
     snprintf(name, sizeof name, "@%s", address.sun_path + 1);
-    if (urpc_client_connect(name, &client, &err) || urpc_call(client, "containerManager.StartRoot", "\"dev\"", NULL, 0, &answer, &err)) {
+    if (urpc_client_connect(name, &client, &err) ||
+        urpc_call(client, "containerManager.StartRoot", "\"dev\"", NULL, 0, &answer, &err)) {
         fprintf(stderr, "devrun: %s\n", err.text);
         kill(getppid(), 9);
     }
@@ -56,7 +57,8 @@ static void serve_files(int socket, const char *root)
 {
     struct error err;
     struct host *host = host_linux_create();
-    struct gofer_mount mount = {.socket = socket, .root = open(root, O_PATH | O_CLOEXEC), .options = {.is_readonly = true}};
+    struct gofer_mount mount = {
+        .socket = socket, .root = open(root, O_PATH | O_CLOEXEC), .options = {.is_readonly = true}};
     if (gofer_serve(host, &mount, 1, &err))
         fprintf(stderr, "devrun: gofer: %s\n", err.text);
     _exit(0);
@@ -65,8 +67,14 @@ static void serve_files(int socket, const char *root)
 static char *make_spec(int argc, char **argv)
 {
     char *text = malloc(65536);
-    int at = sprintf(text, "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"/\"},\"process\":{\"cwd\":\"/\",\"env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\",\"HOME=/root\"],"
-                           "\"user\":{\"uid\":0,\"gid\":0},\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_SETUID\",\"CAP_SETGID\",\"CAP_KILL\",\"CAP_MKNOD\",\"CAP_SYS_CHROOT\",\"CAP_SYS_ADMIN\",\"CAP_SETPCAP\",\"CAP_FSETID\",\"CAP_SYS_PTRACE\",\"CAP_SYS_RESOURCE\",\"CAP_SYS_NICE\"]},\"args\":[");
+    int at = sprintf(
+        text, "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"/\"},\"process\":{\"cwd\":\"/"
+              "\",\"env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/"
+              "bin\",\"TERM=xterm\",\"HOME=/root\"],"
+              "\"user\":{\"uid\":0,\"gid\":0},\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_"
+              "DAC_OVERRIDE\",\"CAP_FOWNER\",\"CAP_SETUID\",\"CAP_SETGID\",\"CAP_KILL\",\"CAP_"
+              "MKNOD\",\"CAP_SYS_CHROOT\",\"CAP_SYS_ADMIN\",\"CAP_SETPCAP\",\"CAP_FSETID\",\"CAP_"
+              "SYS_PTRACE\",\"CAP_SYS_RESOURCE\",\"CAP_SYS_NICE\"]},\"args\":[");
     for (int i = 0; i < argc; i++) {
         text[at++] = '"';
         for (const char *c = argv[i]; *c; c++) {
@@ -83,16 +91,29 @@ static char *make_spec(int argc, char **argv)
         if (i + 1 < argc)
             text[at++] = ',';
     }
-    strcpy(text + at, "]},\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\"},{\"destination\":\"/dev\",\"type\":\"tmpfs\"},"
-                      "{\"destination\":\"/tmp\",\"type\":\"tmpfs\"},{\"destination\":\"/sys\",\"type\":\"sysfs\"}]}");
+    strcpy(text + at, "]},\"mounts\":[{\"destination\":\"/"
+                      "proc\",\"type\":\"proc\"},{\"destination\":\"/dev\",\"type\":\"tmpfs\"},"
+                      "{\"destination\":\"/tmp\",\"type\":\"tmpfs\"},{\"destination\":\"/"
+                      "sys\",\"type\":\"sysfs\"}]}");
     return text;
 }
 
 int main(int argc, char **argv)
 {
-    static struct sandbox_options options = {.container_id = "dev", .bundle = "/", .version = "dev", .platform = "ptrace", .platform_fd = -1,
-                                      .cpu_count = 1, .memory_total = (u64)8 << 30, .overlay = "all:memory", .console_fd = -1,
-                                      .exec_fd = -1, .ready_fd = -1, .status_fd = -1, .log_fd = 2, .user_log_fd = -1};
+    static struct sandbox_options options = {.container_id = "dev",
+                                             .bundle = "/",
+                                             .version = "dev",
+                                             .platform = "ptrace",
+                                             .platform_fd = -1,
+                                             .cpu_count = 1,
+                                             .memory_total = (u64)8 << 30,
+                                             .overlay = "all:memory",
+                                             .console_fd = -1,
+                                             .exec_fd = -1,
+                                             .ready_fd = -1,
+                                             .status_fd = -1,
+                                             .log_fd = 2,
+                                             .user_log_fd = -1};
     const char *root = "/";
     int c;
     while ((c = getopt(argc, argv, "+p:sdr:k:")) != -1) {
@@ -118,14 +139,17 @@ int main(int argc, char **argv)
     options.gofers[0] = pair[0];
     options.gofer_count = 1;
     options.conf_count = 1;
-    options.confs[0] = (struct gofer_mount_conf){.lower = GOFER_LOWER_LISAFS, .upper = GOFER_UPPER_MEMORY};
+    options.confs[0] = (struct gofer_mount_conf){.lower = GOFER_LOWER_LISAFS,
+                                                 .upper = GOFER_UPPER_MEMORY};
     for (int i = 0; i < 3; i++)
         options.stdio[i] = dup(i);
     options.spec_text = make_spec(argc - optind, argv + optind);
     options.spec_size = strlen(options.spec_text);
     snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "devrun-%d", getpid());
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(listener, (struct sockaddr *)&address, (socklen_t)(3 + strlen(address.sun_path + 1))) || listen(listener, 16))
+    if (bind(listener, (struct sockaddr *)&address,
+             (socklen_t)(3 + strlen(address.sun_path + 1))) ||
+        listen(listener, 16))
         return 1;
     options.control_fds[0] = listener;
     options.control_fds[1] = -1;

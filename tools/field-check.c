@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Holds every field table against the compiler's own list of members. Linked with objects that were built
- * with -DFIELD_CHECK_BUILD by clang: each table then has a row in the section `field_checks`, whose dump
- * function prints the struct's members. Prints a line a difference; exit 1 if there is one.
+ * Holds every field table against the compiler's own list of members. Linked with objects that were
+ * built with -DFIELD_CHECK_BUILD by clang: each table then has a row in the section `field_checks`,
+ * whose dump function prints the struct's members. Prints a line a difference; exit 1 if there is
+ * one.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ extern const struct field_check __start_field_checks[], __stop_field_checks[];
 static char names[NAMES_MAX][64];
 static int name_count, depth;
 
-/* __builtin_dump_struct calls it piece by piece: "struct x {\n", "u64 name : %lu\n", nested ones, "}\n". */
+/* __builtin_dump_struct calls it piece by piece: "struct x {\n", "u64 name : %lu\n", nested ones,
+ * "}\n". */
 static int take(const char *format, ...)
 {
     char text[256];
@@ -59,7 +61,8 @@ static int check(const struct field_check *row)
         for (const struct field *field = row->fields; field->type != FIELD_TYPE_END; field++)
             found |= strcmp(field->name, names[i]) == 0;
         if (!found)
-            bad += printf("%s: member '%s' has no row and no reason\n", row->struct_name, names[i]) > 0;
+            bad += printf("%s: member '%s' has no row and no reason\n", row->struct_name,
+                          names[i]) > 0;
     }
     for (const struct field *field = row->fields; field->type != FIELD_TYPE_END; field++)
         if (!has_name(field->name))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The native twin of platform/script: interprets the byte code segment with real system calls. Built freestanding,
- * static, at fixed addresses (guest.ld), without SSE and without anything that reads the machine.
+ * The native twin of platform/script: interprets the byte code segment with real system calls.
+ * Built freestanding, static, at fixed addresses (guest.ld), without SSE and without anything that
+ * reads the machine.
  */
 #include "platform/script/bytecode.h"
 

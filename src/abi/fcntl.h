@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* open(2), fcntl(2), *at(2), fallocate(2), splice(2) … numbers of x86-64 Linux, prefixed so that host headers may coexist. */
+/* open(2), fcntl(2), *at(2), fallocate(2), splice(2) … numbers of x86-64 Linux, prefixed so that
+ * host headers may coexist. */
 #pragma once
 #include "base/base.h"
 

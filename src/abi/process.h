@@ -54,14 +54,15 @@ _Static_assert(sizeof(struct linux_clone_args) == 88, "struct clone_args");
 #define LINUX_P_PGID 2
 #define LINUX_P_PIDFD 3
 /* Wait statuses. */
-#define WAIT_STATUS_EXITED(code) (((code) & 0xff) << 8)
+#define WAIT_STATUS_EXITED(code) (((code)&0xff) << 8)
 #define WAIT_STATUS_STOPPED(signo) (0x7f | (signo) << 8)
 #define WAIT_STATUS_CONTINUED 0xffff
 #define WAIT_STATUS_CORE 0x80
 
 struct linux_rusage {
     struct linux_timeval utime, stime;
-    i64 maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
+    i64 maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv,
+        nsignals, nvcsw, nivcsw;
 };
 _Static_assert(sizeof(struct linux_rusage) == 144, "struct rusage");
 struct linux_tms {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one format of extended state: the standard XSAVE layout of Intel's manual, volume 1, chapter 13.
- * Surprising: the header's XSTATE_BV is a claim about the bytes, so it too is judged here.
+ * The one format of extended state: the standard XSAVE layout of Intel's manual, volume 1,
+ * chapter 13. Surprising: the header's XSTATE_BV is a claim about the bytes, so it too is judged
+ * here.
  */
 #include "abi/regs.h"
 #include <string.h>
 
 #define FCW_OFFSET 0u
-#define FOP_OFFSET 6u   /* FOP, FIP and FDP: 18 bytes to 24 */
+#define FOP_OFFSET 6u /* FOP, FIP and FDP: 18 bytes to 24 */
 #define MXCSR_MASK_OFFSET 28u
 #define LEGACY_USED 416u /* x87 and sixteen XMM registers; the rest is software's or reserved */
 #define MXCSR_BITS 0xffffu
@@ -40,7 +41,7 @@ bool xstate_sanitize(struct xstate *xstate)
         xstate_init_x87(bytes);
     if (!(features & 2))
         memset(bytes + 160, 0, 256);
-#define X(number, offset, size)       \
+#define X(number, offset, size)         \
     if (!(features & (1u << (number)))) \
         memset(bytes + (offset), 0, (size));
     XSTATE_COMPONENTS(X)

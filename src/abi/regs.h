@@ -25,12 +25,14 @@ _Static_assert(sizeof(struct regs) == 27 * 8, "user_regs_struct has 27 words");
 
 /*
  * Extended state: the standard (non-compacted) XSAVE layout with the fixed feature mask below, so
- * that images and signal frames look the same on every platform. Components outside a host's XCR0 stay
- * in their initial state. FIP, FDP and FOP are kept zero. The components beyond AVX lie one behind the
- * other, as AMD's processors put them; Intel's leave gaps, so a platform moves each by CPUID leaf 0xd.
+ * that images and signal frames look the same on every platform. Components outside a host's XCR0
+ * stay in their initial state. FIP, FDP and FOP are kept zero. The components beyond AVX lie one
+ * behind the other, as AMD's processors put them; Intel's leave gaps, so a platform moves each by
+ * CPUID leaf 0xd.
  */
 #define XSTATE_FEATURES 0xe7u /* x87, SSE, AVX, and AVX-512 in three parts */
-#define XSTATE_SIZE 2432u     /* 512 legacy + 64 header + 256 AVX + 64 masks + 512 ZMM 0-15 high + 1024 ZMM 16-31 */
+#define XSTATE_SIZE \
+    2432u /* 512 legacy + 64 header + 256 AVX + 64 masks + 512 ZMM 0-15 high + 1024 ZMM 16-31 */
 /* The components with a place of their own: CPUID's number, offset and size in bytes here. */
 #define XSTATE_COMPONENTS(X) \
     X(2, 576u, 256u)         \
@@ -46,9 +48,9 @@ struct xstate {
 #define XSTATE_FCW_INIT 0x37fu
 /* The state of a fresh program: FCW 0x37f, MXCSR 0x1f80, all else zero. */
 void xstate_init(struct xstate *xstate);
-/* Make bytes from a signal frame or image safe to load: unknown features off, MXCSR masked, reserved
- * header bytes zero. False if the header is damaged beyond use. */
+/* Make bytes from a signal frame or image safe to load: unknown features off, MXCSR masked,
+ * reserved header bytes zero. False if the header is damaged beyond use. */
 MUST_CHECK bool xstate_sanitize(struct xstate *xstate);
-/* XSTATE_BV of the canonical form: the features whose bytes differ from their initial state. MXCSR stands
- * beside the features: it is always in its place, whatever this says. */
+/* XSTATE_BV of the canonical form: the features whose bytes differ from their initial state. MXCSR
+ * stands beside the features: it is always in its place, whatever this says. */
 u64 xstate_features_used(const struct xstate *xstate);

@@ -33,12 +33,13 @@ static void test_bytes_of_absent_features_do_not_count(void)
         xstate.bytes[XSTATE_HEADER_OFFSET + 1] = 0xff; /* features that nobody knows */
         CU_ASSERT_TRUE(xstate_sanitize(&xstate));
         CU_ASSERT_EQUAL(word_at(&xstate, XSTATE_HEADER_OFFSET), features & XSTATE_FEATURES);
-        CU_ASSERT_EQUAL(word_at(&xstate, XSTATE_MXCSR_OFFSET), 0xffff); /* no reserved bit, no mask */
-        CU_ASSERT_EQUAL(word_at(&xstate, 8), 0);                        /* FIP */
+        CU_ASSERT_EQUAL(word_at(&xstate, XSTATE_MXCSR_OFFSET),
+                        0xffff);                 /* no reserved bit, no mask */
+        CU_ASSERT_EQUAL(word_at(&xstate, 8), 0); /* FIP */
         CU_ASSERT_EQUAL(word_at(&xstate, 32), features & 1 ? ~(u64)0 : 0);
         CU_ASSERT_EQUAL(word_at(&xstate, 160), features & 2 ? ~(u64)0 : 0);
 #define X(number, offset, size) \
-        CU_ASSERT_EQUAL(word_at(&xstate, (offset) + (size) - 8), features >> (number) & 1 ? ~(u64)0 : 0);
+    CU_ASSERT_EQUAL(word_at(&xstate, (offset) + (size)-8), features >> (number)&1 ? ~(u64)0 : 0);
         XSTATE_COMPONENTS(X)
 #undef X
         CU_ASSERT_EQUAL(word_at(&xstate, 464), 0); /* software's */

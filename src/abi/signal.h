@@ -82,7 +82,7 @@ struct linux_siginfo {
             i32 pid;
             u32 uid;
             union {
-                u64 value;  /* rt, SI_QUEUE, SI_MESGQ */
+                u64 value; /* rt, SI_QUEUE, SI_MESGQ */
                 struct {
                     i32 status;
                     i32 pad;

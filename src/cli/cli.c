@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From words to a command and from errors to one line. Inner commands (boot, gofer) are told apart before any
- * flag is read: they have a reader of their own.
+ * From words to a command and from errors to one line. Inner commands (boot, gofer) are told apart
+ * before any flag is read: they have a reader of their own.
  */
 #include "cli/cli.h"
 
@@ -38,8 +38,8 @@ int cli_usage(const struct cli *cli)
 
 /* ---- what commands share ---- */
 
-int cli_container(struct cli *cli, const char *id, bool has_check, struct runtime *runtime, struct record **record,
-                  struct error *err)
+int cli_container(struct cli *cli, const char *id, bool has_check, struct runtime *runtime,
+                  struct record **record, struct error *err)
 {
     if (runtime_open(&cli->config, false, runtime, err) < 0)
         return -1;
@@ -89,9 +89,12 @@ static void report_unknown(void *arg, const char *path)
         fprintf(stderr, "warning: config.json has unknown member %s\n", path);
 }
 
-int cli_bundle(struct cli *cli, const char *given, char **bundle, struct oci_spec **spec, struct error *err)
+int cli_bundle(struct cli *cli, const char *id, const char *given, char **bundle,
+               struct oci_spec **spec, struct error *err)
 {
     char path[PATH_MAX + 16];
+    if (!container_id_is_valid(id))
+        return error_set(err, EINVAL, "invalid container id: %s", id);
     if (!realpath(*given ? given : ".", path))
         return error_errno(err, "cannot use bundle \"%s\"", given);
     char *whole = strdup(path), *text;
@@ -119,7 +122,8 @@ int cli_bundle(struct cli *cli, const char *given, char **bundle, struct oci_spe
     return result;
 }
 
-int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count, struct error *err)
+int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count,
+                 struct error *err)
 {
     *count = 0;
     for (u32 i = 0; i < list->count; i++) {
@@ -127,13 +131,15 @@ int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *cou
         while (*at) {
             int host, guest, used = 0, more = 0;
             if (sscanf(at, "%d%n", &host, &used) != 1 || host < 0)
-                return error_set(err, EINVAL, "invalid value \"%s\" for flag -pass-fd", list->items[i]);
+                return error_set(err, EINVAL, "invalid value \"%s\" for flag -pass-fd",
+                                 list->items[i]);
             guest = host;
             at += used;
             if (*at == ':' && sscanf(at + 1, "%d%n", &guest, &more) == 1 && guest >= 0)
                 at += more + 1;
             if ((*at && *at != ',') || *count == PASS_FDS_MAX)
-                return error_set(err, EINVAL, "invalid value \"%s\" for flag -pass-fd", list->items[i]);
+                return error_set(err, EINVAL, "invalid value \"%s\" for flag -pass-fd",
+                                 list->items[i]);
             if (fcntl(host, F_GETFD) < 0)
                 return error_set(err, EBADF, "cannot pass descriptor %d: it is not open", host);
             hosts[*count] = host;
@@ -220,7 +226,8 @@ int cli_main(int argc, char **argv)
         return cli.command->run(&cli, NULL, 0, NULL);
     if (parsed < 0) {
         /* "--version" may stand behind other flags. */
-        if (err.code == ENOENT && strcmp(err.text, "flag provided but not defined: -version") == 0) {
+        if (err.code == ENOENT &&
+            strcmp(err.text, "flag provided but not defined: -version") == 0) {
             print_version();
             return 0;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: global flags, then a command with flags of its own. A command is one file cmd_NAME.c with
- * one row in commands.c; it parses words, calls runtime/, prints, and returns the exit status.
+ * The command line: global flags, then a command with flags of its own. A command is one file
+ * cmd_NAME.c with one row in commands.c; it parses words, calls runtime/, prints, and returns the
+ * exit status.
  */
 #pragma once
 #include "base/error.h"
@@ -36,7 +37,8 @@ void config_init(struct config *config);
 /* Values that cannot be. */
 MUST_CHECK int config_check(const struct config *config, struct error *err);
 /* dev.gvisor.flag.NAME annotations change a copy of the flags. */
-MUST_CHECK int config_override(struct config *config, const struct oci_spec *spec, struct error *err);
+MUST_CHECK int config_override(struct config *config, const struct oci_spec *spec,
+                               struct error *err);
 
 /* The program. */
 int cli_main(int argc, char **argv);
@@ -44,19 +46,26 @@ int cli_main(int argc, char **argv);
 int cli_fail(const struct cli *cli, const struct error *err);
 /* The command was used wrongly: its usage line. */
 int cli_usage(const struct cli *cli);
-/* Opened for a command that works on existing containers, which ID (maybe short) names; closes on failure. */
-MUST_CHECK int cli_container(struct cli *cli, const char *id, bool has_check, struct runtime *runtime,
-                             struct record **record, struct error *err);
-/* Read, parse, check and resolve BUNDLE/config.json; *BUNDLE becomes absolute (free it). Applies annotations' flags. */
-MUST_CHECK int cli_bundle(struct cli *cli, const char *given, char **bundle, struct oci_spec **spec, struct error *err);
+/* Opened for a command that works on existing containers, which ID (maybe short) names; closes on
+ * failure. */
+MUST_CHECK int cli_container(struct cli *cli, const char *id, bool has_check,
+                             struct runtime *runtime, struct record **record, struct error *err);
+/*
+ * For a new container ID: read, parse, check and resolve GIVEN/config.json; *BUNDLE is the folder's
+ * absolute path (free it). Applies annotations' flags.
+ */
+MUST_CHECK int cli_bundle(struct cli *cli, const char *id, const char *given, char **bundle,
+                          struct oci_spec **spec, struct error *err);
 /* The whole file at PATH ("-": standard input), terminated; free with free. */
 MUST_CHECK int cli_read_file(const char *path, char **out, size_t *size, struct error *err);
 /* "M:N" or "N", perhaps several with commas, into pairs. */
-MUST_CHECK int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count, struct error *err);
+MUST_CHECK int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count,
+                            struct error *err);
 /* Name or number of a signal; -1. */
 int signal_parse(const char *text);
 
-/* Go's tabwriter: cells at least MINIMUM wide, three blanks between; the last one is not padded. ROWS of COLUMNS. */
+/* Go's tabwriter: cells at least MINIMUM wide, three blanks between; the last one is not padded.
+ * ROWS of COLUMNS. */
 void table_print(const char *const *cells, u32 rows, u32 columns, u32 minimum);
 
 /* Common to create, run and restore. */
@@ -70,8 +79,9 @@ struct create_options {
     i64 exec_fd;
 };
 /* Fills in what create needs; SPEC and BUNDLE are cli_bundle's. */
-MUST_CHECK int create_args_fill(const struct create_options *options, const char *id, const char *bundle,
-                                struct oci_spec *spec, struct create_args *out, struct error *err);
+MUST_CHECK int create_args_fill(const struct create_options *options, const char *id,
+                                const char *bundle, struct oci_spec *spec, struct create_args *out,
+                                struct error *err);
 /* run and do: create, start, and unless detached wait and delete. The exit status. */
 int cli_run(struct cli *cli, struct runtime *runtime, const struct create_args *args);
 

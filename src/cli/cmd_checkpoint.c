@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * checkpoint ID: the files are made here, the sandbox writes them. With compression everything is in one file;
- * without, pages have two of their own. The empty inventory.img is for podman, which looks for it before restore.
+ * checkpoint ID: the files are made here, the sandbox writes them. With compression everything is
+ * in one file; without, pages have two of their own. The empty inventory.img is for podman, which
+ * looks for it before restore.
  */
 #include "cli/commands.h"
 #include "runtime/control.h"
@@ -36,7 +37,8 @@ static int make_path(const char *path)
 }
 
 /* New files NAMES in DIR; all or none. */
-static int files_make(const char *dir, const char *const *names, u32 count, bool is_direct, int *fds, struct error *err)
+static int files_make(const char *dir, const char *const *names, u32 count, bool is_direct,
+                      int *fds, struct error *err)
 {
     char path[4200];
     u32 made = 0;
@@ -58,7 +60,8 @@ static int files_make(const char *dir, const char *const *names, u32 count, bool
     return -1;
 }
 
-static int checkpoint(const struct record *record, const struct checkpoint_options *options, struct error *err)
+static int checkpoint(const struct record *record, const struct checkpoint_options *options,
+                      struct error *err)
 {
     static const char *const names[] = {IMAGE_STATE, IMAGE_PAGES_META, IMAGE_PAGES};
     int fds[3] = {-1, -1, -1};
@@ -70,10 +73,11 @@ static int checkpoint(const struct record *record, const struct checkpoint_optio
         return -1;
     char arg[512];
     snprintf(arg, sizeof arg,
-             "{\"key\":null,\"metadata\":{\"compression\":\"%s\"},\"MemoryFileSaveOpts\":{\"ExcludeCommittedZeroPages\":%s},"
+             "{\"key\":null,\"metadata\":{\"compression\":\"%s\"},\"MemoryFileSaveOpts\":{"
+             "\"ExcludeCommittedZeroPages\":%s},"
              "\"have_pages_file\":%s,\"Resume\":%s}",
-             options->compression, options->excludes_zero ? "true" : "false", is_plain ? "true" : "false",
-             options->leaves_running ? "true" : "false");
+             options->compression, options->excludes_zero ? "true" : "false",
+             is_plain ? "true" : "false", options->leaves_running ? "true" : "false");
     int result = control_call(record, "containerManager.Checkpoint", arg, fds, count, NULL, err);
     for (u32 i = 0; i < count; i++)
         close(fds[i]);
@@ -100,14 +104,16 @@ int cmd_checkpoint(struct cli *cli, const void *given, int argc, char **argv)
         error_set(&err, 0, "image-path flag must be provided");
         return cli_fail(cli, &err);
     }
-    if (strcmp(options->compression, "none") != 0 && strcmp(options->compression, "flate-best-speed") != 0) {
+    if (strcmp(options->compression, "none") != 0 &&
+        strcmp(options->compression, "flate-best-speed") != 0) {
         error_set(&err, 0, "invalid compression level: %s", options->compression);
         return cli_fail(cli, &err);
     }
     if (cli_container(cli, argv[0], true, &runtime, &record, &err) < 0)
         return cli_fail(cli, &err);
     runtime_close(&runtime);
-    if (container_want_status(record, "checkpoint", states, &err) < 0 || checkpoint(record, options, &err) < 0)
+    if (container_want_status(record, "checkpoint", states, &err) < 0 ||
+        checkpoint(record, options, &err) < 0)
         return cli_fail(cli, &err);
     return 0;
 }

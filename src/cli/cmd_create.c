@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-int create_args_fill(const struct create_options *options, const char *id, const char *bundle, struct oci_spec *spec,
-                     struct create_args *out, struct error *err)
+int create_args_fill(const struct create_options *options, const char *id, const char *bundle,
+                     struct oci_spec *spec, struct create_args *out, struct error *err)
 {
     *out = (struct create_args){.id = id,
                                 .bundle = bundle,
@@ -14,10 +14,12 @@ int create_args_fill(const struct create_options *options, const char *id, const
                                 .pid_file = options->pid_file,
                                 .user_log = options->user_log,
                                 .exec_fd = (int)options->exec_fd};
-    return cli_pass_fds(&options->pass_fds, out->pass_hosts, out->pass_guests, &out->pass_count, err);
+    return cli_pass_fds(&options->pass_fds, out->pass_hosts, out->pass_guests, &out->pass_count,
+                        err);
 }
 
-static int create(struct cli *cli, const struct create_options *options, const char *id, struct error *err)
+static int create(struct cli *cli, const struct create_options *options, const char *id,
+                  struct error *err)
 {
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     AUTO_RECORD struct record *record = NULL;
@@ -26,7 +28,7 @@ static int create(struct cli *cli, const struct create_options *options, const c
     struct create_args args;
     if (cli->config.is_rootless)
         return error_set(err, 0, "Rootless mode not supported with \"create\"");
-    int result = cli_bundle(cli, options->bundle, &bundle, &spec, err);
+    int result = cli_bundle(cli, id, options->bundle, &bundle, &spec, err);
     if (result == 0)
         result = create_args_fill(options, id, bundle, spec, &args, err);
     if (result == 0)

@@ -47,9 +47,10 @@ static int send_signal(const struct record *record, i64 signo, struct error *err
     int failed = pidfd < 0 ? -ESRCH : process_signal(pidfd, (int)signo);
     if (pidfd >= 0)
         close(pidfd);
-    printf("Sending signal %lld to process: %lld\n", (long long)signo, (long long)record->sandbox->pid);
-    return failed ? error_set(err, -failed, "failed to send signal %lld to process %lld", (long long)signo,
-                              (long long)record->sandbox->pid)
+    printf("Sending signal %lld to process: %lld\n", (long long)signo,
+           (long long)record->sandbox->pid);
+    return failed ? error_set(err, -failed, "failed to send signal %lld to process %lld",
+                              (long long)signo, (long long)record->sandbox->pid)
                   : 0;
 }
 
@@ -90,7 +91,8 @@ static void put_names(struct json_writer *writer, const char *list)
     json_end_array(writer);
 }
 
-static int change_logging(struct record *record, const struct debug_options *options, struct error *err)
+static int change_logging(struct record *record, const struct debug_options *options,
+                          struct error *err)
 {
     const char *level = "info";
     if (*options->log_level && level_name(options->log_level, &level, err) < 0)
@@ -152,13 +154,15 @@ static int mount_image(struct record *record, const char *text, struct error *er
     char *source = strchr(type, ':');
     char *destination = source ? strchr(source + 1, ':') : NULL;
     if (!destination)
-        return error_set(err, EINVAL, "invalid mount \"%s\", expected FSTYPE:SOURCE:DESTINATION", text);
+        return error_set(err, EINVAL, "invalid mount \"%s\", expected FSTYPE:SOURCE:DESTINATION",
+                         text);
     *source++ = 0;
     *destination++ = 0;
     int image = open(source, O_RDONLY | O_CLOEXEC);
     if (image < 0)
         return error_errno(err, "open %s", source);
-    char *arg = pool_printf(pool, "{\"ContainerID\":%s,\"Source\":%s,\"Destination\":%s,\"FsType\":%s}",
+    char *arg = pool_printf(pool,
+                            "{\"ContainerID\":%s,\"Source\":%s,\"Destination\":%s,\"FsType\":%s}",
                             control_string(pool, record->id), control_string(pool, source),
                             control_string(pool, destination), control_string(pool, type));
     int result = control_call(record, "containerManager.Mount", arg, &image, 1, NULL, err);
@@ -169,16 +173,18 @@ static int mount_image(struct record *record, const char *text, struct error *er
 }
 
 /* Each profile blocks for its time, so each has a process of its own. */
-static int run_profiles(struct record *record, const struct debug_options *options, struct error *err)
+static int run_profiles(struct record *record, const struct debug_options *options,
+                        struct error *err)
 {
     const struct {
         const char *file, *method, *format;
         i64 ns;
-    } profiles[] = {{options->profile_cpu, "Profile.CPU", "{\"duration\":%lld}", options->duration},
-                    {options->profile_heap, "Profile.Heap", "{\"delay\":%lld}", options->delay},
-                    {options->profile_block, "Profile.Block", "{\"duration\":%lld}", options->duration},
-                    {options->profile_mutex, "Profile.Mutex", "{\"duration\":%lld}", options->duration},
-                    {options->trace, "Profile.Trace", "{\"duration\":%lld}", options->duration}};
+    } profiles[] = {
+        {options->profile_cpu, "Profile.CPU", "{\"duration\":%lld}", options->duration},
+        {options->profile_heap, "Profile.Heap", "{\"delay\":%lld}", options->delay},
+        {options->profile_block, "Profile.Block", "{\"duration\":%lld}", options->duration},
+        {options->profile_mutex, "Profile.Mutex", "{\"duration\":%lld}", options->duration},
+        {options->trace, "Profile.Trace", "{\"duration\":%lld}", options->duration}};
     pid_t children[ARRAY_COUNT(profiles)] = {0};
     int result = 0;
     fflush(NULL);
@@ -213,12 +219,14 @@ static int look(struct record *record, const struct debug_options *options, stru
 {
     if (!sandbox_is_alive(record))
         return error_set(err, ESRCH, "sandbox is not running");
-    printf("Found sandbox \"%s\", PID: %lld\n", record->sandbox->id, (long long)record->sandbox->pid);
+    printf("Found sandbox \"%s\", PID: %lld\n", record->sandbox->id,
+           (long long)record->sandbox->pid);
     if (options->signo > 0 && send_signal(record, options->signo, err) < 0)
         return -1;
     if (options->has_stacks && print_stacks(record, err) < 0)
         return -1;
-    if ((*options->strace || *options->log_level || *options->log_packets) && change_logging(record, options, err) < 0)
+    if ((*options->strace || *options->log_level || *options->log_packets) &&
+        change_logging(record, options, err) < 0)
         return -1;
     if (options->has_ps && print_processes(record, err) < 0)
         return -1;

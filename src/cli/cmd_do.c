@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * do CMD...: this machine's own files, seen from inside a sandbox. Changes stay in memory. The record lives in a
- * folder of its own that goes away with the command.
+ * do CMD...: this machine's own files, seen from inside a sandbox. Changes stay in memory. The
+ * record lives in a folder of its own that goes away with the command.
  */
 #include "cli/commands.h"
 #include "runtime/rootless.h"
@@ -42,10 +42,13 @@ static int volume_add(struct oci_spec *spec, const char *text, struct error *err
     mount->source = oci_strdup(spec, source);
     mount->destination = oci_strdup(spec, colon ? colon + 1 : source);
     mount->type = oci_strdup(spec, "bind");
-    return mount->destination[0] == '/' ? 0 : error_set(err, EINVAL, "volume \"%s\": destination is not absolute", text);
+    return mount->destination[0] == '/'
+               ? 0
+               : error_set(err, EINVAL, "volume \"%s\": destination is not absolute", text);
 }
 
-static int spec_make(const struct do_options *options, int argc, char **argv, struct oci_spec **out, struct error *err)
+static int spec_make(const struct do_options *options, int argc, char **argv, struct oci_spec **out,
+                     struct error *err)
 {
     char cwd[PATH_MAX], root[PATH_MAX], host[256];
     if (!realpath(options->cwd, cwd))
@@ -99,8 +102,14 @@ int cmd_do(struct cli *cli, const void *given, int argc, char **argv)
     if (runtime_open(&cli->config, true, &runtime, &err) < 0) {
         status = cli_fail(cli, &err);
     } else {
-        const struct create_args args = {.id = id, .bundle = dir, .spec = spec, .console_socket = "", .pid_file = "",
-                                         .user_log = "", .exec_fd = -1, .is_attached = true};
+        const struct create_args args = {.id = id,
+                                         .bundle = dir,
+                                         .spec = spec,
+                                         .console_socket = "",
+                                         .pid_file = "",
+                                         .user_log = "",
+                                         .exec_fd = -1,
+                                         .is_attached = true};
         status = cli_run(cli, &runtime, &args);
         runtime_close(&runtime);
     }

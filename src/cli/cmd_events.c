@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * events ID: one line a sample. The sandbox counts its own CPU time; what the host's cgroup counted is more, so
- * the total shown is the host's figure, shared out as the sandbox's counts are.
+ * events ID: one line a sample. The sandbox counts its own CPU time; what the host's cgroup counted
+ * is more, so the total shown is the host's figure, shared out as the sandbox's counts are.
  */
 #include "base/buf.h"
 #include "cli/commands.h"
@@ -51,8 +51,10 @@ static u64 cpu_total(const struct record *record, struct json_text result, struc
     return (u64)((double)host * (ours / sum));
 }
 
-/* TEXT as it is, but for the member PATH[0] / PATH[1] / … of it, which becomes VALUE (left out when 0). */
-static void put_replaced(struct json_writer *writer, struct json_text text, const char *const *path, u64 value)
+/* TEXT as it is, but for the member PATH[0] / PATH[1] / … of it, which becomes VALUE (left out when
+ * 0). */
+static void put_replaced(struct json_writer *writer, struct json_text text, const char *const *path,
+                         u64 value)
 {
     struct json_iter iter;
     struct json_text name, member;
@@ -87,7 +89,8 @@ static int sample(const struct record *record, struct error *err)
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
     AUTO_URPC_ANSWER struct urpc_answer answer = {0};
-    if (control_call(record, "containerManager.Event", control_string(&pool, record->id), NULL, 0, &answer, err) < 0)
+    if (control_call(record, "containerManager.Event", control_string(&pool, record->id), NULL, 0,
+                     &answer, err) < 0)
         return -1;
     struct arena arena;
     heap_arena_init(&arena);
@@ -95,7 +98,8 @@ static int sample(const struct record *record, struct error *err)
     buf_init(&buf, &arena, 0);
     struct json_writer writer;
     json_writer_init(&writer, &buf);
-    put_replaced(&writer, json_member(answer.result, "event"), path, cpu_total(record, answer.result, &pool));
+    put_replaced(&writer, json_member(answer.result, "event"), path,
+                 cpu_total(record, answer.result, &pool));
     puts(buf_text(&buf));
     fflush(stdout);
     return 0;
@@ -114,7 +118,8 @@ int cmd_events(struct cli *cli, const void *given, int argc, char **argv)
     if (int_parse(options->interval, &interval) && interval > 0 && interval < INT32_MAX)
         interval *= (i64)NS_PER_S;
     else if (!duration_parse(options->interval, &interval) || interval <= 0) {
-        error_set(&err, 0, "invalid value \"%s\" for flag -interval: parse error", options->interval);
+        error_set(&err, 0, "invalid value \"%s\" for flag -interval: parse error",
+                  options->interval);
         return cli_fail(cli, &err);
     }
     if (cli_container(cli, argv[0], true, &runtime, &record, &err) < 0)
@@ -122,7 +127,8 @@ int cmd_events(struct cli *cli, const void *given, int argc, char **argv)
     runtime_close(&runtime);
     if (container_want_status(record, "get events for", states, &err) < 0)
         return cli_fail(cli, &err);
-    struct timespec pause = {.tv_sec = interval / (i64)NS_PER_S, .tv_nsec = interval % (i64)NS_PER_S};
+    struct timespec pause = {.tv_sec = interval / (i64)NS_PER_S,
+                             .tv_nsec = interval % (i64)NS_PER_S};
     for (;;) {
         int failed = sample(record, &err);
         if (options->is_once)

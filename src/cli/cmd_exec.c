@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exec ID CMD...: what to run comes from flags, which start from the container's own process, or whole from an
- * OCI process object in a file.
+ * exec ID CMD...: what to run comes from flags, which start from the container's own process, or
+ * whole from an OCI process object in a file.
  */
 #include "cli/commands.h"
 #include "runtime/exec.h"
@@ -41,7 +41,8 @@ static void env_set(struct oci_spec *spec, struct oci_process *process, const ch
     *item = oci_strdup(spec, text);
 }
 
-static int caps_add(struct oci_spec *spec, struct oci_process *process, const struct flag_list *list, struct error *err)
+static int caps_add(struct oci_spec *spec, struct oci_process *process,
+                    const struct flag_list *list, struct error *err)
 {
     if (list->count > 0 && !process->capabilities)
         process->capabilities = oci_alloc(spec, sizeof *process->capabilities);
@@ -66,7 +67,8 @@ static int caps_add(struct oci_spec *spec, struct oci_process *process, const st
     return 0;
 }
 
-static int gids_add(struct oci_spec *spec, struct oci_process *process, const struct flag_list *list, struct error *err)
+static int gids_add(struct oci_spec *spec, struct oci_process *process,
+                    const struct flag_list *list, struct error *err)
 {
     for (u32 i = 0; i < list->count; i++) {
         i64 number;
@@ -77,8 +79,8 @@ static int gids_add(struct oci_spec *spec, struct oci_process *process, const st
     return 0;
 }
 
-static int process_from_flags(struct oci_spec *spec, const struct exec_command_options *options, int argc, char **argv,
-                              struct oci_process **out, struct error *err)
+static int process_from_flags(struct oci_spec *spec, const struct exec_command_options *options,
+                              int argc, char **argv, struct oci_process **out, struct error *err)
 {
     struct oci_process *process = oci_alloc(spec, sizeof *process);
     *process = *spec->process;
@@ -125,8 +127,8 @@ static int process_from_file(struct oci_spec *spec, const struct exec_command_op
     return 0;
 }
 
-static int exec_in(struct record *record, const struct exec_command_options *options, int argc, char **argv,
-                   int *exit_code, struct error *err)
+static int exec_in(struct record *record, const struct exec_command_options *options, int argc,
+                   char **argv, int *exit_code, struct error *err)
 {
     static const char *const states[] = {STATUS_CREATED, STATUS_RUNNING, NULL};
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
@@ -135,11 +137,14 @@ static int exec_in(struct record *record, const struct exec_command_options *opt
                                 .internal_pid_file = options->internal_pid_file,
                                 .is_detached = options->is_detached,
                                 .exec_fd = (int)options->exec_fd};
-    if (container_want_status(record, "execute in", states, err) < 0 || record_spec(record, &spec, err) < 0 ||
-        cli_pass_fds(&options->pass_fds, exec.pass_hosts, exec.pass_guests, &exec.pass_count, err) < 0)
+    if (container_want_status(record, "execute in", states, err) < 0 ||
+        record_spec(record, &spec, err) < 0 ||
+        cli_pass_fds(&options->pass_fds, exec.pass_hosts, exec.pass_guests, &exec.pass_count, err) <
+            0)
         return -1;
-    int result = *options->process ? process_from_file(spec, options, &exec.process, err)
-                                   : process_from_flags(spec, options, argc, argv, &exec.process, err);
+    int result = *options->process
+                     ? process_from_file(spec, options, &exec.process, err)
+                     : process_from_flags(spec, options, argc, argv, &exec.process, err);
     return result < 0 ? -1 : exec_run(record, &exec, exit_code, err);
 }
 

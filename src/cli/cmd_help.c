@@ -14,7 +14,8 @@ static void print_commands(void)
     puts("Usage: picket [flags] COMMAND [flags] [arguments]\n\nCommands:");
     for (const struct command *command = commands; command->name; command++)
         printf("  %-12s %s\n", command->name, command->synopsis);
-    puts("\nFurther topics: help platforms, help syscalls.\nGlobal flags: picket flags; a command's: picket help COMMAND.");
+    puts("\nFurther topics: help platforms, help syscalls.\nGlobal flags: picket flags; a "
+         "command's: picket help COMMAND.");
 }
 
 static void print_platforms(void)
@@ -26,21 +27,27 @@ static void print_platforms(void)
 
 static void print_syscalls(FILE *out, const char *format)
 {
-    static const char *const supports[] = {[SUPPORT_NONE] = "Unimplemented", [SUPPORT_FULL] = "Full Support",
-                                           [SUPPORT_PARTIAL] = "Partial Support", [SUPPORT_REFUSED] = "Unimplemented"};
-    bool is_json = strcmp(format, "json") == 0, is_csv = strcmp(format, "csv") == 0, is_first = true;
+    static const char *const supports[] = {[SUPPORT_NONE] = "Unimplemented",
+                                           [SUPPORT_FULL] = "Full Support",
+                                           [SUPPORT_PARTIAL] = "Partial Support",
+                                           [SUPPORT_REFUSED] = "Unimplemented"};
+    bool is_json = strcmp(format, "json") == 0, is_csv = strcmp(format, "csv") == 0,
+         is_first = true;
     if (is_json)
         fputs("{\"linux\":{\"amd64\":{\"os\":\"linux\",\"arch\":\"amd64\",\"syscalls\":{", out);
     else
-        fputs(is_csv ? "OS,Arch,Num,Name,Support\n" : "OS: linux\nArch: amd64\n\nNUM     NAME                      SUPPORT\n", out);
+        fputs(is_csv ? "OS,Arch,Num,Name,Support\n"
+                     : "OS: linux\nArch: amd64\n\nNUM     NAME                      SUPPORT\n",
+              out);
     for (u64 nr = 0; nr < SYSCALL_COUNT; nr++) {
         const struct syscall_row *row = syscall_find(nr);
         if (!row || !row->name)
             continue;
         const char *support = supports[row->support];
         if (is_json)
-            fprintf(out, "%s\"%llu\":{\"name\":\"%s\",\"num\":%llu,\"support\":\"%s\"}", is_first ? "" : ",",
-                    (unsigned long long)nr, row->name, (unsigned long long)nr, support);
+            fprintf(out, "%s\"%llu\":{\"name\":\"%s\",\"num\":%llu,\"support\":\"%s\"}",
+                    is_first ? "" : ",", (unsigned long long)nr, row->name, (unsigned long long)nr,
+                    support);
         else if (is_csv)
             fprintf(out, "linux,amd64,%llu,%s,%s\n", (unsigned long long)nr, row->name, support);
         else
@@ -106,7 +113,8 @@ int cmd_flags(struct cli *cli, const void *options, int argc, char **argv)
     return 0;
 }
 
-static void put_list(struct json_writer *writer, const char *name, const char *const *items, size_t count)
+static void put_list(struct json_writer *writer, const char *name, const char *const *items,
+                     size_t count)
 {
     json_name(writer, name);
     json_begin_array(writer);
@@ -126,7 +134,8 @@ static void put_flag(struct json_writer *writer, const char *name, bool is_there
 
 static void put_linux(struct json_writer *writer)
 {
-    static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
+    static const char *const namespaces[] = {"cgroup", "ipc",  "mount", "network",
+                                             "pid",    "user", "uts"};
     const char *names[64];
     size_t count = 0;
     while (count < ARRAY_COUNT(names) && oci_capability_name((int)count)) {
@@ -153,9 +162,11 @@ static void put_linux(struct json_writer *writer)
 
 int cmd_features(struct cli *cli, const void *options, int argc, char **argv)
 {
-    static const char *const hooks[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
-    static const char *const mount_options[] = {"bind", "rbind", "ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec",
-                                                "noatime", "private", "rprivate", "slave", "rslave"};
+    static const char *const hooks[] = {"prestart",       "createRuntime", "createContainer",
+                                        "startContainer", "poststart",     "poststop"};
+    static const char *const mount_options[] = {
+        "bind",   "rbind", "ro",      "rw",      "nosuid",   "suid",  "nodev", "dev",
+        "noexec", "exec",  "noatime", "private", "rprivate", "slave", "rslave"};
     struct arena arena;
     heap_arena_init(&arena);
     AUTO_BUF struct buf buf;

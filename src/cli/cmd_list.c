@@ -28,9 +28,12 @@ static void print_text(struct record **records, u32 count)
     memcpy(cells, head, sizeof head);
     for (u32 i = 0; i < count; i++) {
         const struct record *record = records[i];
-        const char *row[COLUMNS] = {record->id, pool_printf(&pool, "%lld", (long long)record_shown_pid(record)),
-                                    record->status, record->bundle_dir ? record->bundle_dir : "",
-                                    record->created_at ? record->created_at : "", record->owner ? record->owner : ""};
+        const char *row[COLUMNS] = {record->id,
+                                    pool_printf(&pool, "%lld", (long long)record_shown_pid(record)),
+                                    record->status,
+                                    record->bundle_dir ? record->bundle_dir : "",
+                                    record->created_at ? record->created_at : "",
+                                    record->owner ? record->owner : ""};
         memcpy(cells + (i + 1) * COLUMNS, row, sizeof row);
     }
     table_print(cells, count + 1, COLUMNS, 12);
@@ -47,8 +50,11 @@ static void print_json(struct record **records, u32 count)
         struct error unused;
         AUTO_OCI_SPEC struct oci_spec *spec = NULL;
         (void)!record_spec(records[i], &spec, &unused);
-        struct oci_state state = {.id = records[i]->id, .status = records[i]->status, .pid = record_shown_pid(records[i]),
-                                  .bundle = records[i]->bundle_dir, .spec = spec};
+        struct oci_state state = {.id = records[i]->id,
+                                  .status = records[i]->status,
+                                  .pid = record_shown_pid(records[i]),
+                                  .bundle = records[i]->bundle_dir,
+                                  .spec = spec};
         char *text = oci_state_json(&state, NULL);
         printf("%s%s", i ? "," : "[", text);
         free(text);
@@ -70,7 +76,8 @@ int cmd_list(struct cli *cli, const void *given, int argc, char **argv)
         error_set(&err, 0, "unknown list format \"%s\"", options->format);
         return cli_fail(cli, &err);
     }
-    if (runtime_open(&cli->config, false, &runtime, &err) < 0 || state_dir_list(runtime.dir, &ids, &count, &err) < 0)
+    if (runtime_open(&cli->config, false, &runtime, &err) < 0 ||
+        state_dir_list(runtime.dir, &ids, &count, &err) < 0)
         return cli_fail(cli, &err);
     if (options->is_quiet) {
         print_ids(ids, count, options->is_sandbox);

@@ -19,8 +19,10 @@ static const char *member_text(struct json_text row, const char *name, struct po
 
 static void print_table(struct json_text list, struct pool *pool)
 {
-    static const char *const head[COLUMNS] = {"UID", "PID", "PPID", "C", "TTY", "STIME", "TIME", "CMD"};
-    static const char *const members[COLUMNS] = {"uid", "pid", "ppid", "c", "tty", "stime", "time", "cmd"};
+    static const char *const head[COLUMNS] = {"UID", "PID",   "PPID", "C",
+                                              "TTY", "STIME", "TIME", "CMD"};
+    static const char *const members[COLUMNS] = {"uid", "pid",   "ppid", "c",
+                                                 "tty", "stime", "time", "cmd"};
     size_t count = json_type(list) == JSON_ARRAY ? json_count(list) : 0;
     const char **cells = calloc((count + 1) * COLUMNS, sizeof(char *));
     if (!cells)
@@ -71,8 +73,8 @@ int cmd_ps(struct cli *cli, const void *given, int argc, char **argv)
         return cli_fail(cli, &err);
     runtime_close(&runtime);
     if (container_want_status(record, "get processes of", states, &err) < 0 ||
-        control_call(record, "containerManager.Processes", control_string(&record->pool, record->id), NULL, 0, &answer,
-                     &err) < 0)
+        control_call(record, "containerManager.Processes",
+                     control_string(&record->pool, record->id), NULL, 0, &answer, &err) < 0)
         return cli_fail(cli, &err);
     if (is_json)
         print_pids(answer.result, &record->pool);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* restore ID: as run, but the program goes on from an image. A container that create made is taken as it is. */
+/* restore ID: as run, but the program goes on from an image. A container that create made is taken
+ * as it is. */
 #include "cli/commands.h"
 #include "runtime/boot.h"
 #include "runtime/console.h"
@@ -12,7 +13,8 @@
 #include <unistd.h>
 
 /* The image's files: one, or three. */
-static int image_open(const struct restore_options *options, int *fds, u32 *count, struct error *err)
+static int image_open(const struct restore_options *options, int *fds, u32 *count,
+                      struct error *err)
 {
     static const char *const names[] = {"checkpoint.img", "pages_meta.img", "pages.img"};
     char path[4200];
@@ -31,8 +33,10 @@ static int image_open(const struct restore_options *options, int *fds, u32 *coun
     return -1;
 }
 
-static int create_if_new(struct cli *cli, struct runtime *runtime, const struct restore_options *options, const char *id,
-                         struct record **record, struct child *child, bool *has_terminal, struct error *err)
+static int create_if_new(struct cli *cli, struct runtime *runtime,
+                         const struct restore_options *options, const char *id,
+                         struct record **record, struct child *child, bool *has_terminal,
+                         struct error *err)
 {
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     struct full_id full;
@@ -42,10 +46,11 @@ static int create_if_new(struct cli *cli, struct runtime *runtime, const struct 
         return container_load(runtime, &full, true, record, err);
     if (err->code != ENOENT)
         return -1;
-    int result = cli_bundle(cli, options->create.bundle, &bundle, &spec, err);
+    int result = cli_bundle(cli, id, options->create.bundle, &bundle, &spec, err);
     if (result == 0)
         result = create_args_fill(&options->create, id, bundle, spec, &args, err);
     if (result == 0) {
+        args.is_restored = true;
         args.is_attached = !options->create.is_detached;
         *has_terminal = spec->process->terminal;
         result = container_create(runtime, &args, record, child, err);
@@ -54,8 +59,8 @@ static int create_if_new(struct cli *cli, struct runtime *runtime, const struct 
     return result;
 }
 
-static int restore(struct cli *cli, struct runtime *runtime, const struct restore_options *options, const char *id,
-                   int *exit_code, struct error *err)
+static int restore(struct cli *cli, struct runtime *runtime, const struct restore_options *options,
+                   const char *id, int *exit_code, struct error *err)
 {
     AUTO_RECORD struct record *record = NULL;
     struct child child = {-1, -1, -1};
@@ -68,7 +73,8 @@ static int restore(struct cli *cli, struct runtime *runtime, const struct restor
     forward_block();
     int result = create_if_new(cli, runtime, options, id, &record, &child, &has_terminal, err);
     struct forwarder forwarder = {.fd = -1};
-    struct terminal *terminal = has_terminal && !*options->create.console_socket ? terminal_save(0) : NULL;
+    struct terminal *terminal = has_terminal && !*options->create.console_socket ? terminal_save(0)
+                                                                                 : NULL;
     if (result == 0) {
         record_full_id(record, &full);
         forward_begin(&forwarder, record, 0, has_terminal);

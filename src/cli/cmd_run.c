@@ -10,8 +10,9 @@
 #include <string.h>
 
 /* Create is done. *EXIT_CODE is the program's. */
-static int run_attached(struct runtime *runtime, const struct create_args *args, const struct record *record,
-                        const struct child *child, int *exit_code, struct error *err)
+static int run_attached(struct runtime *runtime, const struct create_args *args,
+                        const struct record *record, const struct child *child, int *exit_code,
+                        struct error *err)
 {
     struct full_id id;
     struct forwarder forwarder;
@@ -70,12 +71,14 @@ int cmd_run(struct cli *cli, const void *given, int argc, char **argv)
     if (argc != 1)
         return cli_usage(cli);
     if (cli->config.is_rootless && strcmp(cli->config.network, "sandbox") == 0) {
-        error_set(&err, 0, "sandbox network isn't supported with --rootless, use --network=none or --network=host");
+        error_set(&err, 0,
+                  "sandbox network isn't supported with --rootless, use --network=none or "
+                  "--network=host");
         return cli_fail(cli, &err);
     }
     if (cli->config.is_rootless && rootless_enter(&err) < 0)
         return cli_fail(cli, &err);
-    if (cli_bundle(cli, options->bundle, &bundle, &spec, &err) < 0)
+    if (cli_bundle(cli, argv[0], options->bundle, &bundle, &spec, &err) < 0)
         return cli_fail(cli, &err);
     int status;
     if (create_args_fill(options, argv[0], bundle, spec, &args, &err) < 0 ||

@@ -4,7 +4,8 @@
 
 /* The one container that ID may be short for; ACT on it. */
 static int with_container(struct cli *cli, int argc, char **argv,
-                          int (*act)(struct runtime *runtime, const struct full_id *id, struct error *err))
+                          int (*act)(struct runtime *runtime, const struct full_id *id,
+                                     struct error *err))
 {
     struct runtime runtime;
     struct full_id id;

@@ -19,8 +19,11 @@ int cmd_state(struct cli *cli, const void *options, int argc, char **argv)
     runtime_close(&runtime);
     if (record_spec(record, &spec, &err) < 0)
         return cli_fail(cli, &err);
-    struct oci_state state = {.id = record->id, .status = record->status, .pid = record_shown_pid(record),
-                              .bundle = record->bundle_dir, .spec = spec};
+    struct oci_state state = {.id = record->id,
+                              .status = record->status,
+                              .pid = record_shown_pid(record),
+                              .bundle = record->bundle_dir,
+                              .spec = spec};
     char *text = oci_state_json(&state, "  ");
     puts(text);
     free(text);

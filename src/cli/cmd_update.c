@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 /* A spec that has nothing but these RESOURCES: so they are read by the one reader there is. */
-static int limits_parse(struct pool *pool, const char *resources, struct oci_spec **out, struct error *err)
+static int limits_parse(struct pool *pool, const char *resources, struct oci_spec **out,
+                        struct error *err)
 {
-    char *text = pool_printf(pool, "{\"ociVersion\":\"1.0.0\",\"linux\":{\"resources\":%s}}", resources);
+    char *text = pool_printf(pool, "{\"ociVersion\":\"1.0.0\",\"linux\":{\"resources\":%s}}",
+                             resources);
     return oci_spec_parse(text, strlen(text), out, err);
 }
 
@@ -33,7 +35,8 @@ static bool bytes_parse(const char *text, i64 *out)
 }
 
 /* Flags as a resources object. */
-static char *resources_of_flags(const struct update_options *options, struct pool *pool, struct error *err)
+static char *resources_of_flags(const struct update_options *options, struct pool *pool,
+                                struct error *err)
 {
     static const struct {
         const char *group, *name;
@@ -56,22 +59,28 @@ static char *resources_of_flags(const struct update_options *options, struct poo
         i64 number = 0;
         if (!*options->values[i])
             continue;
-        bool is_good = rows[i].is_text || (rows[i].is_bytes ? bytes_parse(options->values[i], &number)
-                                                            : int_parse(options->values[i], &number));
+        bool is_good = rows[i].is_text ||
+                       (rows[i].is_bytes ? bytes_parse(options->values[i], &number)
+                                         : int_parse(options->values[i], &number));
         if (!is_good) {
-            error_set(err, EINVAL, "invalid value \"%s\" for %s.%s", options->values[i], rows[i].group, rows[i].name);
+            error_set(err, EINVAL, "invalid value \"%s\" for %s.%s", options->values[i],
+                      rows[i].group, rows[i].name);
             return NULL;
         }
         bool is_same = strcmp(group, rows[i].group) == 0;
-        const char *before = is_same ? "," : pool_printf(pool, "%s\"%s\":{", *group ? "}," : "", rows[i].group);
+        const char *before = is_same ? ","
+                                     : pool_printf(pool, "%s\"%s\":{", *group ? "}," : "",
+                                                   rows[i].group);
         group = rows[i].group;
-        char *value = rows[i].is_text ? control_string(pool, options->values[i]) : pool_printf(pool, "%lld", (long long)number);
+        char *value = rows[i].is_text ? control_string(pool, options->values[i])
+                                      : pool_printf(pool, "%lld", (long long)number);
         text = pool_printf(pool, "%s%s\"%s\":%s", text, before, rows[i].name, value);
     }
     return pool_printf(pool, "%s%s}", text, *group ? "}" : "");
 }
 
-static int update(struct runtime *runtime, struct record *record, const struct update_options *options, struct error *err)
+static int update(struct runtime *runtime, struct record *record,
+                  const struct update_options *options, struct error *err)
 {
     struct pool *pool = &record->pool;
     AUTO_OCI_SPEC struct oci_spec *wanted = NULL;

@@ -42,8 +42,8 @@ static int print_shared(const struct record *record, struct error *err)
         error_set(err, EIO, "usage failed: the sandbox sent no usage file");
     } else {
         u64 mapped = *(const volatile u64 *)shared, unknown = (u64)stat.st_blocks * 512;
-        printf("Mapped %llu, Unknown %llu, Total %llu\n", (unsigned long long)mapped, (unsigned long long)unknown,
-               (unsigned long long)(mapped + unknown));
+        printf("Mapped %llu, Unknown %llu, Total %llu\n", (unsigned long long)mapped,
+               (unsigned long long)unknown, (unsigned long long)(mapped + unknown));
         result = 0;
     }
     if (shared != MAP_FAILED)
@@ -66,6 +66,7 @@ int cmd_usage(struct cli *cli, const void *given, int argc, char **argv)
     if (cli_container(cli, argv[0], false, &runtime, &record, &err) < 0)
         return cli_fail(cli, &err);
     runtime_close(&runtime);
-    int result = options->is_fd ? print_shared(record, &err) : print_collected(record, options->is_full, &err);
+    int result = options->is_fd ? print_shared(record, &err)
+                                : print_collected(record, options->is_full, &err);
     return result < 0 ? cli_fail(cli, &err) : 0;
 }

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static int wait_process(const struct record *record, i64 pid, const char *container, u32 *status, struct error *err)
+static int wait_process(const struct record *record, i64 pid, const char *container, u32 *status,
+                        struct error *err)
 {
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
@@ -17,11 +18,14 @@ static int wait_process(const struct record *record, i64 pid, const char *contai
     int pidfd = process_open((pid_t)record->sandbox->pid, record->sandbox->pid_start);
     int result = control_connect(record, &client, err);
     if (result == 0)
-        result = control_wait(client, "containerManager.WaitPID", control_wait_pid_arg(&pool, container, pid), pidfd, NULL,
-                              status, err);
+        result = control_wait(client, "containerManager.WaitPID",
+                              control_wait_pid_arg(&pool, container, pid), pidfd, NULL, status,
+                              err);
     if (pidfd >= 0)
         close(pidfd);
-    return result < 0 ? error_prefix(err, "waiting on PID %lld in container \"%s\"", (long long)pid, container) : 0;
+    return result < 0 ? error_prefix(err, "waiting on PID %lld in container \"%s\"", (long long)pid,
+                                     container)
+                      : 0;
 }
 
 int cmd_wait(struct cli *cli, const void *given, int argc, char **argv)
@@ -42,8 +46,10 @@ int cmd_wait(struct cli *cli, const void *given, int argc, char **argv)
     runtime_close(&runtime);
     int result;
     if (options->is_checkpoint || options->is_restore) {
-        const char *method = options->is_checkpoint ? "containerManager.WaitCheckpoint" : "containerManager.WaitRestore";
-        return control_call(record, method, NULL, NULL, 0, NULL, &err) < 0 ? cli_fail(cli, &err) : 0;
+        const char *method = options->is_checkpoint ? "containerManager.WaitCheckpoint"
+                                                    : "containerManager.WaitRestore";
+        return control_call(record, method, NULL, NULL, 0, NULL, &err) < 0 ? cli_fail(cli, &err)
+                                                                           : 0;
     }
     if (options->root_pid != -1)
         result = wait_process(record, options->root_pid, record->sandbox->id, &status, &err);
@@ -55,6 +61,7 @@ int cmd_wait(struct cli *cli, const void *given, int argc, char **argv)
         return cli_fail(cli, &err);
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
-    printf("{\"id\":%s,\"exitStatus\":%d}\n", control_string(&pool, record->id), boot_exit_code(status));
+    printf("{\"id\":%s,\"exitStatus\":%d}\n", control_string(&pool, record->id),
+           boot_exit_code(status));
     return 0;
 }

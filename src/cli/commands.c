@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of commands: name, words, one line of help, flags. The flags of each stand here, all in one place. */
+/* The table of commands: name, words, one line of help, flags. The flags of each stand here, all in
+ * one place. */
 #include "cli/commands.h"
 
 #include "cli/cli.h"
@@ -8,16 +9,22 @@
 
 #define ROW(s, name, type, m, initially, usage) FLAG_ROW(name, type, struct s, m, initially, usage)
 
-#define CREATE_FLAGS(s, prefix)                                                                            \
-    ROW(s, "bundle", FLAG_STRING, prefix bundle, "", "folder of config.json; the working directory if empty"), \
-    ROW(s, "console-socket", FLAG_STRING, prefix console_socket, "", "unix socket that gets the terminal's master"), \
-    ROW(s, "pid-file", FLAG_STRING, prefix pid_file, "", "file that gets the sandbox's pid"),               \
-    ROW(s, "user-log", FLAG_STRING, prefix user_log, "", "file for what the container's user should know"),   \
-    ROW(s, "pass-fd", FLAG_LIST, prefix pass_fds, NULL, "M:N, the host's descriptor M as the container's N"), \
-    ROW(s, "exec-fd", FLAG_INT, prefix exec_fd, "-1", "descriptor of the program to run"),                  \
-    FLAG_NOTHING("no-pivot", FLAG_IGNORED_BOOL), FLAG_NOTHING("no-new-keyring", FLAG_IGNORED_BOOL),         \
-    FLAG_NOTHING("preserve-fds", FLAG_IGNORED), FLAG_NOTHING("fs-restore-image-path", FLAG_IGNORED),        \
-    FLAG_NOTHING("fs-restore-direct", FLAG_IGNORED_BOOL)
+#define CREATE_FLAGS(s, prefix)                                                                   \
+    ROW(s, "bundle", FLAG_STRING, prefix bundle, "",                                              \
+        "folder of config.json; the working directory if empty"),                                 \
+        ROW(s, "console-socket", FLAG_STRING, prefix console_socket, "",                          \
+            "unix socket that gets the terminal's master"),                                       \
+        ROW(s, "pid-file", FLAG_STRING, prefix pid_file, "", "file that gets the sandbox's pid"), \
+        ROW(s, "user-log", FLAG_STRING, prefix user_log, "",                                      \
+            "file for what the container's user should know"),                                    \
+        ROW(s, "pass-fd", FLAG_LIST, prefix pass_fds, NULL,                                       \
+            "M:N, the host's descriptor M as the container's N"),                                 \
+        ROW(s, "exec-fd", FLAG_INT, prefix exec_fd, "-1", "descriptor of the program to run"),    \
+        FLAG_NOTHING("no-pivot", FLAG_IGNORED_BOOL),                                              \
+        FLAG_NOTHING("no-new-keyring", FLAG_IGNORED_BOOL),                                        \
+        FLAG_NOTHING("preserve-fds", FLAG_IGNORED),                                               \
+        FLAG_NOTHING("fs-restore-image-path", FLAG_IGNORED),                                      \
+        FLAG_NOTHING("fs-restore-direct", FLAG_IGNORED_BOOL)
 
 static const struct flag no_flags[] = {FLAG_END};
 static const struct flag create_flags[] = {CREATE_FLAGS(create_options, ), FLAG_END};
@@ -31,8 +38,10 @@ static const struct flag restore_flags[] = {
     CREATE_FLAGS(restore_options, create.),
     ROW(restore_options, "detach", FLAG_BOOL, create.is_detached, "false", "return once it runs"),
     ROW(restore_options, "image-path", FLAG_STRING, image_path, "", "folder of the image"),
-    ROW(restore_options, "direct", FLAG_BOOL, is_direct, "false", "read pages past the host's cache"),
-    ROW(restore_options, "background", FLAG_BOOL, is_background, "false", "let pages come after the call"),
+    ROW(restore_options, "direct", FLAG_BOOL, is_direct, "false",
+        "read pages past the host's cache"),
+    ROW(restore_options, "background", FLAG_BOOL, is_background, "false",
+        "let pages come after the call"),
     FLAG_NOTHING("work-path", FLAG_IGNORED),
     FLAG_NOTHING("no-subreaper", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("ext-unix-sk", FLAG_IGNORED_BOOL),
@@ -48,7 +57,8 @@ static const struct flag exec_flags[] = {
     ROW(exec_command_options, "e", FLAG_LIST, env, NULL, NULL),
     ROW(exec_command_options, "user", FLAG_STRING, user, "", "UID[:GID]"),
     ROW(exec_command_options, "u", FLAG_STRING, user, NULL, NULL),
-    ROW(exec_command_options, "additional-gids", FLAG_LIST, gids, NULL, "further group, may come often"),
+    ROW(exec_command_options, "additional-gids", FLAG_LIST, gids, NULL,
+        "further group, may come often"),
     ROW(exec_command_options, "cap", FLAG_LIST, caps, NULL, "further capability, may come often"),
     ROW(exec_command_options, "c", FLAG_LIST, caps, NULL, NULL),
     ROW(exec_command_options, "detach", FLAG_BOOL, is_detached, "false", "return once it runs"),
@@ -56,13 +66,19 @@ static const struct flag exec_flags[] = {
     ROW(exec_command_options, "tty", FLAG_BOOL, has_tty, "false", "it has a terminal"),
     ROW(exec_command_options, "t", FLAG_BOOL, has_tty, NULL, NULL),
     ROW(exec_command_options, "no-new-privs", FLAG_BOOL, no_new_privs, "false", "set no_new_privs"),
-    ROW(exec_command_options, "process", FLAG_STRING, process, "", "file with an OCI process object"),
+    ROW(exec_command_options, "process", FLAG_STRING, process, "",
+        "file with an OCI process object"),
     ROW(exec_command_options, "p", FLAG_STRING, process, NULL, NULL),
-    ROW(exec_command_options, "pid-file", FLAG_STRING, pid_file, "", "file for the pid that stands for it on the host"),
-    ROW(exec_command_options, "internal-pid-file", FLAG_STRING, internal_pid_file, "", "file for its pid in the container"),
-    ROW(exec_command_options, "console-socket", FLAG_STRING, console_socket, "", "unix socket that gets the terminal's master"),
-    ROW(exec_command_options, "pass-fd", FLAG_LIST, pass_fds, NULL, "M:N, the host's descriptor M as its N"),
-    ROW(exec_command_options, "exec-fd", FLAG_INT, exec_fd, "-1", "descriptor of the program to run"),
+    ROW(exec_command_options, "pid-file", FLAG_STRING, pid_file, "",
+        "file for the pid that stands for it on the host"),
+    ROW(exec_command_options, "internal-pid-file", FLAG_STRING, internal_pid_file, "",
+        "file for its pid in the container"),
+    ROW(exec_command_options, "console-socket", FLAG_STRING, console_socket, "",
+        "unix socket that gets the terminal's master"),
+    ROW(exec_command_options, "pass-fd", FLAG_LIST, pass_fds, NULL,
+        "M:N, the host's descriptor M as its N"),
+    ROW(exec_command_options, "exec-fd", FLAG_INT, exec_fd, "-1",
+        "descriptor of the program to run"),
     FLAG_NOTHING("preserve-fds", FLAG_IGNORED),
     FLAG_NOTHING("no-subreaper", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("apparmor", FLAG_IGNORED),
@@ -97,7 +113,8 @@ static const struct flag ps_flags[] = {
     FLAG_END,
 };
 static const struct flag events_flags[] = {
-    ROW(events_options, "interval", FLAG_STRING, interval, "5", "seconds, or a duration, between samples"),
+    ROW(events_options, "interval", FLAG_STRING, interval, "5",
+        "seconds, or a duration, between samples"),
     ROW(events_options, "stats", FLAG_BOOL, is_once, "false", "one sample"),
     FLAG_END,
 };
@@ -111,9 +128,12 @@ static const struct flag wait_flags[] = {
 static const struct flag checkpoint_flags[] = {
     ROW(checkpoint_options, "image-path", FLAG_STRING, image_path, "", "folder for the image"),
     ROW(checkpoint_options, "leave-running", FLAG_BOOL, leaves_running, "false", "go on after it"),
-    ROW(checkpoint_options, "compression", FLAG_STRING, compression, "flate-best-speed", "none or flate-best-speed"),
-    ROW(checkpoint_options, "exclude-committed-zero-pages", FLAG_BOOL, excludes_zero, "false", "leave pages of zeros out"),
-    ROW(checkpoint_options, "direct", FLAG_BOOL, is_direct, "false", "write pages past the host's cache"),
+    ROW(checkpoint_options, "compression", FLAG_STRING, compression, "flate-best-speed",
+        "none or flate-best-speed"),
+    ROW(checkpoint_options, "exclude-committed-zero-pages", FLAG_BOOL, excludes_zero, "false",
+        "leave pages of zeros out"),
+    ROW(checkpoint_options, "direct", FLAG_BOOL, is_direct, "false",
+        "write pages past the host's cache"),
     FLAG_NOTHING("work-path", FLAG_IGNORED),
     FLAG_NOTHING("parent-path", FLAG_IGNORED),
     FLAG_NOTHING("tcp-established", FLAG_IGNORED_BOOL),
@@ -168,17 +188,22 @@ static const struct flag debug_flags[] = {
     FLAG_END,
 };
 static const struct flag update_flags[] = {
-    ROW(update_options, "resources", FLAG_STRING, resources, "", "file with JSON of limits, - for standard input"),
+    ROW(update_options, "resources", FLAG_STRING, resources, "",
+        "file with JSON of limits, - for standard input"),
     ROW(update_options, "r", FLAG_STRING, resources, NULL, NULL),
-    ROW(update_options, "blkio-weight", FLAG_STRING, values[UPDATE_BLKIO_WEIGHT], "", "block IO weight"),
+    ROW(update_options, "blkio-weight", FLAG_STRING, values[UPDATE_BLKIO_WEIGHT], "",
+        "block IO weight"),
     ROW(update_options, "cpu-period", FLAG_STRING, values[UPDATE_CPU_PERIOD], "", "microseconds"),
-    ROW(update_options, "cpu-quota", FLAG_STRING, values[UPDATE_CPU_QUOTA], "", "microseconds a period"),
+    ROW(update_options, "cpu-quota", FLAG_STRING, values[UPDATE_CPU_QUOTA], "",
+        "microseconds a period"),
     ROW(update_options, "cpu-share", FLAG_STRING, values[UPDATE_CPU_SHARES], "", "relative weight"),
     ROW(update_options, "cpuset-cpus", FLAG_STRING, values[UPDATE_CPUSET_CPUS], "", "list"),
     ROW(update_options, "cpuset-mems", FLAG_STRING, values[UPDATE_CPUSET_MEMS], "", "list"),
     ROW(update_options, "memory", FLAG_STRING, values[UPDATE_MEMORY], "", "bytes"),
-    ROW(update_options, "memory-reservation", FLAG_STRING, values[UPDATE_MEMORY_RESERVATION], "", "bytes"),
-    ROW(update_options, "memory-swap", FLAG_STRING, values[UPDATE_MEMORY_SWAP], "", "bytes, memory included"),
+    ROW(update_options, "memory-reservation", FLAG_STRING, values[UPDATE_MEMORY_RESERVATION], "",
+        "bytes"),
+    ROW(update_options, "memory-swap", FLAG_STRING, values[UPDATE_MEMORY_SWAP], "",
+        "bytes, memory included"),
     ROW(update_options, "pids-limit", FLAG_STRING, values[UPDATE_PIDS], "", "processes"),
     FLAG_NOTHING("cpu-burst", FLAG_IGNORED),
     FLAG_NOTHING("cpu-idle", FLAG_IGNORED),
@@ -187,27 +212,36 @@ static const struct flag update_flags[] = {
     FLAG_END,
 };
 static const struct flag help_flags[] = {
-    ROW(help_options, "format", FLAG_STRING, format, "table", "of help syscalls: table, csv or json"),
+    ROW(help_options, "format", FLAG_STRING, format, "table",
+        "of help syscalls: table, csv or json"),
     ROW(help_options, "filename", FLAG_STRING, file, "", "write there"),
     FLAG_NOTHING("os", FLAG_IGNORED),
     FLAG_NOTHING("arch", FLAG_IGNORED),
     FLAG_END,
 };
 
-#define COMMAND(name, words, synopsis, flags, options) \
-    {#name, words, synopsis, flags, sizeof(options), cmd_##name}
+#define COMMAND(name, words, synopsis, flags, options)             \
+    {                                                              \
+#name, words, synopsis, flags, sizeof(options), cmd_##name \
+    }
 struct nothing {
     u8 unused;
 };
 
 const struct command commands[] = {
-    COMMAND(checkpoint, "ID", "save a container's state to an image", checkpoint_flags, struct checkpoint_options),
-    COMMAND(create, "ID", "make a container that start can start", create_flags, struct create_options),
+    COMMAND(checkpoint, "ID", "save a container's state to an image", checkpoint_flags,
+            struct checkpoint_options),
+    COMMAND(create, "ID", "make a container that start can start", create_flags,
+            struct create_options),
     COMMAND(debug, "ID", "look into a sandbox", debug_flags, struct debug_options),
-    COMMAND(delete, "ID...", "delete containers that have stopped", delete_flags, struct force_options),
-    COMMAND(do, "CMD...", "run a command on this machine's files, in a sandbox", do_flags, struct do_options),
-    COMMAND(events, "ID", "print usage and limits of a container", events_flags, struct events_options),
-    COMMAND(exec, "ID CMD...", "run a further process in a container", exec_flags, struct exec_command_options),
+    COMMAND(delete, "ID...", "delete containers that have stopped", delete_flags,
+            struct force_options),
+    COMMAND(do, "CMD...", "run a command on this machine's files, in a sandbox", do_flags,
+            struct do_options),
+    COMMAND(events, "ID", "print usage and limits of a container", events_flags,
+            struct events_options),
+    COMMAND(exec, "ID CMD...", "run a further process in a container", exec_flags,
+            struct exec_command_options),
     COMMAND(features, "", "print what this runtime can do", no_flags, struct nothing),
     COMMAND(flags, "[COMMAND]", "print flags", no_flags, struct nothing),
     COMMAND(help, "[COMMAND]", "print help", help_flags, struct help_options),
@@ -218,7 +252,8 @@ const struct command commands[] = {
     COMMAND(restore, "ID", "make a container from an image", restore_flags, struct restore_options),
     COMMAND(resume, "ID", "let a paused container go on", no_flags, struct nothing),
     COMMAND(run, "ID", "create and start a container", run_flags, struct create_options),
-    COMMAND(spec, "[-- ARGS...]", "write an example of config.json", spec_flags, struct spec_options),
+    COMMAND(spec, "[-- ARGS...]", "write an example of config.json", spec_flags,
+            struct spec_options),
     COMMAND(start, "ID", "start a container that create made", no_flags, struct nothing),
     COMMAND(state, "ID", "print a container's state", no_flags, struct nothing),
     COMMAND(update, "ID", "change a container's limits", update_flags, struct update_options),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reader of flags. Error texts are those of Go's flag package, because people know them and some tools
- * match on them.
+ * The reader of flags. Error texts are those of Go's flag package, because people know them and
+ * some tools match on them.
  */
 #include "cli/flags.h"
 
@@ -75,8 +75,8 @@ static bool unit_ns(const char **at, u64 *ns)
     static const struct {
         const char *name;
         u64 ns;
-    } units[] = {{"ns", 1}, {"us", 1000}, {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000}, {"ms", NS_PER_MS},
-                 {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}};
+    } units[] = {{"ns", 1},         {"us", 1000},    {"\xc2\xb5s", 1000},  {"\xce\xbcs", 1000},
+                 {"ms", NS_PER_MS}, {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}};
     size_t size = strcspn(*at, "0123456789.");
     for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
         if (strlen(units[i].name) == size && strncmp(units[i].name, *at, size) == 0) {
@@ -171,7 +171,8 @@ int flags_set(const struct flag *flag, void *options, const char *text, struct e
     case FLAG_LIST: {
         struct flag_list *list = member;
         if (list->count == FLAG_LIST_MAX)
-            return error_set(err, E2BIG, "too many flags -%s, at most %u", flag->name, FLAG_LIST_MAX);
+            return error_set(err, E2BIG, "too many flags -%s, at most %u", flag->name,
+                             FLAG_LIST_MAX);
         list->items[list->count++] = text;
         break;
     }
@@ -181,8 +182,10 @@ int flags_set(const struct flag *flag, void *options, const char *text, struct e
     if (is_good)
         return 0;
     if (!flag_takes_word(flag))
-        return error_set(err, EINVAL, "invalid boolean value \"%s\" for -%s: parse error", text, flag->name);
-    return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error", text, flag->name);
+        return error_set(err, EINVAL, "invalid boolean value \"%s\" for -%s: parse error", text,
+                         flag->name);
+    return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error", text,
+                     flag->name);
 }
 
 void flags_init(const struct flag *flags, void *options)
@@ -197,7 +200,8 @@ void flags_init(const struct flag *flags, void *options)
 }
 
 /* One word that begins with '-'; *AT goes past it and its value. As flags_parse. */
-static int flag_parse_one(const struct flag *flags, void *options, int argc, char **argv, int *at, struct error *err)
+static int flag_parse_one(const struct flag *flags, void *options, int argc, char **argv, int *at,
+                          struct error *err)
 {
     const char *word = argv[*at];
     const char *name = word + (word[1] == '-' ? 2 : 1);
@@ -225,7 +229,8 @@ static int flag_parse_one(const struct flag *flags, void *options, int argc, cha
     return flags_set(flag, options, argv[(*at)++], err);
 }
 
-int flags_parse(const struct flag *flags, void *options, int argc, char **argv, int *used, struct error *err)
+int flags_parse(const struct flag *flags, void *options, int argc, char **argv, int *used,
+                struct error *err)
 {
     int at = 0;
     while (at < argc && argv[at][0] == '-' && argv[at][1]) {
@@ -244,8 +249,9 @@ int flags_parse(const struct flag *flags, void *options, int argc, char **argv, 
 static const char *flag_word(const struct flag *flag)
 {
     static const char *const words[] = {
-        [FLAG_BOOL] = "",    [FLAG_STRING] = " string",     [FLAG_INT] = " int",       [FLAG_UINT] = " uint",
-        [FLAG_LIST] = " value", [FLAG_DURATION] = " duration", [FLAG_IGNORED] = " string", [FLAG_IGNORED_BOOL] = ""};
+        [FLAG_BOOL] = "",           [FLAG_STRING] = " string", [FLAG_INT] = " int",
+        [FLAG_UINT] = " uint",      [FLAG_LIST] = " value",    [FLAG_DURATION] = " duration",
+        [FLAG_IGNORED] = " string", [FLAG_IGNORED_BOOL] = ""};
     return words[flag->type];
 }
 
@@ -257,8 +263,10 @@ void flags_print(const struct flag *flags, void *file)
             continue;
         fprintf(out, "  -%s%s\n    \t%s", flags->name, flag_word(flags), flags->usage);
         const char *initially = flags->initially;
-        if (initially && *initially && strcmp(initially, "0") != 0 && strcmp(initially, "false") != 0)
-            fprintf(out, flags->type == FLAG_STRING ? " (default \"%s\")" : " (default %s)", initially);
+        if (initially && *initially && strcmp(initially, "0") != 0 &&
+            strcmp(initially, "false") != 0)
+            fprintf(out, flags->type == FLAG_STRING ? " (default \"%s\")" : " (default %s)",
+                    initially);
         fputc('\n', out);
     }
 }

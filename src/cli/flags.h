@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command line flags as Go's flag package reads them: -f and --f are the same; --f=v or --f v; a boolean is
+ * Command line flags as Go's flag package reads them: -f and --f are the same; --f=v or --f v; a
+ * boolean is
  * --f or --f=true|false; parsing stops at the first word that is no flag, or behind a lone "--".
  * A table of rows describes the members of one options struct.
  */
@@ -33,24 +34,32 @@ struct flag {
     const char *usage;
 };
 
-#define FLAG_ROW(name, type, s, m, initially, usage) \
-    {(name), (type), offsetof(s, m), (initially), (usage)}
-#define FLAG_NOTHING(name, type) \
-    {(name), (type), 0, NULL, NULL}
-#define FLAG_END \
-    {.name = NULL}
+#define FLAG_ROW(name, type, s, m, initially, usage)         \
+    {                                                        \
+        (name), (type), offsetof(s, m), (initially), (usage) \
+    }
+#define FLAG_NOTHING(name, type)      \
+    {                                 \
+        (name), (type), 0, NULL, NULL \
+    }
+#define FLAG_END     \
+    {                \
+        .name = NULL \
+    }
 
 /* Set every member to its default. A default that does not parse is asserted. */
 void flags_init(const struct flag *flags, void *options);
 /*
- * Parse ARGV[0 ..]; *USED becomes how many words were flags and their values ("--" included). 0; 1: help was
- * asked for (-h, -help); -1 with Go's line.
+ * Parse ARGV[0 ..]; *USED becomes how many words were flags and their values ("--" included). 0; 1:
+ * help was asked for (-h, -help); -1 with Go's line.
  */
-MUST_CHECK int flags_parse(const struct flag *flags, void *options, int argc, char **argv, int *used, struct error *err);
+MUST_CHECK int flags_parse(const struct flag *flags, void *options, int argc, char **argv,
+                           int *used, struct error *err);
 /* The row of NAME, or NULL. */
 const struct flag *flags_find(const struct flag *flags, const char *name);
 /* Set one member from text. */
-MUST_CHECK int flags_set(const struct flag *flag, void *options, const char *text, struct error *err);
+MUST_CHECK int flags_set(const struct flag *flag, void *options, const char *text,
+                         struct error *err);
 /* The list that Go prints for -h: two lines a flag, sorted as the table is. */
 void flags_print(const struct flag *flags, void *file);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flags before the command. The names and defaults are gVisor's; a row without a member is accepted, so that
- * callers need not know which sandbox they talk to, and does nothing.
+ * Flags before the command. The names and defaults are gVisor's; a row without a member is
+ * accepted, so that callers need not know which sandbox they talk to, and does nothing.
  */
 #include "cli/cli.h"
 
@@ -11,43 +11,62 @@
 #include <string.h>
 #include <unistd.h>
 
-#define GLOBAL(name, type, m, initially, usage) FLAG_ROW(name, type, struct config, m, initially, usage)
+#define GLOBAL(name, type, m, initially, usage) \
+    FLAG_ROW(name, type, struct config, m, initially, usage)
 
 const struct flag global_flags[] = {
     GLOBAL("root", FLAG_STRING, root, NULL, "folder of container records and control sockets"),
     GLOBAL("log", FLAG_STRING, log, "", "file for this command's errors, as JSON objects"),
-    GLOBAL("log-format", FLAG_STRING, log_format, "text", "accepted; the error file is always JSON"),
+    GLOBAL("log-format", FLAG_STRING, log_format, "text",
+           "accepted; the error file is always JSON"),
     GLOBAL("log-fd", FLAG_INT, log_fd, "-1", "as log, by descriptor"),
     GLOBAL("debug", FLAG_BOOL, is_debug, "false", "debug lines in the debug log"),
-    GLOBAL("debug-log", FLAG_STRING, debug_log, "", "file or folder/ of debug logs, with %TIMESTAMP% %COMMAND% %ID%"),
+    GLOBAL("debug-log", FLAG_STRING, debug_log, "",
+           "file or folder/ of debug logs, with %TIMESTAMP% %COMMAND% %ID%"),
     GLOBAL("debug-log-format", FLAG_STRING, debug_log_format, "text", "text, json or json-k8s"),
     GLOBAL("debug-log-fd", FLAG_INT, debug_log_fd, "-1", "as debug-log, by descriptor"),
-    GLOBAL("debug-command", FLAG_STRING, debug_command, "", "only the debug logs of these commands, or with ! all but these"),
-    GLOBAL("alsologtostderr", FLAG_BOOL, also_log_to_stderr, "false", "errors of the debug log on standard error too"),
+    GLOBAL("debug-command", FLAG_STRING, debug_command, "",
+           "only the debug logs of these commands, or with ! all but these"),
+    GLOBAL("alsologtostderr", FLAG_BOOL, also_log_to_stderr, "false",
+           "errors of the debug log on standard error too"),
     GLOBAL("strace", FLAG_BOOL, has_strace, "false", "log system calls in the debug log"),
-    GLOBAL("strace-syscalls", FLAG_STRING, strace_syscalls, "", "comma list of calls to log; all if empty"),
+    GLOBAL("strace-syscalls", FLAG_STRING, strace_syscalls, "",
+           "comma list of calls to log; all if empty"),
     GLOBAL("strace-log-size", FLAG_UINT, strace_log_size, "1024", "bytes shown of each blob"),
-    GLOBAL("platform", FLAG_STRING, platform, "", "ptrace, kvm or script; the best one there is if empty"),
+    GLOBAL("platform", FLAG_STRING, platform, "",
+           "ptrace, kvm or script; the best one there is if empty"),
     GLOBAL("platform_device_path", FLAG_STRING, platform_device, "", "the platform's device"),
-    GLOBAL("network", FLAG_STRING, network, "sandbox", "sandbox, host or none; only loopback inside"),
+    GLOBAL("network", FLAG_STRING, network, "sandbox",
+           "sandbox, host or none; only loopback inside"),
     GLOBAL("net-raw", FLAG_BOOL, keeps_net_raw, "false", "let containers keep CAP_NET_RAW"),
-    GLOBAL("overlay2", FLAG_STRING, overlay2, "root:self", "none, or {root|all}:{memory|self|dir=/PATH}"),
+    GLOBAL("overlay2", FLAG_STRING, overlay2, "root:self",
+           "none, or {root|all}:{memory|self|dir=/PATH}"),
     GLOBAL("overlay", FLAG_BOOL, overlay, "false", "as overlay2=all:memory"),
-    GLOBAL("file-access", FLAG_STRING, file_access, "exclusive", "exclusive or shared: who else changes the root"),
-    GLOBAL("file-access-mounts", FLAG_STRING, file_access_mounts, "shared", "the same for bind mounts"),
-    GLOBAL("host-uds", FLAG_STRING, host_uds, "none", "none, open, create or all: sockets of the host"),
+    GLOBAL("file-access", FLAG_STRING, file_access, "exclusive",
+           "exclusive or shared: who else changes the root"),
+    GLOBAL("file-access-mounts", FLAG_STRING, file_access_mounts, "shared",
+           "the same for bind mounts"),
+    GLOBAL("host-uds", FLAG_STRING, host_uds, "none",
+           "none, open, create or all: sockets of the host"),
     GLOBAL("host-fifo", FLAG_STRING, host_fifo, "none", "none or open: fifos of the host"),
     GLOBAL("fdlimit", FLAG_INT, fd_limit, "-1", "limit of descriptors of sandbox and gofer"),
-    GLOBAL("rootless", FLAG_BOOL, is_rootless, "false", "run without privileges, in a user namespace"),
+    GLOBAL("rootless", FLAG_BOOL, is_rootless, "false",
+           "run without privileges, in a user namespace"),
     GLOBAL("ignore-cgroups", FLAG_BOOL, ignores_cgroups, "false", "no cgroups on the host"),
-    GLOBAL("systemd-cgroup", FLAG_BOOL, has_systemd_cgroup, "false", "cgroupsPath is SLICE:PREFIX:NAME"),
-    GLOBAL("cgroup-manager", FLAG_STRING, cgroup_manager, "", "cgroupfs, systemd or disabled, as crun has it"),
-    GLOBAL("cpu-num-from-quota", FLAG_BOOL, cpu_num_from_quota, "false", "as many cpus as the quota amounts to"),
+    GLOBAL("systemd-cgroup", FLAG_BOOL, has_systemd_cgroup, "false",
+           "cgroupsPath is SLICE:PREFIX:NAME"),
+    GLOBAL("cgroup-manager", FLAG_STRING, cgroup_manager, "",
+           "cgroupfs, systemd or disabled, as crun has it"),
+    GLOBAL("cpu-num-from-quota", FLAG_BOOL, cpu_num_from_quota, "false",
+           "as many cpus as the quota amounts to"),
     GLOBAL("profile", FLAG_BOOL, has_profile, "false", "serve profiling calls"),
-    GLOBAL("allow-flag-override", FLAG_BOOL, allows_flag_override, "false", "let annotations set any flag"),
-    GLOBAL("restore-spec-validation", FLAG_STRING, restore_spec_validation, "enforce", "enforce, warning or ignore"),
+    GLOBAL("allow-flag-override", FLAG_BOOL, allows_flag_override, "false",
+           "let annotations set any flag"),
+    GLOBAL("restore-spec-validation", FLAG_STRING, restore_spec_validation, "enforce",
+           "enforce, warning or ignore"),
     GLOBAL("metric-server", FLAG_STRING, metric_server, "", "accepted"),
-    GLOBAL("debug-no-filter", FLAG_BOOL, has_no_filter, "false", "for developers: sandbox and gofer without seccomp filters"),
+    GLOBAL("debug-no-filter", FLAG_BOOL, has_no_filter, "false",
+           "for developers: sandbox and gofer without seccomp filters"),
     FLAG_NOTHING("allow-connected-on-save", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("allow-live-tcp-migration", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("allow-packet-socket-write", FLAG_IGNORED_BOOL),
@@ -140,7 +159,8 @@ void config_init(struct config *config)
         config->root = "/var/run/runsc";
 }
 
-static int check_word(const char *flag, const char *value, const char *const *words, size_t count, struct error *err)
+static int check_word(const char *flag, const char *value, const char *const *words, size_t count,
+                      struct error *err)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(value, words[i]) == 0)
@@ -154,14 +174,15 @@ static bool overlay_is_good(const char *text)
     if (strcmp(text, "none") == 0)
         return true;
     size_t size = medium ? (size_t)(medium - text) : 0;
-    if (!medium || !((size == 4 && strncmp(text, "root", 4) == 0) || (size == 3 && strncmp(text, "all", 3) == 0)))
+    if (!medium || !((size == 4 && strncmp(text, "root", 4) == 0) ||
+                     (size == 3 && strncmp(text, "all", 3) == 0)))
         return false;
     medium++;
     size = strcspn(medium, ",");
     if (medium[size] && strncmp(medium + size, ",size=", 6) != 0)
         return false;
-    return (size == 6 && strncmp(medium, "memory", 6) == 0) || (size == 4 && strncmp(medium, "self", 4) == 0) ||
-           strncmp(medium, "dir=/", 5) == 0;
+    return (size == 6 && strncmp(medium, "memory", 6) == 0) ||
+           (size == 4 && strncmp(medium, "self", 4) == 0) || strncmp(medium, "dir=/", 5) == 0;
 }
 
 int config_check(const struct config *config, struct error *err)
@@ -175,30 +196,49 @@ int config_check(const struct config *config, struct error *err)
     static const char *const platform_names[] = {"", "systrap", "ptrace", "kvm", "script"};
     if (check_word("network", config->network, networks, ARRAY_COUNT(networks), err) < 0 ||
         check_word("file-access", config->file_access, accesses, ARRAY_COUNT(accesses), err) < 0 ||
-        check_word("file-access-mounts", config->file_access_mounts, accesses, ARRAY_COUNT(accesses), err) < 0 ||
+        check_word("file-access-mounts", config->file_access_mounts, accesses,
+                   ARRAY_COUNT(accesses), err) < 0 ||
         check_word("host-uds", config->host_uds, sockets, ARRAY_COUNT(sockets), err) < 0 ||
         check_word("host-fifo", config->host_fifo, fifos, ARRAY_COUNT(fifos), err) < 0 ||
-        check_word("cgroup-manager", config->cgroup_manager, managers, ARRAY_COUNT(managers), err) < 0 ||
-        check_word("restore-spec-validation", config->restore_spec_validation, validations, ARRAY_COUNT(validations), err) < 0 ||
-        check_word("platform", config->platform, platform_names, ARRAY_COUNT(platform_names), err) < 0)
+        check_word("cgroup-manager", config->cgroup_manager, managers, ARRAY_COUNT(managers), err) <
+            0 ||
+        check_word("restore-spec-validation", config->restore_spec_validation, validations,
+                   ARRAY_COUNT(validations), err) < 0 ||
+        check_word("platform", config->platform, platform_names, ARRAY_COUNT(platform_names), err) <
+            0)
         return -1;
     if (!overlay_is_good(config->overlay2))
-        return error_set(err, EINVAL, "expected format is --overlay2={mount}:{medium}, got \"%s\"", config->overlay2);
+        return error_set(err, EINVAL, "expected format is --overlay2={mount}:{medium}, got \"%s\"",
+                         config->overlay2);
     if (config->overlay && strcmp(config->overlay2, "root:self") != 0)
-        return error_set(err, EINVAL, "overlay flag has been replaced with overlay2 flag, do not give both");
-    if (strcmp(config->file_access, "shared") == 0 && (config->overlay || strcmp(config->overlay2, "root:self") != 0) &&
+        return error_set(err, EINVAL,
+                         "overlay flag has been replaced with overlay2 flag, do not give both");
+    if (strcmp(config->file_access, "shared") == 0 &&
+        (config->overlay || strcmp(config->overlay2, "root:self") != 0) &&
         strcmp(config->overlay2, "none") != 0)
-        return error_set(err, EINVAL, "overlay flag is incompatible with shared file access for rootfs");
+        return error_set(err, EINVAL,
+                         "overlay flag is incompatible with shared file access for rootfs");
     return 0;
 }
 
 /* Flags that an annotation may set without --allow-flag-override. */
 static bool override_is_open(const char *name, const char *value)
 {
-    static const char *const names[] = {"debug", "debug-to-user-log", "strace", "strace-syscalls", "strace-log-size",
-                                        "host-uds", "net-disconnect-ok", "reproduce-nftables", "debug-command",
-                                        "mount-cgroup-v2", "qdisc", "qdisc-tbf-rate", "qdisc-tbf-burst",
-                                        "pause-external-networking", "allow-connected-on-save"};
+    static const char *const names[] = {"debug",
+                                        "debug-to-user-log",
+                                        "strace",
+                                        "strace-syscalls",
+                                        "strace-log-size",
+                                        "host-uds",
+                                        "net-disconnect-ok",
+                                        "reproduce-nftables",
+                                        "debug-command",
+                                        "mount-cgroup-v2",
+                                        "qdisc",
+                                        "qdisc-tbf-rate",
+                                        "qdisc-tbf-burst",
+                                        "pause-external-networking",
+                                        "allow-connected-on-save"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -218,9 +258,11 @@ int config_override(struct config *config, const struct oci_spec *spec, struct e
         name += sizeof prefix - 1;
         const struct flag *flag = flags_find(global_flags, name);
         if (!flag)
-            return error_set(err, ENOENT, "flag \"%s\" not found. Cannot set it to \"%s\"", name, value);
+            return error_set(err, ENOENT, "flag \"%s\" not found. Cannot set it to \"%s\"", name,
+                             value);
         if (!config->allows_flag_override && !override_is_open(name, value))
-            return error_set(err, EPERM, "flag override disabled, use --allow-flag-override to enable it");
+            return error_set(err, EPERM,
+                             "flag override disabled, use --allow-flag-override to enable it");
         if (flags_set(flag, config, value ? value : "", err) < 0)
             return error_prefix(err, "annotation %s%s", prefix, name);
     }

@@ -7,7 +7,7 @@
 #include "controller/internal.h"
 #include "controller/process_text.h"
 
-/* ---- ExecuteAsync ------------------------------------------------------------------------ */
+/* ---- ExecuteAsync --------------------------------------------------------------------------- */
 
 struct task_caps {
     u64 permitted, inheritable, effective, bounding, ambient;
@@ -69,7 +69,7 @@ static void no_nulls(char **items, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (!items[i])
-            items[i] = (char *)(uintptr_t)""; /* nobody writes to it */
+            items[i] = (char *)(uintptr_t) ""; /* nobody writes to it */
 }
 
 /* Where the descriptors go. Clients before GuestFDs sent three, in order; a last one more is the
@@ -158,7 +158,7 @@ SLEEPS static int execute_async(struct rpc_call *call, const void *arg)
     return 0;
 }
 
-/* ---- Wait, WaitPID ----------------------------------------------------------------------- */
+/* ---- Wait, WaitPID -------------------------------------------------------------------------- */
 
 struct wait_pid_call {
     i32 pid;
@@ -193,7 +193,7 @@ SLEEPS static int wait_pid(struct rpc_call *call, const void *arg)
     return 0;
 }
 
-/* ---- Signal ------------------------------------------------------------------------------ */
+/* ---- Signal --------------------------------------------------------------------------------- */
 
 struct signal_call {
     char *cid;
@@ -224,7 +224,7 @@ SLEEPS static int send_signal(struct rpc_call *call, const void *arg)
     return loader_signal(call->loader, call->task, &args, call->err);
 }
 
-/* ---- Processes --------------------------------------------------------------------------- */
+/* ---- Processes ------------------------------------------------------------------------------ */
 
 static int processes(struct rpc_call *call, const void *arg)
 {

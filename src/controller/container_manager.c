@@ -10,7 +10,7 @@
 #include "controller/container_args.h"
 #include "controller/internal.h"
 
-/* ---- arguments --------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------ */
 
 const struct wire_type rpc_string_arg = {
     .kind = WIRE_STRING, .size = sizeof(struct rpc_string), .name = "string"};
@@ -88,7 +88,7 @@ static const struct wire_field restore_fields[] = {
 static const struct wire_type restore_type = WIRE_TYPE_STRUCT(struct restore_opts, restore_fields,
                                                               "boot.RestoreOpts");
 
-/* ---- containers -------------------------------------------------------------------------- */
+/* ---- containers ----------------------------------------------------------------------------- */
 
 SLEEPS static int start_root(struct rpc_call *call, const void *arg)
 {
@@ -237,7 +237,7 @@ static int container_runtime_state(struct rpc_call *call, const void *arg)
     return 0;
 }
 
-/* ---- the sandbox ------------------------------------------------------------------------- */
+/* ---- the sandbox ---------------------------------------------------------------------------- */
 
 SLEEPS static int pause_sandbox(struct rpc_call *call, const void *arg)
 {

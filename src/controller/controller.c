@@ -64,7 +64,7 @@ u32 controller_connection_count(const struct controller *controller)
     return controller->connection_count;
 }
 
-/* ---- accepting --------------------------------------------------------------------------- */
+/* ---- accepting ------------------------------------------------------------------------------ */
 
 /* From host_reap: never sleeps. */
 static void listener_notify(struct host_watch *watch, u32 ready)
@@ -124,7 +124,7 @@ int controller_start(struct controller *controller)
     return 0;
 }
 
-/* ---- stopping ---------------------------------------------------------------------------- */
+/* ---- stopping ------------------------------------------------------------------------------- */
 
 void controller_wake_connections(struct controller *controller)
 {

@@ -5,7 +5,7 @@
 #include "wire/urpc/codec.h"
 #include "wire/urpc/server.h"
 
-/* ---- methods ----------------------------------------------------------------------------- */
+/* ---- methods -------------------------------------------------------------------------------- */
 
 /* One call under way, as a handler sees it. */
 struct rpc_call {
@@ -56,7 +56,7 @@ MUST_CHECK SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32
 /* Descriptor INDEX of the call for the handler to keep; -1: there is none. */
 int rpc_take_fd(struct rpc_call *call, u32 index);
 
-/* ---- the server -------------------------------------------------------------------------- */
+/* ---- the server ----------------------------------------------------------------------------- */
 
 struct controller {
     struct kernel *kernel;

@@ -21,7 +21,7 @@ static const char *scalar(struct fy_node *row, const char *name)
     return text ? text : "";
 }
 
-/* ---- calls ------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 static const char *start_sub(struct bench *bench, struct client *client, const char *method,
                              const char *id)
@@ -91,7 +91,7 @@ static const char *play(struct bench *bench, struct client *client, struct image
     return client_call(client, method, arg);
 }
 
-/* ---- states ------------------------------------------------------------------------------ */
+/* ---- states --------------------------------------------------------------------------------- */
 
 static void must(const char *answer)
 {
@@ -137,7 +137,7 @@ static const char *container_word(struct bench *bench, const char *id)
     return is_known ? words[loader_container_state(bench->loader, id)] : "unknown";
 }
 
-/* ---- rows -------------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------------------------- */
 
 /* The error of the row with the container's id in it. */
 static void expand(const char *text, const char *id, char *out, size_t size)

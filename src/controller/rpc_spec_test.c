@@ -39,7 +39,7 @@ static void fail(const char *what, const char *which)
     CU_FAIL("spec and source differ");
 }
 
-/* ---- methods ----------------------------------------------------------------------------- */
+/* ---- methods -------------------------------------------------------------------------------- */
 
 static const struct rpc_method *find_row(const char *name)
 {
@@ -122,7 +122,7 @@ static void test_methods_are_those_of_the_spec(void)
     fy_document_destroy(spec);
 }
 
-/* ---- structs ----------------------------------------------------------------------------- */
+/* ---- structs -------------------------------------------------------------------------------- */
 
 static struct fy_node *find_struct(struct fy_document *spec, const char *name)
 {
@@ -182,7 +182,7 @@ static void test_arguments_are_those_of_the_spec(void)
     fy_document_destroy(spec);
 }
 
-/* ---- texts ------------------------------------------------------------------------------- */
+/* ---- texts ---------------------------------------------------------------------------------- */
 
 /* All string literals of a folder's sources run together, escapes of quotes undone. */
 static void read_sources(const char *folder, char **text, size_t *size)

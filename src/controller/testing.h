@@ -120,7 +120,7 @@ static inline void program_install(const struct program *program, struct host *h
     free(image);
 }
 
-/* ---- the sandbox ------------------------------------------------------------------------- */
+/* ---- the sandbox ---------------------------------------------------------------------------- */
 
 #define BENCH_GOFERS_MAX 8
 struct bench_gofer {
@@ -227,7 +227,7 @@ static inline void bench_advance(struct bench *bench, u64 ns)
     bench_run(bench);
 }
 
-/* ---- clients ----------------------------------------------------------------------------- */
+/* ---- clients -------------------------------------------------------------------------------- */
 
 struct client {
     struct bench *bench;
@@ -328,7 +328,7 @@ static inline void expect_error(const char *got, const char *text, int line)
 }
 #define EXPECT_ERROR(got, text) expect_error((got), (text), __LINE__)
 
-/* ---- making and ending ------------------------------------------------------------------- */
+/* ---- making and ending ---------------------------------------------------------------------- */
 
 #define BENCH_SPEC(args, more)                                                                   \
     "{\"ociVersion\":\"1.2.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[" args "]," \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changes files: attributes, new entries, removal, renames, sockets. A new entry belongs to whom the
- * sentry says: it is made by the gofer's user, opened without following, judged to be the one that was made,
- * and only then given away; if that fails it is removed again. The gofer's umask is 0.
+ * What changes files: attributes, new entries, removal, renames, sockets. A new entry belongs to
+ * whom the sentry says: it is made by the gofer's user, opened without following, judged to be the
+ * one that was made, and only then given away; if that fails it is removed again. The gofer's umask
+ * is 0.
  */
 #include "abi/fcntl.h"
 #include "abi/stat.h"
@@ -29,10 +30,12 @@ struct wanted {
     u32 uid, gid;
 };
 
-/* Give FILE, just made, the owner and mode it should have; *STAT is as it is and becomes as it will be. */
+/* Give FILE, just made, the owner and mode it should have; *STAT is as it is and becomes as it will
+ * be. */
 static int finish(struct host_file *file, const struct wanted *wanted, struct host_stat *stat)
 {
-    struct host_set_attr attr = {.mode = wanted->mode & MODE_BITS, .uid = wanted->uid, .gid = wanted->gid};
+    struct host_set_attr attr = {
+        .mode = wanted->mode & MODE_BITS, .uid = wanted->uid, .gid = wanted->gid};
     if (stat->uid != wanted->uid)
         attr.mask |= HOST_ATTR_UID;
     if (stat->gid != wanted->gid)
@@ -47,8 +50,8 @@ static int finish(struct host_file *file, const struct wanted *wanted, struct ho
 }
 
 /* NAME in DIR was just made: a fid for it. On failure it is removed again. */
-static int adopt(struct gofer_core *core, struct host_file *dir, const char *name, const struct wanted *wanted,
-                 struct gofer_node *node)
+static int adopt(struct gofer_core *core, struct host_file *dir, const char *name,
+                 const struct wanted *wanted, struct gofer_node *node)
 {
     u32 type = wanted->mode & LINUX_S_IFMT;
     struct host_file *file;
@@ -58,7 +61,8 @@ static int adopt(struct gofer_core *core, struct host_file *dir, const char *nam
     if (err)
         goto undo_make;
     /* Somebody on the host may have put another file there: that one is not ours to give away. */
-    if ((node->stat.mode & LINUX_S_IFMT) != type || (type != LINUX_S_IFDIR && node->stat.link_count != 1)) {
+    if ((node->stat.mode & LINUX_S_IFMT) != type ||
+        (type != LINUX_S_IFDIR && node->stat.link_count != 1)) {
         gofer_fid_close(core, node->fid);
         return -ESTALE;
     }
@@ -101,7 +105,8 @@ int gofer_handle_create(struct gofer_core *core, const struct gofer_create *requ
     err = host_open_at(dir, request->name, flags, request->mode & 0777, &donation->file);
     if (err)
         return err;
-    struct wanted wanted = {.mode = LINUX_S_IFREG | request->mode, .uid = request->uid, .gid = request->gid};
+    struct wanted wanted = {
+        .mode = LINUX_S_IFREG | request->mode, .uid = request->uid, .gid = request->gid};
     err = adopt(core, dir, request->name, &wanted, &reply->node);
     if (err)
         return err; /* the core puts the donation */
@@ -114,8 +119,8 @@ int gofer_handle_create(struct gofer_core *core, const struct gofer_create *requ
     return err;
 }
 
-int gofer_handle_mkdir(struct gofer_core *core, const struct gofer_mkdir *request, struct gofer_mkdir_reply *reply,
-                       struct gofer_donation *donation)
+int gofer_handle_mkdir(struct gofer_core *core, const struct gofer_mkdir *request,
+                       struct gofer_mkdir_reply *reply, struct gofer_donation *donation)
 {
     struct host_file *dir;
     int err = change_dir(core, request->dir, &dir);
@@ -126,12 +131,13 @@ int gofer_handle_mkdir(struct gofer_core *core, const struct gofer_mkdir *reques
     err = host_mkdir_at(dir, request->name, request->mode & 0777);
     if (err)
         return err;
-    struct wanted wanted = {.mode = LINUX_S_IFDIR | request->mode, .uid = request->uid, .gid = request->gid};
+    struct wanted wanted = {
+        .mode = LINUX_S_IFDIR | request->mode, .uid = request->uid, .gid = request->gid};
     return adopt(core, dir, request->name, &wanted, &reply->node);
 }
 
-int gofer_handle_mknod(struct gofer_core *core, const struct gofer_mknod *request, struct gofer_mknod_reply *reply,
-                       struct gofer_donation *donation)
+int gofer_handle_mknod(struct gofer_core *core, const struct gofer_mknod *request,
+                       struct gofer_mknod_reply *reply, struct gofer_donation *donation)
 {
     struct host_file *dir;
     int err = change_dir(core, request->dir, &dir);
@@ -146,7 +152,8 @@ int gofer_handle_mknod(struct gofer_core *core, const struct gofer_mknod *reques
         return -EPERM;
     if (!is_device && type != LINUX_S_IFREG && type != LINUX_S_IFIFO && type != LINUX_S_IFSOCK)
         return -EINVAL;
-    err = host_mknod_at(dir, request->name, type | (request->mode & 0777), request->major, request->minor);
+    err = host_mknod_at(dir, request->name, type | (request->mode & 0777), request->major,
+                        request->minor);
     if (err)
         return err;
     struct wanted wanted = {.mode = request->mode, .uid = request->uid, .gid = request->gid};
@@ -166,8 +173,8 @@ int gofer_handle_symlink(struct gofer_core *core, const struct gofer_symlink *re
     return adopt(core, dir, request->name, &wanted, &reply->node);
 }
 
-int gofer_handle_link(struct gofer_core *core, const struct gofer_link *request, struct gofer_link_reply *reply,
-                      struct gofer_donation *donation)
+int gofer_handle_link(struct gofer_core *core, const struct gofer_link *request,
+                      struct gofer_link_reply *reply, struct gofer_donation *donation)
 {
     struct host_file *dir;
     int err = change_dir(core, request->dir, &dir);
@@ -217,7 +224,8 @@ int gofer_handle_connect(struct gofer_core *core, const struct gofer_connect *re
         return err;
     if (!core->options.has_sockets)
         return -EPERM;
-    if (request->type != SOCK_STREAM && request->type != SOCK_SEQPACKET && request->type != SOCK_DGRAM)
+    if (request->type != SOCK_STREAM && request->type != SOCK_SEQPACKET &&
+        request->type != SOCK_DGRAM)
         return -EINVAL;
     return host_connect_at(dir, request->name, (int)request->type, &donation->stream);
 }

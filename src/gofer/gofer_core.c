@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection: the table of fids and the dispatch of messages. A fid is an O_PATH descriptor, so holding
- * one neither opens devices nor blocks, and follows the file through renames. Numbers are reused at once:
- * only the one client of this connection can be confused by that, and it chose to.
+ * One connection: the table of fids and the dispatch of messages. A fid is an O_PATH descriptor, so
+ * holding one neither opens devices nor blocks, and follows the file through renames. Numbers are
+ * reused at once: only the one client of this connection can be confused by that, and it chose to.
  */
 #include "gofer/gofer_core.h"
 
@@ -15,8 +15,8 @@
 /* A fid and the directory it may be listing cost two descriptors and little memory. */
 #define ARENA_BYTES_MAX ((u64)64 << 20)
 
-int gofer_core_create(struct host *host, struct host_file *root, const struct gofer_options *options,
-                      struct gofer_core **out)
+int gofer_core_create(struct host *host, struct host_file *root,
+                      const struct gofer_options *options, struct gofer_core **out)
 {
     struct arena *arena = host_arena_create(host, ARENA_BYTES_MAX);
     struct gofer_core *core = arena ? arena_alloc(arena, sizeof *core) : NULL;
@@ -66,8 +66,8 @@ static int fids_grow(struct gofer_core *core)
     u32 capacity = MIN(MAX(old * 2, 64u), core->options.fid_max);
     if (capacity <= old)
         return -EMFILE;
-    struct gofer_fid *fids =
-        arena_realloc(core->arena, core->fids, old * sizeof *fids, capacity * sizeof *fids);
+    struct gofer_fid *fids = arena_realloc(core->arena, core->fids, old * sizeof *fids,
+                                           capacity * sizeof *fids);
     if (!fids)
         return -ENOMEM;
     core->fids = fids;
@@ -132,25 +132,26 @@ int gofer_fid_dir(struct gofer_core *core, u32 number, struct host_file **out)
 
 /* ---- messages ---- */
 
-/* Each serves one kind: decode, act, encode. The answer's size or -errno; a size of 0 is no answer. */
-#define MESSAGE(name, NAME, number)                                                                        \
-    static i64 serve_##name(struct gofer_core *core, const void *bytes, size_t size, u64 tag, void *reply, \
-                            struct gofer_donation *donation)                                               \
-    {                                                                                                      \
-        if (gofer_get_##name(bytes, size, &core->request.name) < 0)                                        \
-            return -EINVAL;                                                                                \
-        memset(&core->reply.name, 0, sizeof core->reply.name);                                             \
-        int err = gofer_handle_##name(core, &core->request.name, &core->reply.name, donation);             \
-        if (err)                                                                                           \
-            return err;                                                                                    \
-        u16 flags = donation->file || donation->stream ? GOFER_FD : 0;                                     \
-        return gofer_put_##name##_reply(reply, GOFER_MESSAGE_MAX, tag, flags, &core->reply.name);          \
+/* Each serves one kind: decode, act, encode. The answer's size or -errno; a size of 0 is no answer.
+ */
+#define MESSAGE(name, NAME, number)                                                               \
+    static i64 serve_##name(struct gofer_core *core, const void *bytes, size_t size, u64 tag,     \
+                            void *reply, struct gofer_donation *donation)                         \
+    {                                                                                             \
+        if (gofer_get_##name(bytes, size, &core->request.name) < 0)                               \
+            return -EINVAL;                                                                       \
+        memset(&core->reply.name, 0, sizeof core->reply.name);                                    \
+        int err = gofer_handle_##name(core, &core->request.name, &core->reply.name, donation);    \
+        if (err)                                                                                  \
+            return err;                                                                           \
+        u16 flags = donation->file || donation->stream ? GOFER_FD : 0;                            \
+        return gofer_put_##name##_reply(reply, GOFER_MESSAGE_MAX, tag, flags, &core->reply.name); \
     }
 GOFER_MESSAGES(MESSAGE)
 #undef MESSAGE
 
-static i64 serve(struct gofer_core *core, const struct gofer_header *header, const void *bytes, void *reply,
-                 struct gofer_donation *donation)
+static i64 serve(struct gofer_core *core, const struct gofer_header *header, const void *bytes,
+                 void *reply, struct gofer_donation *donation)
 {
     if (core->root && header->type != GOFER_ATTACH)
         return -EPERM;

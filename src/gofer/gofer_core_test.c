@@ -31,14 +31,16 @@ struct fixture {
 static u8 request_bytes[GOFER_MESSAGE_MAX];
 static u8 reply_bytes[GOFER_MESSAGE_MAX];
 
-/* Send encoded bytes; 0 or an errno; -1: the connection would end; the reply stays in reply_bytes. */
+/* Send encoded bytes; 0 or an errno; -1: the connection would end; the reply stays in reply_bytes.
+ */
 static int ask_bytes(struct fixture *f, i64 size, i64 *reply_size)
 {
     CU_ASSERT_FATAL(size > 0);
     host_file_put(f->donation.file);
     if (f->donation.stream)
         host_stream_put(f->donation.stream);
-    *reply_size = gofer_core_handle(f->core, request_bytes, (size_t)size, reply_bytes, &f->donation);
+    *reply_size = gofer_core_handle(f->core, request_bytes, (size_t)size, reply_bytes,
+                                    &f->donation);
     if (*reply_size < 0)
         return -1;
     if (*reply_size == 0)
@@ -51,14 +53,14 @@ static int ask_bytes(struct fixture *f, i64 size, i64 *reply_size)
     return header.flags & GOFER_ERROR ? gofer_get_error(reply_bytes, (size_t)*reply_size) : 0;
 }
 
-#define ASK(f, name, reply, ...)                                                                        \
-    __extension__({                                                                                     \
-        struct gofer_##name ask_ = {__VA_ARGS__};                                                       \
-        i64 size_ = gofer_put_##name(request_bytes, sizeof request_bytes, 77, &ask_);                   \
-        int err_ = ask_bytes((f), size_, &size_);                                                       \
-        if (err_ == 0 && size_ > 0)                                                                     \
-            CU_ASSERT_FATAL(gofer_get_##name##_reply(reply_bytes, (size_t)size_, (reply)) == 0);        \
-        err_;                                                                                           \
+#define ASK(f, name, reply, ...)                                                                 \
+    __extension__({                                                                              \
+        struct gofer_##name ask_ = {__VA_ARGS__};                                                \
+        i64 size_ = gofer_put_##name(request_bytes, sizeof request_bytes, 77, &ask_);            \
+        int err_ = ask_bytes((f), size_, &size_);                                                \
+        if (err_ == 0 && size_ > 0)                                                              \
+            CU_ASSERT_FATAL(gofer_get_##name##_reply(reply_bytes, (size_t)size_, (reply)) == 0); \
+        err_;                                                                                    \
     })
 
 static void put_file(const struct fixture *f, const char *name, const char *text)
@@ -151,14 +153,16 @@ static void test_a_walk_takes_many_names_and_stops_where_it_must(void)
     struct fixture f;
     setup(&f);
     struct gofer_walk_reply walk;
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}),
+                    0);
     CU_ASSERT_EQUAL(walk.count, 3);
     CU_ASSERT_EQUAL(walk.error, 0);
     CU_ASSERT_EQUAL(walk.nodes[2].stat.size, 5);
     CU_ASSERT_STRING_EQUAL(walk.target, "");
     CU_ASSERT_EQUAL(gofer_core_fid_count(f.core), 4);
 
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "none", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "none", "file"}),
+                    0);
     CU_ASSERT_EQUAL(walk.count, 1);
     CU_ASSERT_EQUAL(walk.error, ENOENT);
 
@@ -168,10 +172,12 @@ static void test_a_walk_takes_many_names_and_stops_where_it_must(void)
     CU_ASSERT(S_ISLNK(walk.nodes[0].stat.mode));
     CU_ASSERT_STRING_EQUAL(walk.target, "../secret");
 
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 4, .names = {"a", "b", "file", "x"}), 0);
+    CU_ASSERT_EQUAL(
+        ASK(&f, walk, &walk, .fid = f.root, .count = 4, .names = {"a", "b", "file", "x"}), 0);
     CU_ASSERT_EQUAL(walk.count, 3);
     CU_ASSERT_EQUAL(walk.error, ENOTDIR);
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = walk.nodes[2].fid, .count = 1, .names = {"x"}), ENOTDIR);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = walk.nodes[2].fid, .count = 1, .names = {"x"}),
+                    ENOTDIR);
     CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = 4000, .count = 1, .names = {"x"}), EBADF);
     CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = 0, .count = 1, .names = {"x"}), EBADF);
     teardown(&f);
@@ -183,7 +189,8 @@ static void test_names_that_lead_elsewhere_are_refused(void)
     static const struct {
         const char *good, *bad;
         size_t size;
-    } cases[] = {{"xx", "..", 2}, {"x", ".", 1}, {"a!b", "a/b", 3}, {"!etc", "/etc", 4}, {"a!", "a\0", 2}, {"xy", "\0\0", 2}};
+    } cases[] = {{"xx", "..", 2},     {"x", ".", 1},    {"a!b", "a/b", 3},
+                 {"!etc", "/etc", 4}, {"a!", "a\0", 2}, {"xy", "\0\0", 2}};
     struct fixture f;
     setup(&f);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -193,7 +200,8 @@ static void test_names_that_lead_elsewhere_are_refused(void)
         CU_ASSERT_FATAL(at != NULL);
         memcpy(at, cases[i].bad, cases[i].size);
         CU_ASSERT_EQUAL(ask_bytes(&f, size, &size), EINVAL);
-        struct gofer_rename rename = {.from_dir = f.root, .from = "a", .to_dir = f.root, .to = cases[i].good};
+        struct gofer_rename rename = {
+            .from_dir = f.root, .from = "a", .to_dir = f.root, .to = cases[i].good};
         size = gofer_put_rename(request_bytes, sizeof request_bytes, 77, &rename);
         at = memmem(request_bytes, (size_t)size, cases[i].good, cases[i].size);
         memcpy(at, cases[i].bad, cases[i].size);
@@ -227,7 +235,8 @@ static void test_a_swapped_directory_does_not_lead_out(void)
     struct gofer_open_reply open;
     CU_ASSERT_EQUAL(ASK(&f, open, &open, .fid = walk.nodes[0].fid), ELOOP);
     struct gofer_mkdir_reply made;
-    CU_ASSERT_EQUAL(ASK(&f, mkdir, &made, .dir = walk.nodes[0].fid, .name = "x", .mode = 0755), ENOTDIR);
+    CU_ASSERT_EQUAL(ASK(&f, mkdir, &made, .dir = walk.nodes[0].fid, .name = "x", .mode = 0755),
+                    ENOTDIR);
     struct gofer_create_reply created;
     CU_ASSERT_EQUAL(ASK(&f, create, &created, .dir = f.root, .name = "link", .mode = 0644), EEXIST);
     teardown(&f);
@@ -238,7 +247,8 @@ static void test_open_donates_what_it_was_asked_for(void)
     struct fixture f;
     setup(&f);
     struct gofer_walk_reply walk;
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}),
+                    0);
     u32 fid = walk.nodes[2].fid;
     struct gofer_open_reply open;
     CU_ASSERT_EQUAL(ASK(&f, open, &open, .fid = fid, .flags = O_RDONLY), 0);
@@ -262,14 +272,18 @@ static void test_devices_and_fifos_are_opened_only_when_allowed(void)
     struct fixture f;
     setup(&f);
     struct gofer_mknod_reply node;
-    CU_ASSERT_EQUAL(ASK(&f, mknod, &node, .dir = f.root, .name = "null", .mode = S_IFCHR | 0666, .major = 1, .minor = 3),
+    CU_ASSERT_EQUAL(ASK(&f, mknod, &node, .dir = f.root, .name = "null", .mode = S_IFCHR | 0666,
+                        .major = 1, .minor = 3),
                     EPERM);
-    CU_ASSERT_EQUAL(ASK(&f, mknod, &node, .dir = f.root, .name = "fifo", .mode = S_IFIFO | 0666), 0);
+    CU_ASSERT_EQUAL(ASK(&f, mknod, &node, .dir = f.root, .name = "fifo", .mode = S_IFIFO | 0666),
+                    0);
     struct gofer_open_reply open;
     CU_ASSERT_EQUAL(ASK(&f, open, &open, .fid = node.node.fid), EPERM);
     serve(&f, &(struct gofer_options){.has_devices = true});
-    CU_ASSERT_EQUAL(ASK(&f, open, &open, .fid = find(&f, f.root, "fifo")), 0); /* does not wait for a writer */
-    CU_ASSERT_EQUAL(ASK(&f, mknod, &node, .dir = f.root, .name = "d", .mode = S_IFDIR | 0777), EINVAL);
+    CU_ASSERT_EQUAL(ASK(&f, open, &open, .fid = find(&f, f.root, "fifo")),
+                    0); /* does not wait for a writer */
+    CU_ASSERT_EQUAL(ASK(&f, mknod, &node, .dir = f.root, .name = "d", .mode = S_IFDIR | 0777),
+                    EINVAL);
     teardown(&f);
 }
 
@@ -278,21 +292,27 @@ static void test_new_entries_have_the_owner_and_mode_asked_for(void)
     struct fixture f;
     setup(&f);
     struct gofer_create_reply created;
-    CU_ASSERT_EQUAL(ASK(&f, create, &created, .dir = f.root, .name = "new", .flags = O_RDWR, .mode = 06751, .uid = 1000,
-                        .gid = 1001), 0);
+    CU_ASSERT_EQUAL(ASK(&f, create, &created, .dir = f.root, .name = "new", .flags = O_RDWR,
+                        .mode = 06751, .uid = 1000, .gid = 1001),
+                    0);
     CU_ASSERT_FATAL(f.donation.file != NULL);
     CU_ASSERT_EQUAL(created.node.stat.mode, S_IFREG | 06751);
     CU_ASSERT_EQUAL(created.node.stat.uid, 1000);
     CU_ASSERT_EQUAL(created.node.stat.gid, 1001);
     CU_ASSERT_EQUAL(host_pwrite(f.donation.file, "x", 1, 0), 1);
-    CU_ASSERT_EQUAL(ASK(&f, create, &created, .dir = f.root, .name = "new", .flags = O_RDWR, .mode = 0600), EEXIST);
+    CU_ASSERT_EQUAL(
+        ASK(&f, create, &created, .dir = f.root, .name = "new", .flags = O_RDWR, .mode = 0600),
+        EEXIST);
 
     struct gofer_mkdir_reply made;
-    CU_ASSERT_EQUAL(ASK(&f, mkdir, &made, .dir = f.root, .name = "d", .mode = 01777, .uid = 5, .gid = 6), 0);
+    CU_ASSERT_EQUAL(
+        ASK(&f, mkdir, &made, .dir = f.root, .name = "d", .mode = 01777, .uid = 5, .gid = 6), 0);
     CU_ASSERT_EQUAL(made.node.stat.mode, S_IFDIR | 01777);
     CU_ASSERT_EQUAL(made.node.stat.uid, 5);
     struct gofer_symlink_reply linked;
-    CU_ASSERT_EQUAL(ASK(&f, symlink, &linked, .dir = made.node.fid, .name = "s", .target = "/any/../where", .uid = 7), 0);
+    CU_ASSERT_EQUAL(ASK(&f, symlink, &linked, .dir = made.node.fid, .name = "s",
+                        .target = "/any/../where", .uid = 7),
+                    0);
     CU_ASSERT_EQUAL(linked.node.stat.uid, 7);
     struct gofer_readlink_reply target;
     CU_ASSERT_EQUAL(ASK(&f, readlink, &target, .fid = linked.node.fid), 0);
@@ -307,25 +327,33 @@ static void test_names_are_linked_renamed_and_removed(void)
     struct fixture f;
     setup(&f);
     struct gofer_walk_reply walk;
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}),
+                    0);
     u32 b = walk.nodes[1].fid, file = walk.nodes[2].fid;
     struct gofer_link_reply link;
     CU_ASSERT_EQUAL(ASK(&f, link, &link, .fid = file, .dir = f.root, .name = "hard"), 0);
     CU_ASSERT_EQUAL(link.stat.link_count, 2);
     CU_ASSERT_EQUAL(ASK(&f, link, &link, .fid = b, .dir = f.root, .name = "dirlink"), EPERM);
     struct gofer_rename_reply renamed;
-    CU_ASSERT_EQUAL(ASK(&f, rename, &renamed, .from_dir = f.root, .from = "hard", .to_dir = b, .to = "file", .flags = 1),
+    CU_ASSERT_EQUAL(ASK(&f, rename, &renamed, .from_dir = f.root, .from = "hard", .to_dir = b,
+                        .to = "file", .flags = 1),
                     EEXIST);
-    CU_ASSERT_EQUAL(ASK(&f, rename, &renamed, .from_dir = f.root, .from = "hard", .to_dir = b, .to = "moved"), 0);
-    CU_ASSERT_EQUAL(ASK(&f, rename, &renamed, .from_dir = b, .from = "file", .to_dir = b, .to = "moved", .flags = 16),
+    CU_ASSERT_EQUAL(
+        ASK(&f, rename, &renamed, .from_dir = f.root, .from = "hard", .to_dir = b, .to = "moved"),
+        0);
+    CU_ASSERT_EQUAL(ASK(&f, rename, &renamed, .from_dir = b, .from = "file", .to_dir = b,
+                        .to = "moved", .flags = 16),
                     EINVAL);
     struct gofer_unlink_reply removed;
     CU_ASSERT_EQUAL(ASK(&f, unlink, &removed, .dir = b, .name = "moved"), 0);
     CU_ASSERT_EQUAL(ASK(&f, unlink, &removed, .dir = b, .name = "moved"), ENOENT);
-    CU_ASSERT_EQUAL(ASK(&f, unlink, &removed, .dir = walk.nodes[0].fid, .name = "b", .flags = AT_REMOVEDIR), ENOTEMPTY);
+    CU_ASSERT_EQUAL(
+        ASK(&f, unlink, &removed, .dir = walk.nodes[0].fid, .name = "b", .flags = AT_REMOVEDIR),
+        ENOTEMPTY);
     CU_ASSERT_EQUAL(ASK(&f, unlink, &removed, .dir = b, .name = "file"), 0);
     CU_ASSERT_EQUAL(ASK(&f, unlink, &removed, .dir = walk.nodes[0].fid, .name = "b"), EISDIR);
-    CU_ASSERT_EQUAL(ASK(&f, unlink, &removed, .dir = walk.nodes[0].fid, .name = "b", .flags = AT_REMOVEDIR), 0);
+    CU_ASSERT_EQUAL(
+        ASK(&f, unlink, &removed, .dir = walk.nodes[0].fid, .name = "b", .flags = AT_REMOVEDIR), 0);
     /* An unlinked file's fid still is that file. */
     struct gofer_get_attr_reply attr;
     CU_ASSERT_EQUAL(ASK(&f, get_attr, &attr, .fid = file), 0);
@@ -338,11 +366,15 @@ static void test_attributes_are_set_and_reported(void)
     struct fixture f;
     setup(&f);
     struct gofer_walk_reply walk;
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}),
+                    0);
     struct gofer_set_attr_reply set;
-    struct host_set_attr attr = {
-        .mask = HOST_ATTR_MODE | HOST_ATTR_UID | HOST_ATTR_SIZE | HOST_ATTR_MTIME, .mode = 04711, .uid = 12, .size = 3,
-        .mtime_ns = 1500000000123456789};
+    struct host_set_attr attr = {.mask = HOST_ATTR_MODE | HOST_ATTR_UID | HOST_ATTR_SIZE |
+                                         HOST_ATTR_MTIME,
+                                 .mode = 04711,
+                                 .uid = 12,
+                                 .size = 3,
+                                 .mtime_ns = 1500000000123456789};
     CU_ASSERT_EQUAL(ASK(&f, set_attr, &set, .fid = walk.nodes[2].fid, .attr = attr), 0);
     CU_ASSERT_EQUAL(set.stat.mode & 07777, 04711);
     CU_ASSERT_EQUAL(set.stat.uid, 12);
@@ -377,7 +409,9 @@ static void test_a_listing_names_every_entry_once_with_its_attributes(void)
     struct gofer_read_dir_reply list = {0};
     while (!list.is_end) {
         u32 room = turns++ % 2 ? 4096 : 1500;
-        CU_ASSERT_EQUAL_FATAL(ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = cookie, .size_max = room), 0);
+        CU_ASSERT_EQUAL_FATAL(
+            ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = cookie, .size_max = room),
+            0);
         struct gofer_entry entry;
         for (size_t at = 0; gofer_entry_next(&list, &at, &entry); cookie = entry.cookie) {
             int number = -1;
@@ -393,9 +427,12 @@ static void test_a_listing_names_every_entry_once_with_its_attributes(void)
     CU_ASSERT_EQUAL(others, 1); /* file; neither . nor .. */
     for (int i = 0; i < COUNT; i++)
         CU_ASSERT_EQUAL(seen[i], 1);
-    CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .size_max = GOFER_MESSAGE_MAX), 0);
+    CU_ASSERT_EQUAL(
+        ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .size_max = GOFER_MESSAGE_MAX), 0);
     CU_ASSERT(list.count > 400);
-    CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = UINT64_MAX, .size_max = 1024), EINVAL);
+    CU_ASSERT_EQUAL(
+        ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = UINT64_MAX, .size_max = 1024),
+        EINVAL);
     teardown(&f);
 }
 
@@ -405,7 +442,8 @@ static void test_a_read_only_mount_refuses_every_change(void)
     setup(&f);
     serve(&f, &(struct gofer_options){.is_readonly = true});
     struct gofer_walk_reply walk;
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}),
+                    0);
     u32 dir = walk.nodes[1].fid, file = walk.nodes[2].fid;
     union {
         struct gofer_create_reply create;
@@ -426,12 +464,17 @@ static void test_a_read_only_mount_refuses_every_change(void)
     CU_ASSERT_EQUAL(ASK(&f, symlink, &r.symlink, .dir = dir, .name = "x", .target = "y"), EROFS);
     CU_ASSERT_EQUAL(ASK(&f, link, &r.link, .fid = file, .dir = dir, .name = "x"), EROFS);
     CU_ASSERT_EQUAL(ASK(&f, unlink, &r.unlink, .dir = dir, .name = "file"), EROFS);
-    CU_ASSERT_EQUAL(ASK(&f, rename, &r.rename, .from_dir = dir, .from = "file", .to_dir = dir, .to = "x"), EROFS);
-    CU_ASSERT_EQUAL(ASK(&f, set_attr, &r.set_attr, .fid = file, .attr = {.mask = HOST_ATTR_MODE}), EROFS);
+    CU_ASSERT_EQUAL(
+        ASK(&f, rename, &r.rename, .from_dir = dir, .from = "file", .to_dir = dir, .to = "x"),
+        EROFS);
+    CU_ASSERT_EQUAL(ASK(&f, set_attr, &r.set_attr, .fid = file, .attr = {.mask = HOST_ATTR_MODE}),
+                    EROFS);
     CU_ASSERT_EQUAL(ASK(&f, open, &r.open, .fid = file, .flags = O_WRONLY), EROFS);
     CU_ASSERT_EQUAL(ASK(&f, open, &r.open, .fid = file, .flags = O_RDWR | O_TRUNC), EROFS);
     CU_ASSERT_EQUAL(ASK(&f, open, &r.open, .fid = file, .flags = O_RDONLY), 0);
-    CU_ASSERT_EQUAL(ASK(&f, set_xattr, &r.set_xattr, .fid = file, .name = "user.x", .value = (const u8 *)"v", .size = 1), EROFS);
+    CU_ASSERT_EQUAL(ASK(&f, set_xattr, &r.set_xattr, .fid = file, .name = "user.x",
+                        .value = (const u8 *)"v", .size = 1),
+                    EROFS);
     CU_ASSERT_EQUAL(ASK(&f, remove_xattr, &r.remove_xattr, .fid = file, .name = "user.x"), EROFS);
     teardown(&f);
 }
@@ -442,7 +485,8 @@ static void test_only_user_attributes_pass(void)
     setup(&f);
     u32 a = find(&f, f.root, "a");
     struct gofer_set_xattr_reply set;
-    int err = ASK(&f, set_xattr, &set, .fid = a, .name = "user.k", .value = (const u8 *)"value", .size = 5);
+    int err = ASK(&f, set_xattr, &set, .fid = a, .name = "user.k", .value = (const u8 *)"value",
+                  .size = 5);
     if (err != EOPNOTSUPP) { /* a file system without them */
         CU_ASSERT_EQUAL(err, 0);
         struct gofer_get_xattr_reply got;
@@ -459,10 +503,15 @@ static void test_only_user_attributes_pass(void)
         CU_ASSERT_EQUAL(ASK(&f, remove_xattr, &removed, .fid = a, .name = "user.k"), 0);
         CU_ASSERT_EQUAL(ASK(&f, get_xattr, &got, .fid = a, .name = "user.k", .size = 100), ENODATA);
     }
-    CU_ASSERT_EQUAL(ASK(&f, set_xattr, &set, .fid = a, .name = "trusted.k", .value = (const u8 *)"v", .size = 1), EPERM);
-    CU_ASSERT_EQUAL(ASK(&f, set_xattr, &set, .fid = a, .name = "security.capability", .value = (const u8 *)"v", .size = 1), EPERM);
+    CU_ASSERT_EQUAL(ASK(&f, set_xattr, &set, .fid = a, .name = "trusted.k",
+                        .value = (const u8 *)"v", .size = 1),
+                    EPERM);
+    CU_ASSERT_EQUAL(ASK(&f, set_xattr, &set, .fid = a, .name = "security.capability",
+                        .value = (const u8 *)"v", .size = 1),
+                    EPERM);
     struct gofer_get_xattr_reply got;
-    CU_ASSERT_EQUAL(ASK(&f, get_xattr, &got, .fid = a, .name = "trusted.k", .size = 10), EOPNOTSUPP);
+    CU_ASSERT_EQUAL(ASK(&f, get_xattr, &got, .fid = a, .name = "trusted.k", .size = 10),
+                    EOPNOTSUPP);
     teardown(&f);
 }
 
@@ -473,14 +522,19 @@ static void test_host_sockets_are_reached_only_when_allowed(void)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s/root/sock", f.dir);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    CU_ASSERT_FATAL(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 1) == 0);
+    CU_ASSERT_FATAL(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 &&
+                    listen(listener, 1) == 0);
     struct gofer_connect_reply reply;
-    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "sock", .type = SOCK_STREAM), EPERM);
+    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "sock", .type = SOCK_STREAM),
+                    EPERM);
     serve(&f, &(struct gofer_options){.has_sockets = true});
-    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "sock", .type = SOCK_STREAM), 0);
+    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "sock", .type = SOCK_STREAM),
+                    0);
     CU_ASSERT(f.donation.stream != NULL);
-    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "a", .type = SOCK_STREAM), ECONNREFUSED);
-    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "sock", .type = SOCK_RAW), EINVAL);
+    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "a", .type = SOCK_STREAM),
+                    ECONNREFUSED);
+    CU_ASSERT_EQUAL(ASK(&f, connect, &reply, .dir = f.root, .name = "sock", .type = SOCK_RAW),
+                    EINVAL);
     close(listener);
     teardown(&f);
 }
@@ -491,11 +545,13 @@ static void test_fids_are_bounded_and_come_back(void)
     setup(&f);
     serve(&f, &(struct gofer_options){.fid_max = 3});
     struct gofer_walk_reply walk;
-    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}), 0);
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 3, .names = {"a", "b", "file"}),
+                    0);
     CU_ASSERT_EQUAL(walk.count, 2);
     CU_ASSERT_EQUAL(walk.error, EMFILE);
     struct gofer_close_reply closed;
-    CU_ASSERT_EQUAL(ASK(&f, close, &closed, .count = 3, .fids = {walk.nodes[0].fid, 99, walk.nodes[0].fid}), 0);
+    CU_ASSERT_EQUAL(
+        ASK(&f, close, &closed, .count = 3, .fids = {walk.nodes[0].fid, 99, walk.nodes[0].fid}), 0);
     CU_ASSERT_EQUAL(gofer_core_fid_count(f.core), 2);
     CU_ASSERT(find(&f, walk.nodes[1].fid, "file") != 0);
     teardown(&f);
@@ -532,7 +588,8 @@ static void test_random_damage_is_survived(void)
     for (int round = 0; round < 20000; round++) {
         struct gofer_walk walk = {.fid = f.root, .count = 3, .names = {"a", "b", "file"}};
         struct gofer_rename rename = {.from_dir = f.root, .from = "a", .to_dir = f.root, .to = "a"};
-        struct gofer_set_xattr xattr = {.fid = f.root, .name = "user.a", .value = (const u8 *)"1234", .size = 4};
+        struct gofer_set_xattr xattr = {
+            .fid = f.root, .name = "user.a", .value = (const u8 *)"1234", .size = 4};
         struct gofer_read_dir list = {.fid = f.root, .size_max = 2000};
         i64 size;
         switch (round % 4) {

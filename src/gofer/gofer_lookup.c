@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What looks and changes nothing: attach, walk, attributes, listing, symlinks, statfs, and opening for
- * reading or writing. Opening leads through the O_PATH descriptor, not through a name, so the file that was
- * judged is the file that is opened.
+ * What looks and changes nothing: attach, walk, attributes, listing, symlinks, statfs, and opening
+ * for reading or writing. Opening leads through the O_PATH descriptor, not through a name, so the
+ * file that was judged is the file that is opened.
  */
 #include "abi/fcntl.h"
 #include "abi/stat.h"
@@ -23,7 +23,8 @@ int gofer_handle_attach(struct gofer_core *core, const struct gofer_attach *requ
         return err;
     reply->version = GOFER_VERSION;
     reply->fid_max = core->options.fid_max;
-    reply->flags = (core->options.is_readonly ? GOFER_READONLY : 0) | (core->options.has_sockets ? GOFER_SOCKETS : 0) |
+    reply->flags = (core->options.is_readonly ? GOFER_READONLY : 0) |
+                   (core->options.has_sockets ? GOFER_SOCKETS : 0) |
                    (core->options.has_devices ? GOFER_DEVICES : 0);
     return 0;
 }
@@ -41,8 +42,8 @@ static int target_of(struct gofer_core *core, struct host_file *file, const char
     return 0;
 }
 
-int gofer_handle_walk(struct gofer_core *core, const struct gofer_walk *request, struct gofer_walk_reply *reply,
-                      struct gofer_donation *donation)
+int gofer_handle_walk(struct gofer_core *core, const struct gofer_walk *request,
+                      struct gofer_walk_reply *reply, struct gofer_donation *donation)
 {
     struct host_file *dir;
     int err = gofer_fid_dir(core, request->fid, &dir);
@@ -119,8 +120,8 @@ static int open_judge(const struct gofer_core *core, u32 type, u32 flags)
     }
 }
 
-int gofer_handle_open(struct gofer_core *core, const struct gofer_open *request, struct gofer_open_reply *reply,
-                      struct gofer_donation *donation)
+int gofer_handle_open(struct gofer_core *core, const struct gofer_open *request,
+                      struct gofer_open_reply *reply, struct gofer_donation *donation)
 {
     struct gofer_fid *fid = gofer_fid_find(core, request->fid);
     if (!fid)
@@ -128,13 +129,14 @@ int gofer_handle_open(struct gofer_core *core, const struct gofer_open *request,
     int err = open_judge(core, fid->type, request->flags);
     if (err)
         return err;
-    u32 wait = fid->type == LINUX_S_IFREG ? 0 : LINUX_O_NONBLOCK; /* a fifo must not stop the gofer */
+    u32 wait = fid->type == LINUX_S_IFREG ? 0
+                                          : LINUX_O_NONBLOCK; /* a fifo must not stop the gofer */
     err = host_reopen(fid->path, (int)(request->flags | wait | LINUX_O_CLOEXEC), &donation->file);
     return err ? err : host_stat(donation->file, &reply->stat);
 }
 
-int gofer_handle_sync(struct gofer_core *core, const struct gofer_sync *request, struct gofer_sync_reply *reply,
-                      struct gofer_donation *donation)
+int gofer_handle_sync(struct gofer_core *core, const struct gofer_sync *request,
+                      struct gofer_sync_reply *reply, struct gofer_donation *donation)
 {
     struct gofer_fid *fid = gofer_fid_find(core, request->fid);
     if (!fid)
@@ -150,8 +152,8 @@ int gofer_handle_sync(struct gofer_core *core, const struct gofer_sync *request,
     return err;
 }
 
-int gofer_handle_close(struct gofer_core *core, const struct gofer_close *request, struct gofer_close_reply *reply,
-                       struct gofer_donation *donation)
+int gofer_handle_close(struct gofer_core *core, const struct gofer_close *request,
+                       struct gofer_close_reply *reply, struct gofer_donation *donation)
 {
     for (u32 i = 0; i < request->count; i++)
         gofer_fid_close(core, request->fids[i]);
@@ -171,8 +173,8 @@ struct dirent_head {
 _Static_assert(sizeof(struct dirent_head) == DIRENT_NAME_OFFSET, "struct linux_dirent64");
 
 /* One entry of core->dirents at *AT, of SIZE bytes; false at their end. */
-static bool dirent_next(const struct gofer_core *core, size_t size, size_t *at, struct dirent_head *head,
-                        const char **name)
+static bool dirent_next(const struct gofer_core *core, size_t size, size_t *at,
+                        struct dirent_head *head, const char **name)
 {
     if (size - *at < DIRENT_NAME_OFFSET + 1)
         return false;
@@ -190,7 +192,8 @@ static bool dirent_next(const struct gofer_core *core, size_t size, size_t *at, 
 static int stream_at(struct gofer_fid *fid, u64 cookie)
 {
     if (!fid->stream) {
-        int err = host_reopen(fid->path, LINUX_O_RDONLY | LINUX_O_DIRECTORY | LINUX_O_CLOEXEC, &fid->stream);
+        int err = host_reopen(fid->path, LINUX_O_RDONLY | LINUX_O_DIRECTORY | LINUX_O_CLOEXEC,
+                              &fid->stream);
         if (err)
             return err;
         fid->stream_cookie = 0;
@@ -207,7 +210,8 @@ static int entries_fill(struct gofer_core *core, struct gofer_fid *fid, size_t g
 {
     struct dirent_head head;
     const char *name;
-    for (size_t at = 0; dirent_next(core, got, &at, &head, &name); fid->stream_cookie = head.cookie) {
+    for (size_t at = 0; dirent_next(core, got, &at, &head, &name);
+         fid->stream_cookie = head.cookie) {
         struct gofer_entry entry = {.cookie = head.cookie, .name = name};
         if (!gofer_name_is_valid(name) || host_stat_at(fid->path, name, &entry.stat) < 0)
             continue; /* "." and "..", or gone meanwhile */

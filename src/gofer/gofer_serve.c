@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread serves all mounts of one container. It may wait in a send: whoever does not read its answers
- * keeps only itself waiting, because all connections lead to the same sandbox. With one connection left, which
- * is the usual case, there is no poll: a request then costs one recv and one send.
+ * One thread serves all mounts of one container. It may wait in a send: whoever does not read its
+ * answers keeps only itself waiting, because all connections lead to the same sandbox. With one
+ * connection left, which is the usual case, there is no poll: a request then costs one recv and one
+ * send.
  */
 #include "gofer/gofer_serve.h"
 
@@ -27,7 +28,8 @@ struct server {
 };
 
 /* The whole answer with its descriptor; false when the peer is gone. */
-static bool answer_send(int socket, const void *bytes, size_t size, const struct gofer_donation *donation)
+static bool answer_send(int socket, const void *bytes, size_t size,
+                        const struct gofer_donation *donation)
 {
     union {
         struct cmsghdr align;
@@ -52,7 +54,8 @@ static bool answer_send(int socket, const void *bytes, size_t size, const struct
     return sent == (ssize_t)size;
 }
 
-/* One request of connection INDEX. 1: served; 0: none is there now; -1: the connection has ended. */
+/* One request of connection INDEX. 1: served; 0: none is there now; -1: the connection has ended.
+ */
 static int serve_one(struct server *server, u32 index, int flags)
 {
     int socket = server->polls[index].fd;
@@ -65,7 +68,8 @@ static int serve_one(struct server *server, u32 index, int flags)
     if (got <= 0 || (size_t)got > sizeof server->request)
         return -1;
     struct gofer_donation donation;
-    i64 size = gofer_core_handle(server->cores[index], server->request, (size_t)got, server->reply, &donation);
+    i64 size = gofer_core_handle(server->cores[index], server->request, (size_t)got, server->reply,
+                                 &donation);
     bool is_alive = size >= 0;
     if (size > 0)
         is_alive = answer_send(socket, server->reply, (size_t)size, &donation);

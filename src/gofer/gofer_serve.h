@@ -11,7 +11,8 @@ struct gofer_mount {
 };
 
 /*
- * Serve until every connection has been closed by its peer or has broken the protocol. 0, or -1 when it
- * could not begin. HOST_LINUX only: descriptors are real.
+ * Serve until every connection has been closed by its peer or has broken the protocol. 0, or -1
+ * when it could not begin. HOST_LINUX only: descriptors are real.
  */
-MUST_CHECK int gofer_serve(struct host *host, const struct gofer_mount *mounts, u32 count, struct error *err);
+MUST_CHECK int gofer_serve(struct host *host, const struct gofer_mount *mounts, u32 count,
+                           struct error *err);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extended attributes. Only "user." ones pass: a sandbox that could set security.capability or trusted.* on
- * files of the host would hand out rights that only the host has to give. Those exist on regular files and
- * directories only (xattr(7)), which can be opened: the f*xattr calls refuse the O_PATH descriptor of a fid.
+ * Extended attributes. Only "user." ones pass: a sandbox that could set security.capability or
+ * trusted.* on files of the host would hand out rights that only the host has to give. Those exist
+ * on regular files and directories only (xattr(7)), which can be opened: the f*xattr calls refuse
+ * the O_PATH descriptor of a fid.
  */
 #include "abi/fcntl.h"
 #include "abi/stat.h"
@@ -107,7 +108,8 @@ int gofer_handle_list_xattr(struct gofer_core *core, const struct gofer_list_xat
 }
 
 int gofer_handle_remove_xattr(struct gofer_core *core, const struct gofer_remove_xattr *request,
-                              struct gofer_remove_xattr_reply *reply, struct gofer_donation *donation)
+                              struct gofer_remove_xattr_reply *reply,
+                              struct gofer_donation *donation)
 {
     if (core->options.is_readonly)
         return -EROFS;

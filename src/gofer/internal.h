@@ -41,7 +41,8 @@ struct gofer_core {
 };
 
 /* FILE (taken, also on failure) becomes a new fid with its attributes in OUT. 0 or -errno. */
-MUST_CHECK int gofer_fid_add(struct gofer_core *core, struct host_file *file, struct gofer_node *out);
+MUST_CHECK int gofer_fid_add(struct gofer_core *core, struct host_file *file,
+                             struct gofer_node *out);
 void gofer_fid_close(struct gofer_core *core, u32 number);
 /* The fid or NULL. */
 struct gofer_fid *gofer_fid_find(struct gofer_core *core, u32 number);
@@ -49,8 +50,9 @@ struct gofer_fid *gofer_fid_find(struct gofer_core *core, u32 number);
 MUST_CHECK int gofer_fid_dir(struct gofer_core *core, u32 number, struct host_file **out);
 
 /* Each answers 0 with *REPLY filled, or -errno. What it points to lies in core->scratch. */
-#define MESSAGE(name, NAME, number)                                                                  \
-    MUST_CHECK int gofer_handle_##name(struct gofer_core *core, const struct gofer_##name *request, \
-                                       struct gofer_##name##_reply *reply, struct gofer_donation *donation);
+#define MESSAGE(name, NAME, number)                                  \
+    MUST_CHECK int gofer_handle_##name(                              \
+        struct gofer_core *core, const struct gofer_##name *request, \
+        struct gofer_##name##_reply *reply, struct gofer_donation *donation);
 GOFER_MESSAGES(MESSAGE)
 #undef MESSAGE

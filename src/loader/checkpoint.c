@@ -10,7 +10,7 @@
 #include "loader/internal.h"
 #include "sentry/state/state.h"
 
-/* ---- files ------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 struct output {
     struct state_output out;
@@ -57,7 +57,7 @@ static int output_open(struct output *output, struct loader *loader, struct task
     return 0;
 }
 
-/* ---- metadata ---------------------------------------------------------------------------- */
+/* ---- metadata ------------------------------------------------------------------------------- */
 
 static int describe_container(struct container *container, struct pool *pool,
                               struct image_container *out)
@@ -178,7 +178,7 @@ static int fill_metadata(struct loader *loader, struct state_metadata *metadata,
     return err;
 }
 
-/* ---- saving ------------------------------------------------------------------------------ */
+/* ---- saving --------------------------------------------------------------------------------- */
 
 struct outputs {
     struct output state, pages_meta, pages;

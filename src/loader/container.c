@@ -240,7 +240,7 @@ int loader_start_subcontainer(struct loader *loader, struct task *by, const char
     return container_run(container, by, err);
 }
 
-/* ---- ending ------------------------------------------------------------------------------ */
+/* ---- ending --------------------------------------------------------------------------------- */
 
 static void kill_all(struct container *container, i32 status)
 {

@@ -100,7 +100,7 @@ int devices_create(struct task *by, const struct oci_spec *spec, struct error *e
     return links_create(by, err);
 }
 
-/* ---- masks ------------------------------------------------------------------------------- */
+/* ---- masks ---------------------------------------------------------------------------------- */
 
 /* Nothing can be read under PATH any more; a path that is not there needs no mask. */
 SLEEPS static int mask(struct task *by, const char *path)

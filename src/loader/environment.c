@@ -19,7 +19,7 @@ static const char *env_find(char *const *envv, size_t envc, const char *name)
     return NULL;
 }
 
-/* ---- HOME -------------------------------------------------------------------------------- */
+/* ---- HOME ----------------------------------------------------------------------------------- */
 
 /* The whole of a small file of the container: pool memory, or NULL. */
 SLEEPS static char *read_file(struct task *by, struct pool *pool, const char *path)
@@ -105,7 +105,7 @@ int process_environment(struct task *by, struct pool *pool, char *const *envv, s
     return 0;
 }
 
-/* ---- PATH -------------------------------------------------------------------------------- */
+/* ---- PATH ----------------------------------------------------------------------------------- */
 
 /* 0: PATH can be executed; -EACCES: it is there but cannot. */
 SLEEPS static int judge_program(struct task *by, const char *path)

@@ -92,7 +92,7 @@ void args_free(struct loader *loader, struct container_args *args)
     arena_free(loader->kernel->arena, held, sizeof *held);
 }
 
-/* ---- stdio ------------------------------------------------------------------------------- */
+/* ---- stdio ---------------------------------------------------------------------------------- */
 
 /* Majors of terminals (Linux's devices.txt): virtual, alternate, UNIX98 slaves. */
 static bool is_terminal(const struct host_stat *stat)

@@ -43,7 +43,7 @@ char *container_name(struct container *container, struct pool *pool)
     return pool_printf(pool, "__no_name_%u", index);
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 struct image_file {
     struct state_input input;

@@ -128,7 +128,7 @@ void view_leave(struct view *view);
 /* Root and cwd at the root of NS. */
 MUST_CHECK int view_root(struct kernel *kernel, struct mount_ns *ns, struct fs_context **out);
 
-/* ---- mounts ------------------------------------------------------------------------------ */
+/* ---- mounts --------------------------------------------------------------------------------- */
 
 /* What mount(8) options say. */
 struct mount_options {
@@ -149,7 +149,7 @@ MUST_CHECK SLEEPS int devices_create(struct task *by, const struct oci_spec *spe
                                      struct error *err);
 MUST_CHECK SLEEPS int masks_create(struct task *by, const struct oci_spec *spec, struct error *err);
 
-/* ---- processes --------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 struct process_caps {
     u64 permitted, inheritable, effective, bounding, ambient;
@@ -176,7 +176,7 @@ struct process_plan {
 };
 /* Makes the process and starts it; *OUT is a reference to its group. ERR says which step failed. */
 MUST_CHECK SLEEPS int process_launch(struct process_plan *plan, struct task *by,
-                                    struct thread_group **out, struct error *err);
+                                     struct thread_group **out, struct error *err);
 MUST_CHECK int process_spec_caps(const struct loader *loader, const struct oci_process *process,
                                  struct process_caps *out, struct error *err);
 MUST_CHECK int process_spec_limits(const struct oci_process *process, struct limits *out,
@@ -193,9 +193,9 @@ MUST_CHECK SLEEPS int process_find_program(struct task *by, struct pool *pool, c
 
 /* Start a registered container with its args: CREATING -> STARTED, or FAILED with ERR. */
 MUST_CHECK SLEEPS int container_run(struct container *container, struct task *by,
-                                      struct error *err);
+                                    struct error *err);
 
-/* ---- images ------------------------------------------------------------------------------ */
+/* ---- images --------------------------------------------------------------------------------- */
 
 /* What an image says of one container: an entry of the metadata "picket_containers". */
 struct image_container {
@@ -224,7 +224,7 @@ void image_file_close(struct image_file *file);
 /* Frees FILE and gives its descriptor back. */
 void image_file_release(struct image_file *file, int *fd);
 
-/* ---- restore ----------------------------------------------------------------------------- */
+/* ---- restore -------------------------------------------------------------------------------- */
 
 /* All containers of the image are registered: read it. loader->state says how it went. */
 MUST_CHECK SLEEPS int restore_run(struct loader *loader, struct task *by, struct error *err);

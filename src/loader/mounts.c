@@ -262,7 +262,7 @@ SLEEPS static int mount_one(struct building *building, const struct oci_mount *m
     return err ? step_error(building, err, "mounting", mount->destination) : 0;
 }
 
-/* ---- the whole --------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 static bool has_mount(const struct oci_spec *spec, const char *destination)
 {

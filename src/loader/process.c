@@ -98,7 +98,7 @@ SLEEPS static int find_cwd(const struct process_plan *plan, struct task *by, str
     return result ? step_error(err, result, "working directory", cwd) : 0;
 }
 
-/* ---- the program ------------------------------------------------------------------------- */
+/* ---- the program ---------------------------------------------------------------------------- */
 
 static int add_strings(struct exec_text *text, char *const *strings, size_t count)
 {
@@ -153,7 +153,7 @@ SLEEPS static int load_program(const struct process_plan *plan, struct task *by,
     return result ? step_error(err, result, "failed to load", path) : 0;
 }
 
-/* ---- the task ---------------------------------------------------------------------------- */
+/* ---- the task ------------------------------------------------------------------------------- */
 
 /* The terminal at descriptor 0 becomes the controlling one of the new session. */
 static void take_terminal(struct task *task)
@@ -255,7 +255,7 @@ SLEEPS static int start_planned(struct process_plan *plan, struct task *by,
 }
 
 int process_launch(struct process_plan *plan, struct task *by, struct thread_group **out,
-                  struct error *err)
+                   struct error *err)
 {
     int result = start_planned(plan, by, out, err);
     REF_CLEAR(plan->fds);

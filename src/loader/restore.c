@@ -134,7 +134,7 @@ SLEEPS static int reconnect_gofers(struct container *container, struct task *by,
     return 0;
 }
 
-/* ---- stdio ------------------------------------------------------------------------------- */
+/* ---- stdio ---------------------------------------------------------------------------------- */
 
 /* A reference to the description with NUMBER among the container's descriptors, or NULL. */
 static struct file *find_stdio(struct container *container, u32 number)
@@ -178,7 +178,7 @@ SLEEPS static int replace_stdio(struct container *container, struct task *by,
     return err;
 }
 
-/* ---- the whole --------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 SLEEPS static int adopt_container(struct loader *loader, struct task *by,
                                   const struct image_container *image, struct pool *pool,
@@ -355,7 +355,7 @@ int restore_run(struct loader *loader, struct task *by, struct error *err)
     return 0;
 }
 
-/* ---- the calls --------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------ */
 
 static void close_restore(struct loader *loader)
 {

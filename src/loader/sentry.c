@@ -43,17 +43,19 @@ int sentry_create(const struct sentry_config *config, struct sentry *out, struct
     char text[256] = "";
     int result = machine_memory_create("picket-memory", frame_count, &out->memfile);
     if (result) {
-        error_set(err, -result, "cannot make a memory file of %llu MiB: %s", (unsigned long long)(config->memory_size >> 20),
-                  errno_text(-result));
+        error_set(err, -result, "cannot make a memory file of %llu MiB: %s",
+                  (unsigned long long)(config->memory_size >> 20), errno_text(-result));
         goto undo_arena;
     }
-    result = platform_create(config->platform, &out->memfile, config->cpu_count, &out->platform, text, sizeof text);
+    result = platform_create(config->platform, &out->memfile, config->cpu_count, &out->platform,
+                             text, sizeof text);
     if (result) {
-        error_set(err, -result, "cannot start the platform '%s': %s", config->platform, text[0] ? text : errno_text(-result));
+        error_set(err, -result, "cannot start the platform '%s': %s", config->platform,
+                  text[0] ? text : errno_text(-result));
         goto undo_memory;
     }
-    result = kernel_create(out->arena, config->host, out->platform, &out->memfile, config->cpu_count, config->log,
-                           &config->kernel, &out->kernel);
+    result = kernel_create(out->arena, config->host, out->platform, &out->memfile,
+                           config->cpu_count, config->log, &config->kernel, &out->kernel);
     if (result) {
         error_set(err, -result, "cannot make the kernel: %s", errno_text(-result));
         goto undo_platform;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One sentry, put together from its rooms: memfile, platform, kernel, file systems, network, vDSO, system
- * calls. The sandbox process makes one; the simulator makes as many as a scenario wants.
+ * One sentry, put together from its rooms: memfile, platform, kernel, file systems, network, vDSO,
+ * system calls. The sandbox process makes one; the simulator makes as many as a scenario wants.
  */
 #pragma once
 #include "base/error.h"
@@ -11,12 +11,12 @@
 #include "sentry/kernel/kernel.h"
 
 struct sentry_config {
-    struct host *host;     /* lent */
-    const char *platform;  /* a name of platform_create */
+    struct host *host;    /* lent */
+    const char *platform; /* a name of platform_create */
     u32 cpu_count;
-    u64 memory_size;       /* of the memfile and the sandbox's limit, bytes */
-    u64 arena_size_max;    /* of the sentry's own memory; 0: none */
-    struct log *log;       /* lent */
+    u64 memory_size;    /* of the memfile and the sandbox's limit, bytes */
+    u64 arena_size_max; /* of the sentry's own memory; 0: none */
+    struct log *log;    /* lent */
     struct kernel_config kernel;
 };
 
@@ -29,6 +29,7 @@ struct sentry {
 };
 
 /* 0, or -1 with ERR and nothing left. */
-MUST_CHECK int sentry_create(const struct sentry_config *config, struct sentry *out, struct error *err);
+MUST_CHECK int sentry_create(const struct sentry_config *config, struct sentry *out,
+                             struct error *err);
 /* No application task is left and cpus do not run. */
 void sentry_destroy(struct sentry *sentry);

@@ -91,7 +91,7 @@ static int make_namespaces(struct container *container)
     return 0;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------- */
+/* ---- descriptors ---------------------------------------------------------------------------- */
 
 /* A reference in *OUT: the host's descriptor, or the container's /dev/null. */
 SLEEPS static int open_stdio(struct loader *loader, struct task *by, int *fd, u32 index,
@@ -162,7 +162,7 @@ SLEEPS static int make_fds(struct container *container, struct task *by, struct 
     return err;
 }
 
-/* ---- the whole --------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 SLEEPS static int start_process(struct container *container, struct task *by, struct error *err)
 {

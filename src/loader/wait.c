@@ -50,7 +50,7 @@ int loader_wait(struct loader *loader, struct task *by, const char *id, u32 *sta
     return 0;
 }
 
-/* ---- WaitPID ----------------------------------------------------------------------------- */
+/* ---- WaitPID -------------------------------------------------------------------------------- */
 
 static struct exec_entry *find_exec(struct loader *loader, const char *id, u32 pid)
 {

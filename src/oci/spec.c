@@ -47,7 +47,7 @@ void oci_spec_free_auto(struct oci_spec **spec)
     oci_spec_free(*spec);
 }
 
-/* ---- parsing ----------------------------------------------------------------------------- */
+/* ---- parsing -------------------------------------------------------------------------------- */
 
 struct limit_row {
     const char *path;
@@ -163,7 +163,7 @@ int oci_process_parse(struct oci_spec *spec, const char *json, size_t size,
     return 0;
 }
 
-/* ---- encoding and copying ---------------------------------------------------------------- */
+/* ---- encoding and copying ------------------------------------------------------------------- */
 
 char *oci_spec_encode(const struct oci_spec *spec, const char *indent)
 {
@@ -186,7 +186,7 @@ int oci_spec_copy(const struct oci_spec *spec, struct oci_spec **out, struct err
     return oci_spec_parse_in(spec->pool->arena, text, strlen(text), out, err);
 }
 
-/* ---- unknown members --------------------------------------------------------------------- */
+/* ---- unknown members ------------------------------------------------------------------------ */
 
 struct unknown_walk {
     void (*report)(void *arg, const char *path);
@@ -242,7 +242,7 @@ void oci_spec_unknown_members(const char *json, size_t size,
         walk_unknown(&walk, &oci_spec_type, text, "");
 }
 
-/* ---- defaults ---------------------------------------------------------------------------- */
+/* ---- defaults ------------------------------------------------------------------------------- */
 
 /* The text that `spec` fills in; cwd and args follow. */
 static const char default_text[] =
@@ -280,7 +280,7 @@ int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd,
     return 0;
 }
 
-/* ---- small changes and look-ups ---------------------------------------------------------- */
+/* ---- small changes and look-ups ------------------------------------------------------------- */
 
 void *oci_alloc(struct oci_spec *spec, size_t size)
 {

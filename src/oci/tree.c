@@ -64,7 +64,7 @@ static void path_pop(struct walk *walk, size_t mark)
     walk->path_size = mark;
 }
 
-/* ---- scalars ----------------------------------------------------------------------------- */
+/* ---- scalars -------------------------------------------------------------------------------- */
 
 static int decode_number(struct walk *walk, const struct wire_type *type, struct node node,
                          void *out)
@@ -113,7 +113,7 @@ static int decode_bool(struct walk *walk, struct node node, void *out)
     return 0;
 }
 
-/* ---- containers: the tree's children and the text's elements go in step ------------------ */
+/* ---- containers: the tree's children and the text's elements go in step --------------------- */
 
 struct steps {
     const cJSON *child;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Figures of every native platform, printed and never judged: the quietest of several batches, since
- * the machine is shared. PICKET_BENCH=1 makes the batches long enough to quote.
+ * Figures of every native platform, printed and never judged: the quietest of several batches,
+ * since the machine is shared. PICKET_BENCH=1 makes the batches long enough to quote.
  */
 #include "platform/contract.h"
 #include <stdlib.h>
@@ -106,7 +106,8 @@ static void bench_faults(struct rig *rig, u64 fill)
             CU_ASSERT_EQUAL(event.type, EVENT_FAULT);
         }
         figure_end(&fault);
-        space_unmap(guest.space, uaddr_make(DATA_ADDRESS), (event.address - DATA_ADDRESS) >> PAGE_SHIFT);
+        space_unmap(guest.space, uaddr_make(DATA_ADDRESS),
+                    (event.address - DATA_ADDRESS) >> PAGE_SHIFT);
         (void)space_commit(guest.space);
         guest.context.regs.rbx = DATA_ADDRESS;
         event = guest_run(&guest, 0);
@@ -151,7 +152,8 @@ static void bench_edits(struct rig *rig)
     struct figure protect = {.name = "protect, system call", .count = 8};
     guest_create(&guest, rig, (struct bytes){code_call, sizeof code_call});
     frame first = rig_frames(rig, 16);
-    ASSERT(space_map(guest.space, uaddr_make(CODE_ADDRESS + 16 * PAGE_SIZE), first, 16, R | W) == 0);
+    ASSERT(space_map(guest.space, uaddr_make(CODE_ADDRESS + 16 * PAGE_SIZE), first, 16, R | W) ==
+           0);
     for (u64 batch = 0; batch < batch_count(); batch++) {
         figure_start(&unmap);
         for (u64 i = 0; i < unmap.count; i++) {
@@ -180,7 +182,8 @@ static void bench_spaces(struct rig *rig)
 {
     enum { COUNT = 2 };
     static struct guest guests[COUNT];
-    struct figure pooled = {.name = "space from the pool until its first call, and end", .count = 4};
+    struct figure pooled = {.name = "space from the pool until its first call, and end",
+                            .count = 4};
     struct figure fresh = {.name = "space until its first call, none in the pool", .count = COUNT};
     for (u64 batch = 0; batch < batch_count(); batch++) {
         struct rig own;
@@ -225,7 +228,7 @@ static void test_figures(void)
         bench_faults(&rig, 64);
         bench_refills(&rig, 1);
         bench_refills(&rig, 16);
-        
+
         bench_edits(&rig);
         bench_spaces(&rig);
         rig_detach(&rig, 0);
@@ -237,6 +240,7 @@ void bench_suite(void);
 void bench_suite(void)
 {
     static CU_TestInfo tests[] = {{"printed, not judged", test_figures}, CU_TEST_INFO_NULL};
-    CU_SuiteInfo suites[] = {{"platform figures", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
+    CU_SuiteInfo suites[] = {{"platform figures", NULL, NULL, NULL, NULL, tests},
+                             CU_SUITE_INFO_NULL};
     ASSERT(CU_register_suites(suites) == CUE_SUCCESS);
 }

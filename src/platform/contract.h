@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rig of the contract suite: a memory file, a platform, spaces and contexts to run in them. Only
- * tests include it. A platform that does not run x86 code brings its own bytes for the four programs.
+ * The rig of the contract suite: a memory file, a platform, spaces and contexts to run in them.
+ * Only tests include it. A platform that does not run x86 code brings its own bytes for the four
+ * programs.
  */
 #pragma once
 #include "platform/pagetable.h"
@@ -25,9 +26,10 @@ struct bytes {
 /* What a platform needs for the rows that do not depend on the kind of code. */
 struct contract_programs {
     u64 code_address;
-    u64 vars_address;   /* a page that the programs need besides; 0: none */
-    struct bytes call;  /* system call 39, again and again */
-    struct bytes load;  /* read eight bytes at DATA_ADDRESS into system call 39's first argument; repeat */
+    u64 vars_address;  /* a page that the programs need besides; 0: none */
+    struct bytes call; /* system call 39, again and again */
+    struct bytes
+        load; /* read eight bytes at DATA_ADDRESS into system call 39's first argument; repeat */
     struct bytes store; /* write eight bytes of 0x55 to DATA_ADDRESS, then system call 39; repeat */
     struct bytes spin;  /* no system call, for ever */
 };
@@ -102,14 +104,15 @@ static inline void guest_sibling(struct guest *guest, const struct guest *of)
         .xstate = &guest->xstate,
         .xstate_changed = true,
         .id = of->rig->context_next++,
-        .regs = {
-            .rip = CODE_ADDRESS,
-            .rsp = STACK_ADDRESS,
-            .cs = REGS_CS_USER,
-            .ss = REGS_SS_USER,
-            .eflags = EFLAGS_IF | 2,
-            .orig_rax = ~(u64)0,
-        },
+        .regs =
+            {
+                .rip = CODE_ADDRESS,
+                .rsp = STACK_ADDRESS,
+                .cs = REGS_CS_USER,
+                .ss = REGS_SS_USER,
+                .eflags = EFLAGS_IF | 2,
+                .orig_rax = ~(u64)0,
+            },
     };
 }
 
@@ -168,10 +171,10 @@ static inline void rig_detach(struct rig *rig, u32 cpu_index)
 
 #define ASSERT_SYSCALL(event) CU_ASSERT_EQUAL((event).type, EVENT_SYSCALL)
 #define ASSERT_KICK(event) CU_ASSERT_EQUAL((event).type, EVENT_KICK)
-#define ASSERT_FAULT(run, at, how)                \
-    do {                                          \
-        struct event fault_ = (run);              \
+#define ASSERT_FAULT(run, at, how)                 \
+    do {                                           \
+        struct event fault_ = (run);               \
         CU_ASSERT_EQUAL(fault_.type, EVENT_FAULT); \
-        CU_ASSERT_EQUAL(fault_.address, (at));    \
-        CU_ASSERT_EQUAL(fault_.access, (how));    \
+        CU_ASSERT_EQUAL(fault_.address, (at));     \
+        CU_ASSERT_EQUAL(fault_.access, (how));     \
     } while (0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec/platform.md's rows about two cpus, each with a host thread of its own, and about limits of the
- * host. A mutex stands for the kernel lock, held as the sentry holds it.
+ * spec/platform.md's rows about two cpus, each with a host thread of its own, and about limits of
+ * the host. A mutex stands for the kernel lock, held as the sentry holds it.
  */
 #include "platform/contract.h"
 #include <pthread.h>
@@ -9,7 +9,7 @@
 
 static const char *platform_now;
 
-#define SNIPPET(name, code)                                                       \
+#define SNIPPET(name, code)                                                             \
     __asm__(".pushsection .rodata\n" #name ":\n" code "\n" #name "_end:\n.popsection"); \
     extern const u8 name[], name##_end[]
 #define BYTES(name) ((struct bytes){name, (size_t)(name##_end - name)})
@@ -27,8 +27,8 @@ struct worker {
     pthread_mutex_t *lock; /* guards what follows */
     bool is_on;
     bool must_end;
-    bool is_inside;      /* between cpu_enter and cpu_leave */
-    u64 counts[5];       /* of events by type */
+    bool is_inside; /* between cpu_enter and cpu_leave */
+    u64 counts[5];  /* of events by type */
     struct event last;
     void (*on_fault)(struct worker *worker, struct event *event); /* NULL: turn off */
 };
@@ -75,7 +75,8 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static void worker_start(struct worker *worker, struct guest *guest, u32 index, pthread_mutex_t *lock)
+static void worker_start(struct worker *worker, struct guest *guest, u32 index,
+                         pthread_mutex_t *lock)
 {
     worker->rig = guest->rig;
     worker->guest = guest;
@@ -124,7 +125,7 @@ static void worker_end(struct worker *worker)
     pthread_join(worker->thread, NULL);
 }
 
-/* ---- two cpus -------------------------------------------------------------------------------------------- */
+/* ---- two cpus ------------------------------------------------------------------------------- */
 
 SNIPPET(cpus_count, "1: lock incq (%rbx); syscall; jmp 1b");
 
@@ -149,8 +150,10 @@ static void test_two_cpus_run_one_space_at_the_same_time(void)
         worker_halt(&workers[i]);
     u64 done = workers[0].counts[EVENT_SYSCALL] + workers[1].counts[EVENT_SYSCALL];
     CU_ASSERT_TRUE(done >= 2 * CALLS);
-    CU_ASSERT_TRUE(*data >= done && *data <= done + 2); /* a kick may come between the two instructions */
-    CU_ASSERT_EQUAL(workers[0].last.type == EVENT_GONE || workers[1].last.type == EVENT_GONE, false);
+    CU_ASSERT_TRUE(*data >= done &&
+                   *data <= done + 2); /* a kick may come between the two instructions */
+    CU_ASSERT_EQUAL(workers[0].last.type == EVENT_GONE || workers[1].last.type == EVENT_GONE,
+                    false);
     context_forget(rig.platform, &guests[1].context);
     guest_destroy(&guests[0]);
     for (u32 i = 0; i < 2; i++)
@@ -160,7 +163,8 @@ static void test_two_cpus_run_one_space_at_the_same_time(void)
 
 SNIPPET(cpus_store, "1: movq $7, (%rbx); jmp 1b");
 
-/* No call, no fault: the entry goes away under its feet, and the frame may be used again after that. */
+/* No call, no fault: the entry goes away under its feet, and the frame may be used again after
+ * that. */
 static void test_an_unmapped_frame_is_out_of_reach_when_the_batch_is_done(void)
 {
     struct rig rig;
@@ -239,8 +243,9 @@ static void test_a_space_is_torn_down_while_another_cpu_runs_it(void)
     }
 }
 
-SNIPPET(cpus_walk, "1: lock incq (%rbx); add $4096, %rbx; dec %rdx; jnz 1b; mov %r12, %rbx; mov %r13, %rdx;"
-                   "inc %r14; syscall; jmp 1b");
+SNIPPET(cpus_walk,
+        "1: lock incq (%rbx); add $4096, %rbx; dec %rdx; jnz 1b; mov %r12, %rbx; mov %r13, %rdx;"
+        "inc %r14; syscall; jmp 1b");
 
 #define WALK_PAGES 64u
 
@@ -248,7 +253,8 @@ static void walk_fault(struct worker *worker, struct event *event)
 {
     u64 at = event->address & PAGE_MASK;
     ASSERT(at >= DATA_ADDRESS && at < DATA_ADDRESS + WALK_PAGES * PAGE_SIZE);
-    ASSERT(space_map(worker->guest->space, uaddr_make(at), rig_frames(worker->rig, 1), 1, R | W) == 0);
+    ASSERT(space_map(worker->guest->space, uaddr_make(at), rig_frames(worker->rig, 1), 1, R | W) ==
+           0);
     (void)space_commit(worker->guest->space);
 }
 
@@ -378,11 +384,12 @@ static void test_one_thread_may_be_all_cpus(void)
     rig_destroy(&rig);
 }
 
-/* ---- the host's limits ---------------------------------------------------------------------------------------- */
+/* ---- the host's limits ---------------------------------------------------------------------- */
 
 /* rdx reads at rbx, rbx + r13, …, which shall be r12, r12 - r14, … */
-SNIPPET(cpus_touch, "1: mov (%rbx), %rax; cmp %rax, %r12; jne 2f; sub %r14, %r12; add %r13, %rbx; dec %rdx;"
-                    "jnz 1b; xor %edi, %edi; syscall; 2: mov $1, %edi; syscall");
+SNIPPET(cpus_touch,
+        "1: mov (%rbx), %rax; cmp %rax, %r12; jne 2f; sub %r14, %r12; add %r13, %rbx; dec %rdx;"
+        "jnz 1b; xor %edi, %edi; syscall; 2: mov $1, %edi; syscall");
 
 static u64 host_mapping_limit(void)
 {
@@ -429,7 +436,8 @@ static void test_there_may_be_more_mappings_than_the_host_allows(void)
     for (u64 i = 0; i < count; i++)
         *(u64 *)machine_frame(&rig.memory, (frame){first.index + i}) = count - i;
 
-    /* A plain mapping that the platform's cache gets to know, and then its pages the other way round. */
+    /* A plain mapping that the platform's cache gets to know, and then its pages the other way
+     * round. */
     ASSERT(space_map(guest.space, uaddr_make(DATA_ADDRESS), first, count, R) == 0);
     (void)space_commit(guest.space);
     CU_ASSERT_TRUE(touch(&guest, 0, count / stride, stride, count));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec/platform.md's rows about x86 code: registers, faults, exceptions, stepping, extended state. Run on
- * every platform that is native. What Linux itself reports for the same instructions is in the tables.
+ * spec/platform.md's rows about x86 code: registers, faults, exceptions, stepping, extended state.
+ * Run on every platform that is native. What Linux itself reports for the same instructions is in
+ * the tables.
  */
 #include "platform/contract.h"
 #include <cpuid.h>
 #include <signal.h>
 
-#define SNIPPET(name, code)                                                       \
+#define SNIPPET(name, code)                                                             \
     __asm__(".pushsection .rodata\n" #name ":\n" code "\n" #name "_end:\n.popsection"); \
     extern const u8 name[], name##_end[]
 #define BYTES(name) ((struct bytes){name, (size_t)(name##_end - name)})
@@ -33,7 +34,7 @@ static void teardown(struct rig *rig, struct guest *guest)
     rig_destroy(rig);
 }
 
-/* ---- registers ------------------------------------------------------------------------------------------ */
+/* ---- registers ------------------------------------------------------------------------------ */
 
 SNIPPET(code_call, "1: syscall; jmp 1b");
 
@@ -46,12 +47,29 @@ static void test_a_call_leaves_all_registers_as_they_were(void)
     for (u64 i = 1; i < 200; i++) {
         u64 mix = i * 0x9e3779b97f4a7c15ull;
         struct regs want = {
-            .r15 = mix ^ 15, .r14 = mix ^ 14, .r13 = mix ^ 13, .r12 = mix ^ 12, .rbp = mix ^ 6,
-            .rbx = mix ^ 3, .r10 = mix ^ 10, .r9 = mix ^ 9, .r8 = mix ^ 8, .rdx = mix ^ 2,
-            .rsi = mix ^ 4, .rdi = mix ^ 5, .rsp = (mix ^ 7) >> 17,
-            .fs_base = mix >> 17, .gs_base = mix >> 18,
-            .cs = REGS_CS_USER, .ss = REGS_SS_USER, .eflags = EFLAGS_IF | 2 | (i & 1 ? 0x8d5 : 0),
-            .rip = CODE_ADDRESS, .rax = i, .rcx = mix, .r11 = mix, .orig_rax = ~(u64)0,
+            .r15 = mix ^ 15,
+            .r14 = mix ^ 14,
+            .r13 = mix ^ 13,
+            .r12 = mix ^ 12,
+            .rbp = mix ^ 6,
+            .rbx = mix ^ 3,
+            .r10 = mix ^ 10,
+            .r9 = mix ^ 9,
+            .r8 = mix ^ 8,
+            .rdx = mix ^ 2,
+            .rsi = mix ^ 4,
+            .rdi = mix ^ 5,
+            .rsp = (mix ^ 7) >> 17,
+            .fs_base = mix >> 17,
+            .gs_base = mix >> 18,
+            .cs = REGS_CS_USER,
+            .ss = REGS_SS_USER,
+            .eflags = EFLAGS_IF | 2 | (i & 1 ? 0x8d5 : 0),
+            .rip = CODE_ADDRESS,
+            .rax = i,
+            .rcx = mix,
+            .r11 = mix,
+            .orig_rax = ~(u64)0,
         };
         *regs = want;
         ASSERT_SYSCALL(guest_run(&guest, 0));
@@ -168,9 +186,10 @@ static void test_bad_registers_are_the_programs_fault(void)
     guest.context.regs = good;
     guest.context.regs.rsp = 0x8000000000000000ull; /* nobody minds before it is used, or at once */
     struct event first = guest_run(&guest, 0);
-    CU_ASSERT_TRUE(first.type == EVENT_SYSCALL || (first.type == EVENT_EXCEPTION && first.trapno == 13));
-    static const u64 far[] = {0, SPACE_ADDRESS_END, 0x7ffffffff000ull, 0x7fffffffffffull,
-                              0xffff800000000000ull, ~(u64)0};
+    CU_ASSERT_TRUE(first.type == EVENT_SYSCALL ||
+                   (first.type == EVENT_EXCEPTION && first.trapno == 13));
+    static const u64 far[] = {
+        0, SPACE_ADDRESS_END, 0x7ffffffff000ull, 0x7fffffffffffull, 0xffff800000000000ull, ~(u64)0};
     for (size_t i = 0; i < ARRAY_COUNT(far); i++) {
         guest.context.regs = good;
         guest.context.regs.rip = far[i];
@@ -187,75 +206,75 @@ static void test_bad_registers_are_the_programs_fault(void)
     teardown(&rig, &guest);
 }
 
-/* ---- faults ------------------------------------------------------------------------------------------------ */
+/* ---- faults --------------------------------------------------------------------------------- */
 
 /* rbx holds the address that shall fault; rsi and rbp a page that is there; rsp a good stack. */
-#define FAULT_SNIPPETS(ROW)                                                             \
-    ROW(load, "mov (%rbx), %rax", R)                                                    \
-    ROW(load_byte, "movzbl (%rbx), %eax", R)                                            \
-    ROW(store, "mov %rax, (%rbx)", W)                                                   \
-    ROW(store_imm, "movb $1, (%rbx)", W)                                                \
-    ROW(add, "add %rax, (%rbx)", W)                                                     \
-    ROW(add_load, "add (%rbx), %rax", R)                                                \
-    ROW(add_imm, "addl $1, (%rbx)", W)                                                  \
-    ROW(compare, "cmp %rax, (%rbx)", R)                                                 \
-    ROW(compare_imm, "cmpl $1, (%rbx)", R)                                              \
-    ROW(test_imm, "testb $1, (%rbx)", R)                                                \
-    ROW(negate, "negq (%rbx)", W)                                                       \
-    ROW(divide, "mov $1, %eax; xor %edx, %edx; divq (%rbx)", R)                         \
-    ROW(shift, "shlq $3, (%rbx)", W)                                                    \
-    ROW(increment, "incl (%rbx)", W)                                                    \
-    ROW(push, "mov %rbx, %rsp; add $8, %rsp; push %rax", W)                             \
-    ROW(push_imm, "lea 8(%rbx), %rsp; pushq $5", W)                                     \
-    ROW(push_memory, "pushq (%rbx)", R)                                                 \
-    ROW(push_to, "lea 8(%rbx), %rsp; pushq (%rsi)", W)                                  \
-    ROW(pop, "mov %rbx, %rsp; pop %rax", R)                                             \
-    ROW(pop_memory, "lea -8(%rsp), %rsp; popq (%rbx)", W)                               \
-    ROW(call, "lea 8(%rbx), %rsp; call 1f; 1: nop", W)                                  \
-    ROW(call_memory, "call *(%rbx)", R)                                                 \
-    ROW(jump_memory, "jmp *(%rbx)", R)                                                  \
-    ROW(ret, "mov %rbx, %rsp; ret", R)                                                  \
-    ROW(leave, "mov %rbx, %rbp; leave", R)                                              \
-    ROW(jump_there, "jmp *%rbx", X)                                                     \
-    ROW(move_to, "mov %rbx, %rdi; mov $64, %ecx; cld; rep movsb", W)                    \
-    ROW(move_from, "mov %rsi, %rdi; mov %rbx, %rsi; mov $8, %ecx; rep movsq", R)        \
-    ROW(fill, "mov %rbx, %rdi; mov $8, %ecx; rep stosq", W)                             \
-    ROW(scan, "mov %rbx, %rdi; mov $8, %ecx; repne scasb", R)                           \
-    ROW(string_load, "mov %rbx, %rsi; lodsl", R)                                        \
-    ROW(exchange, "xchg %rax, (%rbx)", W)                                               \
-    ROW(xadd, "lock xadd %rax, (%rbx)", W)                                              \
-    ROW(cmpxchg, "cmpxchg %rcx, (%rbx)", W)                                             \
-    ROW(lock_cmpxchg, "lock cmpxchg %rcx, (%rbx)", W)                                   \
-    ROW(cmpxchg16b, "mov %rbx, %rdi; lock cmpxchg16b (%rdi)", W)                        \
-    ROW(bit_set, "btsl $3, (%rbx)", W)                                                  \
-    ROW(bit_test, "btl $3, (%rbx)", R)                                                  \
-    ROW(set_zero, "setz (%rbx)", W)                                                     \
-    ROW(conditional_move, "cmovz (%rbx), %rax", R)                                      \
-    ROW(wide_shift, "shld $3, %rax, (%rbx)", W)                                         \
-    ROW(sse_store, "movaps %xmm0, (%rbx)", W)                                           \
-    ROW(sse_load, "movaps (%rbx), %xmm0", R)                                            \
-    ROW(sse_unaligned, "movdqu %xmm0, 1(%rbx)", W)                                      \
-    ROW(sse_low, "movsd %xmm0, (%rbx)", W)                                              \
-    ROW(sse_quad, "movq %xmm0, (%rbx)", W)                                              \
-    ROW(sse_quad_load, "movq (%rbx), %xmm0", R)                                         \
-    ROW(sse_stream, "movntdq %xmm0, (%rbx)", W)                                         \
-    ROW(stream, "movnti %rax, (%rbx)", W)                                               \
-    ROW(x87_store, "fld1; fstpl (%rbx)", W)                                             \
-    ROW(x87_load, "fldl (%rbx)", R)                                                     \
-    ROW(x87_control, "fnstcw (%rbx)", W)                                                \
-    ROW(save, "fxsave (%rbx)", W)                                                       \
-    ROW(restore, "fxrstor (%rbx)", R)                                                   \
-    ROW(mxcsr, "stmxcsr (%rbx)", W)                                                     \
-    ROW(shuffle, "pshufb (%rbx), %xmm0", R)                                             \
-    ROW(extract, "pextrd $1, %xmm0, (%rbx)", W)                                         \
-    ROW(crc, "crc32l (%rbx), %eax", R)                                                  \
+#define FAULT_SNIPPETS(ROW)                                                      \
+    ROW(load, "mov (%rbx), %rax", R)                                             \
+    ROW(load_byte, "movzbl (%rbx), %eax", R)                                     \
+    ROW(store, "mov %rax, (%rbx)", W)                                            \
+    ROW(store_imm, "movb $1, (%rbx)", W)                                         \
+    ROW(add, "add %rax, (%rbx)", W)                                              \
+    ROW(add_load, "add (%rbx), %rax", R)                                         \
+    ROW(add_imm, "addl $1, (%rbx)", W)                                           \
+    ROW(compare, "cmp %rax, (%rbx)", R)                                          \
+    ROW(compare_imm, "cmpl $1, (%rbx)", R)                                       \
+    ROW(test_imm, "testb $1, (%rbx)", R)                                         \
+    ROW(negate, "negq (%rbx)", W)                                                \
+    ROW(divide, "mov $1, %eax; xor %edx, %edx; divq (%rbx)", R)                  \
+    ROW(shift, "shlq $3, (%rbx)", W)                                             \
+    ROW(increment, "incl (%rbx)", W)                                             \
+    ROW(push, "mov %rbx, %rsp; add $8, %rsp; push %rax", W)                      \
+    ROW(push_imm, "lea 8(%rbx), %rsp; pushq $5", W)                              \
+    ROW(push_memory, "pushq (%rbx)", R)                                          \
+    ROW(push_to, "lea 8(%rbx), %rsp; pushq (%rsi)", W)                           \
+    ROW(pop, "mov %rbx, %rsp; pop %rax", R)                                      \
+    ROW(pop_memory, "lea -8(%rsp), %rsp; popq (%rbx)", W)                        \
+    ROW(call, "lea 8(%rbx), %rsp; call 1f; 1: nop", W)                           \
+    ROW(call_memory, "call *(%rbx)", R)                                          \
+    ROW(jump_memory, "jmp *(%rbx)", R)                                           \
+    ROW(ret, "mov %rbx, %rsp; ret", R)                                           \
+    ROW(leave, "mov %rbx, %rbp; leave", R)                                       \
+    ROW(jump_there, "jmp *%rbx", X)                                              \
+    ROW(move_to, "mov %rbx, %rdi; mov $64, %ecx; cld; rep movsb", W)             \
+    ROW(move_from, "mov %rsi, %rdi; mov %rbx, %rsi; mov $8, %ecx; rep movsq", R) \
+    ROW(fill, "mov %rbx, %rdi; mov $8, %ecx; rep stosq", W)                      \
+    ROW(scan, "mov %rbx, %rdi; mov $8, %ecx; repne scasb", R)                    \
+    ROW(string_load, "mov %rbx, %rsi; lodsl", R)                                 \
+    ROW(exchange, "xchg %rax, (%rbx)", W)                                        \
+    ROW(xadd, "lock xadd %rax, (%rbx)", W)                                       \
+    ROW(cmpxchg, "cmpxchg %rcx, (%rbx)", W)                                      \
+    ROW(lock_cmpxchg, "lock cmpxchg %rcx, (%rbx)", W)                            \
+    ROW(cmpxchg16b, "mov %rbx, %rdi; lock cmpxchg16b (%rdi)", W)                 \
+    ROW(bit_set, "btsl $3, (%rbx)", W)                                           \
+    ROW(bit_test, "btl $3, (%rbx)", R)                                           \
+    ROW(set_zero, "setz (%rbx)", W)                                              \
+    ROW(conditional_move, "cmovz (%rbx), %rax", R)                               \
+    ROW(wide_shift, "shld $3, %rax, (%rbx)", W)                                  \
+    ROW(sse_store, "movaps %xmm0, (%rbx)", W)                                    \
+    ROW(sse_load, "movaps (%rbx), %xmm0", R)                                     \
+    ROW(sse_unaligned, "movdqu %xmm0, 1(%rbx)", W)                               \
+    ROW(sse_low, "movsd %xmm0, (%rbx)", W)                                       \
+    ROW(sse_quad, "movq %xmm0, (%rbx)", W)                                       \
+    ROW(sse_quad_load, "movq (%rbx), %xmm0", R)                                  \
+    ROW(sse_stream, "movntdq %xmm0, (%rbx)", W)                                  \
+    ROW(stream, "movnti %rax, (%rbx)", W)                                        \
+    ROW(x87_store, "fld1; fstpl (%rbx)", W)                                      \
+    ROW(x87_load, "fldl (%rbx)", R)                                              \
+    ROW(x87_control, "fnstcw (%rbx)", W)                                         \
+    ROW(save, "fxsave (%rbx)", W)                                                \
+    ROW(restore, "fxrstor (%rbx)", R)                                            \
+    ROW(mxcsr, "stmxcsr (%rbx)", W)                                              \
+    ROW(shuffle, "pshufb (%rbx), %xmm0", R)                                      \
+    ROW(extract, "pextrd $1, %xmm0, (%rbx)", W)                                  \
+    ROW(crc, "crc32l (%rbx), %eax", R)                                           \
     ROW(byte_swap, "movbe %eax, (%rbx)", W)
 
-#define AVX_SNIPPETS(ROW)                                                               \
-    ROW(avx_store, "vmovdqu %ymm0, (%rbx)", W)                                          \
-    ROW(avx_load, "vmovdqu (%rbx), %ymm0", R)                                           \
-    ROW(avx_add, "vaddps (%rbx), %ymm1, %ymm0", R)                                      \
-    ROW(avx_extract, "vextractf128 $1, %ymm0, (%rbx)", W)                               \
+#define AVX_SNIPPETS(ROW)                                 \
+    ROW(avx_store, "vmovdqu %ymm0, (%rbx)", W)            \
+    ROW(avx_load, "vmovdqu (%rbx), %ymm0", R)             \
+    ROW(avx_add, "vaddps (%rbx), %ymm1, %ymm0", R)        \
+    ROW(avx_extract, "vextractf128 $1, %ymm0, (%rbx)", W) \
     ROW(avx_mask, "vpcmpeqd %xmm1, %xmm1, %xmm1; vmaskmovps %xmm0, %xmm1, (%rbx)", W)
 
 #define SNIPPET_ROW(name, code, how) SNIPPET(fault_##name, code);
@@ -285,8 +304,10 @@ static bool has_feature(unsigned leaf, unsigned ebx_bit, unsigned ecx_bit)
     return ((ebx & ebx_bit) | (ecx & ecx_bit)) != 0;
 }
 
-/* Run GUEST to its fault at ADDRESS, ERROR_CODE for everything but the access; a row's name in any failure. */
-static void check_fault(struct guest *guest, const struct fault_case *row, u64 address, u32 error_code)
+/* Run GUEST to its fault at ADDRESS, ERROR_CODE for everything but the access; a row's name in any
+ * failure. */
+static void check_fault(struct guest *guest, const struct fault_case *row, u64 address,
+                        u32 error_code)
 {
     struct event event = guest_run(guest, 0);
     if (strcmp(row->name, "save") == 0 || strcmp(row->name, "restore") == 0)
@@ -294,10 +315,12 @@ static void check_fault(struct guest *guest, const struct fault_case *row, u64 a
     u32 want = 4 | error_code | (row->access == W ? 2 : 0) | (row->access == X ? 16 : 0);
     if (event.type != EVENT_FAULT || event.address != address || event.access != row->access ||
         event.error_code != want || event.trapno != 14) {
-        fprintf(stderr, "%s: type %d address %llx access %u error %x, wanted %llx %u %x; signal %d rip %llx\n",
-                row->name, event.type, (unsigned long long)event.address, event.access,
-                event.error_code, (unsigned long long)address, row->access, want, event.signo,
-                (unsigned long long)guest->context.regs.rip);
+        fprintf(
+            stderr,
+            "%s: type %d address %llx access %u error %x, wanted %llx %u %x; signal %d rip %llx\n",
+            row->name, event.type, (unsigned long long)event.address, event.access,
+            event.error_code, (unsigned long long)address, row->access, want, event.signo,
+            (unsigned long long)guest->context.regs.rip);
         CU_FAIL("a fault differs");
         return;
     }
@@ -409,8 +432,13 @@ SNIPPET(code_load_call, "mov (%rbx), %rax; syscall");
 
 static void test_addresses_outside_the_user_range_fault(void)
 {
-    static const u64 addresses[] = {0, 8, SPACE_ADDRESS_MIN - 8, 0x7ffffffff000ull, 0x7ffffffffff0ull,
-                                    0xffff800000000000ull, 0xffffffffff600000ull};
+    static const u64 addresses[] = {0,
+                                    8,
+                                    SPACE_ADDRESS_MIN - 8,
+                                    0x7ffffffff000ull,
+                                    0x7ffffffffff0ull,
+                                    0xffff800000000000ull,
+                                    0xffffffffff600000ull};
     struct rig rig;
     struct guest guest;
     setup(&rig, &guest, BYTES(code_load_call));
@@ -445,34 +473,39 @@ static void test_the_vsyscall_page_is_not_there(void)
     teardown(&rig, &guest);
 }
 
-/* ---- exceptions --------------------------------------------------------------------------------------------- */
+/* ---- exceptions ----------------------------------------------------------------------------- */
 
-#define EXCEPTION_SNIPPETS(ROW)                                                                      \
-    ROW(halt, "hlt", SIGSEGV, SI_KERNEL, 13, 0, 0)                                                   \
-    ROW(clear_interrupts, "cli", SIGSEGV, SI_KERNEL, 13, 0, 0)                                       \
-    ROW(port, "in $0x60, %al", SIGSEGV, SI_KERNEL, 13, 0, 0)                                         \
-    ROW(msr, "rdmsr", SIGSEGV, SI_KERNEL, 13, 0, 0)                                                  \
-    ROW(control_register, "mov %cr0, %rax", SIGSEGV, SI_KERNEL, 13, 0, 0)                            \
-    ROW(table, "lgdt (%rsp)", SIGSEGV, SI_KERNEL, 13, 0, 0)                                          \
-    ROW(int80, "mov $20, %eax; int $0x80", SIGSEGV, SI_KERNEL, 13, 0x402, 5)                         \
-    ROW(int21, "int $0x21", SIGSEGV, SI_KERNEL, 13, 0x10a, 0)                                        \
-    ROW(noncanonical, "mov $0x8000000000000000, %rax; mov (%rax), %rax", SIGSEGV, SI_KERNEL, 13, 0, 10) \
-    ROW(bad_stack, "mov $0x8000000000000000, %rsp; push %rax", SIGBUS, SI_KERNEL, 12, 0, 10)         \
-    ROW(bad_jump, "mov $0x8000000000000000, %rax; jmp *%rax", SIGSEGV, SI_KERNEL, 13, 0, -1)         \
-    ROW(misaligned_sse, "movaps %xmm0, -1(%rsp)", SIGSEGV, SI_KERNEL, 13, 0, 0)                      \
-    ROW(bad_selector, "mov $0x10, %eax; mov %eax, %ds", SIGSEGV, SI_KERNEL, 13, 0x10, 5)             \
-    ROW(undefined, "ud2", SIGILL, ILL_ILLOPN, 6, 0, 0)                                               \
-    ROW(sysenter_, "sysenter", SIGILL, ILL_ILLOPN, 6, 0, -1)                                         \
-    ROW(divide_zero, "xor %ecx, %ecx; div %ecx", SIGFPE, FPE_INTDIV, 0, 0, 2)                        \
-    ROW(breakpoint, "nop; int3; nop", SIGTRAP, SI_KERNEL, 3, 0, 2)                                   \
-    ROW(icebp, ".byte 0xf1", SIGTRAP, TRAP_BRKPT, 1, 0, 1)                                           \
-    ROW(sse_divide,                                                                                  \
-        "push $0x1d80; ldmxcsr (%rsp); mov $1, %eax; cvtsi2sd %eax, %xmm0; xorps %xmm1, %xmm1;"      \
-        "divsd %xmm1, %xmm0", SIGFPE, FPE_FLTDIV, 19, 0, 21)                                         \
-    ROW(x87_divide, "push $0x37b; fldcw (%rsp); fld1; fldz; fdivrp; fwait", SIGFPE, FPE_FLTDIV, 16, 0, 14) \
-    ROW(alignment, "pushf; orl $0x40000, (%rsp); popf; mov -1(%rsp), %eax", SIGBUS, BUS_ADRALN, 17, 0, 9)
+#define EXCEPTION_SNIPPETS(ROW)                                                                  \
+    ROW(halt, "hlt", SIGSEGV, SI_KERNEL, 13, 0, 0)                                               \
+    ROW(clear_interrupts, "cli", SIGSEGV, SI_KERNEL, 13, 0, 0)                                   \
+    ROW(port, "in $0x60, %al", SIGSEGV, SI_KERNEL, 13, 0, 0)                                     \
+    ROW(msr, "rdmsr", SIGSEGV, SI_KERNEL, 13, 0, 0)                                              \
+    ROW(control_register, "mov %cr0, %rax", SIGSEGV, SI_KERNEL, 13, 0, 0)                        \
+    ROW(table, "lgdt (%rsp)", SIGSEGV, SI_KERNEL, 13, 0, 0)                                      \
+    ROW(int80, "mov $20, %eax; int $0x80", SIGSEGV, SI_KERNEL, 13, 0x402, 5)                     \
+    ROW(int21, "int $0x21", SIGSEGV, SI_KERNEL, 13, 0x10a, 0)                                    \
+    ROW(noncanonical, "mov $0x8000000000000000, %rax; mov (%rax), %rax", SIGSEGV, SI_KERNEL, 13, \
+        0, 10)                                                                                   \
+    ROW(bad_stack, "mov $0x8000000000000000, %rsp; push %rax", SIGBUS, SI_KERNEL, 12, 0, 10)     \
+    ROW(bad_jump, "mov $0x8000000000000000, %rax; jmp *%rax", SIGSEGV, SI_KERNEL, 13, 0, -1)     \
+    ROW(misaligned_sse, "movaps %xmm0, -1(%rsp)", SIGSEGV, SI_KERNEL, 13, 0, 0)                  \
+    ROW(bad_selector, "mov $0x10, %eax; mov %eax, %ds", SIGSEGV, SI_KERNEL, 13, 0x10, 5)         \
+    ROW(undefined, "ud2", SIGILL, ILL_ILLOPN, 6, 0, 0)                                           \
+    ROW(sysenter_, "sysenter", SIGILL, ILL_ILLOPN, 6, 0, -1)                                     \
+    ROW(divide_zero, "xor %ecx, %ecx; div %ecx", SIGFPE, FPE_INTDIV, 0, 0, 2)                    \
+    ROW(breakpoint, "nop; int3; nop", SIGTRAP, SI_KERNEL, 3, 0, 2)                               \
+    ROW(icebp, ".byte 0xf1", SIGTRAP, TRAP_BRKPT, 1, 0, 1)                                       \
+    ROW(sse_divide,                                                                              \
+        "push $0x1d80; ldmxcsr (%rsp); mov $1, %eax; cvtsi2sd %eax, %xmm0; xorps %xmm1, %xmm1;"  \
+        "divsd %xmm1, %xmm0",                                                                    \
+        SIGFPE, FPE_FLTDIV, 19, 0, 21)                                                           \
+    ROW(x87_divide, "push $0x37b; fldcw (%rsp); fld1; fldz; fdivrp; fwait", SIGFPE, FPE_FLTDIV,  \
+        16, 0, 14)                                                                               \
+    ROW(alignment, "pushf; orl $0x40000, (%rsp); popf; mov -1(%rsp), %eax", SIGBUS, BUS_ADRALN,  \
+        17, 0, 9)
 
-#define EXCEPTION_SNIPPET(name, code, signo, si_code, trapno, error, at) SNIPPET(exception_##name, code);
+#define EXCEPTION_SNIPPET(name, code, signo, si_code, trapno, error, at) \
+    SNIPPET(exception_##name, code);
 EXCEPTION_SNIPPETS(EXCEPTION_SNIPPET)
 struct exception_case {
     const char *name;
@@ -500,7 +533,8 @@ static void test_exceptions_are_what_linux_reports(void)
                         (row->rip < 0 || rip == CODE_ADDRESS + (u64)row->rip) &&
                         (event.address == 0 || event.address == rip);
         if (!is_right)
-            fprintf(stderr, "%s: type %d signal %d code %d vector %u error %x rip +%lld address %llx\n",
+            fprintf(stderr,
+                    "%s: type %d signal %d code %d vector %u error %x rip +%lld address %llx\n",
                     row->name, event.type, event.signo, event.code, event.trapno, event.error_code,
                     (long long)(rip - CODE_ADDRESS), (unsigned long long)event.address);
         CU_ASSERT_TRUE(is_right);
@@ -528,7 +562,8 @@ static void test_an_exception_changes_no_state(void)
         struct event event = guest_run(&guest, 0);
         CU_ASSERT_EQUAL(event.type, EVENT_EXCEPTION);
         before.orig_rax = ~(u64)0;
-        before.eflags |= EFLAGS_RF; /* the processor's, so that a debugger's breakpoint is not met again */
+        before.eflags |=
+            EFLAGS_RF; /* the processor's, so that a debugger's breakpoint is not met again */
         CU_ASSERT_EQUAL(memcmp(&before, &guest.context.regs, sizeof before), 0);
         context_sync(&guest.context);
         CU_ASSERT_EQUAL(memcmp(&want, &guest.xstate, sizeof want), 0);
@@ -541,7 +576,7 @@ static void test_an_exception_changes_no_state(void)
     teardown(&rig, &guest);
 }
 
-/* ---- stepping ------------------------------------------------------------------------------------------------ */
+/* ---- stepping ------------------------------------------------------------------------------- */
 
 SNIPPET(code_steps, "nop; nop; xor %edi, %edi; syscall; nop; jmp code_steps");
 
@@ -633,11 +668,11 @@ static void test_a_breakpoint_written_by_the_sentry_is_met(void)
     teardown(&rig, &guest);
 }
 
-/* ---- extended state -------------------------------------------------------------------------------------------- */
+/* ---- extended state ------------------------------------------------------------------------- */
 
-SNIPPET(code_xstate,
-        "fnstcw (%rbx); stmxcsr 8(%rbx); fnstsw 16(%rbx); movdqu %xmm0, 32(%rbx); movdqu %xmm15, 48(%rbx);"
-        "fnstenv 64(%rbx); fldcw (%rbx); syscall");
+SNIPPET(code_xstate, "fnstcw (%rbx); stmxcsr 8(%rbx); fnstsw 16(%rbx); movdqu %xmm0, 32(%rbx); "
+                     "movdqu %xmm15, 48(%rbx);"
+                     "fnstenv 64(%rbx); fldcw (%rbx); syscall");
 
 static void test_a_fresh_program_finds_the_initial_state(void)
 {
@@ -761,7 +796,8 @@ static CU_TestInfo native_tests[] = {
     {"PS1 single steps stop after each instruction", test_single_steps_stop_after_each_instruction},
     {"PS2 a step that faults first is still a step", test_a_step_that_faults_first_is_still_a_step},
     {"PS3 a program may set its own trap flag", test_a_program_may_set_its_own_trap_flag},
-    {"PS4 a breakpoint written by the sentry is met", test_a_breakpoint_written_by_the_sentry_is_met},
+    {"PS4 a breakpoint written by the sentry is met",
+     test_a_breakpoint_written_by_the_sentry_is_met},
     {"PX1 a fresh program finds the initial state", test_a_fresh_program_finds_the_initial_state},
     {"PX2 extended state follows its context", test_extended_state_follows_its_context},
     {"PX3 extended state survives the end of its space",
@@ -774,11 +810,11 @@ static bool is_native(const char *name)
     return strcmp(name, "script") != 0;
 }
 
-#define SUITE_START(index)                    \
-    static int suite_start_##index(void)      \
-    {                                         \
-        platform_now = platform_name(index);  \
-        return 0;                             \
+#define SUITE_START(index)                   \
+    static int suite_start_##index(void)     \
+    {                                        \
+        platform_now = platform_name(index); \
+        return 0;                            \
     }
 SUITE_START(0)
 SUITE_START(1)

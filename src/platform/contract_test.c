@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spec/platform.md's rows that hold for any kind of code, run on every platform by its name, with the four
- * programs in x86 code or in byte code.
+ * spec/platform.md's rows that hold for any kind of code, run on every platform by its name, with
+ * the four programs in x86 code or in byte code.
  */
 #include "platform/contract.h"
 #include "platform/script/bytecode.h"
@@ -16,16 +16,16 @@
 static const char *platform_now; /* of the suite that runs */
 static const struct contract_programs *programs;
 
-/* ---- the programs in x86 code ------------------------------------------------------------------------ */
+/* ---- the programs in x86 code --------------------------------------------------------------- */
 
 static const u8 x86_call[] = {0xb8, CALL_NR, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7};
-static const u8 x86_load[] = {0xbb, 0x00, 0x00, 0x00, 0x20,             /* mov $DATA_ADDRESS, %ebx */
-                              0x48, 0x8b, 0x3b,                         /* mov (%rbx), %rdi */
-                              0xb8, CALL_NR, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xef};
-static const u8 x86_store[] = {0xbb, 0x00, 0x00, 0x00, 0x20,
-                               0x48, 0xb8, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55,
-                               0x48, 0x89, 0x03,                        /* mov %rax, (%rbx) */
-                               0xb8, CALL_NR, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xe5};
+static const u8 x86_load[] = {0xbb, 0x00,    0x00, 0x00, 0x20, /* mov $DATA_ADDRESS, %ebx */
+                              0x48, 0x8b,    0x3b,             /* mov (%rbx), %rdi */
+                              0xb8, CALL_NR, 0,    0,    0,    0x0f, 0x05, 0xeb, 0xef};
+static const u8 x86_store[] = {
+    0xbb, 0x00,    0x00, 0x00, 0x20, 0x48, 0xb8, 0x55, 0x55,
+    0x55, 0x55,    0x55, 0x55, 0x55, 0x55, 0x48, 0x89, 0x03, /* mov %rax, (%rbx) */
+    0xb8, CALL_NR, 0,    0,    0,    0x0f, 0x05, 0xeb, 0xe5};
 static const u8 x86_spin[] = {0xeb, 0xfe};
 
 static const struct contract_programs x86_programs = {
@@ -36,7 +36,7 @@ static const struct contract_programs x86_programs = {
     .spin = {x86_spin, sizeof x86_spin},
 };
 
-/* ---- and in byte code -------------------------------------------------------------------------------- */
+/* ---- and in byte code ----------------------------------------------------------------------- */
 
 #define NO_VAR 255u
 #define VAR_VALUE 0u
@@ -102,13 +102,13 @@ static void check_error_code(const struct event *event, u32 want)
     CU_ASSERT_TRUE(event->error_code == want || is_exempt());
 }
 
-#define ASSERT_CALL(guest, event)                                      \
-    do {                                                               \
-        ASSERT_SYSCALL(event);                                         \
-        CU_ASSERT_EQUAL((guest)->context.regs.orig_rax, CALL_NR);      \
+#define ASSERT_CALL(guest, event)                                 \
+    do {                                                          \
+        ASSERT_SYSCALL(event);                                    \
+        CU_ASSERT_EQUAL((guest)->context.regs.orig_rax, CALL_NR); \
     } while (0)
 
-/* ---- memory ------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static void test_a_program_reads_and_writes_what_is_mapped(void)
 {
@@ -158,7 +158,8 @@ static void test_protect_takes_rights_and_gives_them_back(void)
     static const struct {
         u32 prot;
         u32 error_code;
-    } closed[] = {{0, 6}, {PROT_READ_BIT, 7}, {PROT_READ_BIT | PROT_EXEC_BIT, 7}, {PROT_EXEC_BIT, 7}};
+    } closed[] = {
+        {0, 6}, {PROT_READ_BIT, 7}, {PROT_READ_BIT | PROT_EXEC_BIT, 7}, {PROT_EXEC_BIT, 7}};
     struct rig rig;
     struct guest guest;
     setup(&rig, &guest, programs->store);
@@ -292,7 +293,7 @@ static void test_many_spaces_live_at_a_time(void)
     rig_destroy(&rig);
 }
 
-/* ---- kicks ---------------------------------------------------------------------------------------------- */
+/* ---- kicks ---------------------------------------------------------------------------------- */
 
 static void test_a_kick_before_a_run_ends_it_once(void)
 {
@@ -402,7 +403,7 @@ static void test_every_kick_of_a_storm_is_answered_exactly_once(void)
     teardown(&rig, &guest);
 }
 
-/* ---- the edges ------------------------------------------------------------------------------------------- */
+/* ---- the edges ------------------------------------------------------------------------------ */
 
 static void test_the_lowest_and_the_highest_page_can_be_mapped(void)
 {
@@ -444,8 +445,10 @@ static void test_an_unknown_platform_is_refused_with_a_reason(void)
 }
 
 static CU_TestInfo code_tests[] = {
-    {"PM1 a program reads and writes what is mapped", test_a_program_reads_and_writes_what_is_mapped},
-    {"PM2 an absent page faults again after each unmap", test_an_absent_page_faults_again_after_each_unmap},
+    {"PM1 a program reads and writes what is mapped",
+     test_a_program_reads_and_writes_what_is_mapped},
+    {"PM2 an absent page faults again after each unmap",
+     test_an_absent_page_faults_again_after_each_unmap},
     {"PM3 protect takes rights and gives them back", test_protect_takes_rights_and_gives_them_back},
     {"PM4 a page with any right can be read", test_a_page_with_any_right_can_be_read},
     {"PM5 a replaced entry shows the new frame", test_a_replaced_entry_shows_the_new_frame},
@@ -453,12 +456,14 @@ static CU_TestInfo code_tests[] = {
      test_many_edits_of_one_batch_take_effect_in_order},
     {"PM7 two spaces on one cpu keep their own memory",
      test_two_spaces_on_one_cpu_keep_their_own_memory},
-    {"PM8 a space shows nothing of the ones before it", test_a_space_shows_nothing_of_the_ones_before_it},
+    {"PM8 a space shows nothing of the ones before it",
+     test_a_space_shows_nothing_of_the_ones_before_it},
     {"PM9 many spaces live at a time", test_many_spaces_live_at_a_time},
     {"PM10 the lowest and the highest page can be mapped",
      test_the_lowest_and_the_highest_page_can_be_mapped},
     {"PK1 a kick before a run ends it once", test_a_kick_before_a_run_ends_it_once},
-    {"PK2 a kick between entry and run ends it once", test_a_kick_between_entry_and_run_ends_it_once},
+    {"PK2 a kick between entry and run ends it once",
+     test_a_kick_between_entry_and_run_ends_it_once},
     {"PK3 a kick ends a loop without system calls", test_a_kick_ends_a_loop_without_system_calls},
     {"PK4 every kick of a storm is answered exactly once",
      test_every_kick_of_a_storm_is_answered_exactly_once},
@@ -468,12 +473,12 @@ static CU_TestInfo code_tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-#define SUITE_START(index)                      \
-    static int suite_start_##index(void)        \
-    {                                           \
-        platform_now = platform_name(index);    \
-        programs = programs_of(platform_now);   \
-        return 0;                               \
+#define SUITE_START(index)                    \
+    static int suite_start_##index(void)      \
+    {                                         \
+        platform_now = platform_name(index);  \
+        programs = programs_of(platform_now); \
+        return 0;                             \
     }
 SUITE_START(0)
 SUITE_START(1)

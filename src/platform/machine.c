@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory files, threads, waiting and stacks over Linux (memfd_create(2), fallocate(2), futex(2)).
- * Surprising: a populate that runs out of memory leaves what it got; the caller discards or retries.
+ * Surprising: a populate that runs out of memory leaves what it got; the caller discards or
+ * retries.
  */
 #include "platform/machine.h"
 #include <errno.h>
@@ -35,7 +36,8 @@ static int memfd_create_executable(const char *name)
 int machine_memory_create(const char *name, u64 frame_count, struct machine_memory *out)
 {
     u64 size;
-    if (frame_count == 0 || __builtin_mul_overflow(frame_count, PAGE_SIZE, &size) || size > INT64_MAX)
+    if (frame_count == 0 || __builtin_mul_overflow(frame_count, PAGE_SIZE, &size) ||
+        size > INT64_MAX)
         return -EINVAL;
     int fd = memfd_create_executable(name);
     if (fd < 0)
@@ -83,7 +85,8 @@ int machine_populate(struct machine_memory *memory, frame first, u64 count)
     if (errno != EINVAL) /* EFAULT: the file has no room; ENOMEM: the host has none */
         return -ENOMEM;
     do {
-        err = fallocate(memory->fd, 0, (off_t)(first.index << PAGE_SHIFT), (off_t)(count << PAGE_SHIFT));
+        err = fallocate(memory->fd, 0, (off_t)(first.index << PAGE_SHIFT),
+                        (off_t)(count << PAGE_SHIFT));
     } while (err < 0 && errno == EINTR);
     return err < 0 ? -ENOMEM : 0;
 }
@@ -155,7 +158,8 @@ void machine_wait(u32 *word, u32 value, u64 deadline_ns)
 
 void machine_wake(u32 *word, u32 count)
 {
-    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count > INT32_MAX ? INT32_MAX : count);
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG,
+            count > INT32_MAX ? INT32_MAX : count);
 }
 
 u32 machine_cpu_count(void)
@@ -169,7 +173,8 @@ u32 machine_cpu_count(void)
 void *machine_stack_create(size_t size)
 {
     ASSERT(size > 0 && size % PAGE_SIZE == 0);
-    u8 *base = mmap(NULL, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    u8 *base = mmap(NULL, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
     if (base == MAP_FAILED)
         return NULL;
     if (mprotect(base + PAGE_SIZE, size, PROT_READ | PROT_WRITE) < 0) {

@@ -6,11 +6,11 @@
 #pragma once
 #include "base/base.h"
 
-/* ---- a memory file: pages that the sentry and application spaces map --------------------------- */
+/* ---- a memory file: pages that the sentry and application spaces map ------------------------ */
 
 struct machine_memory {
     int fd;
-    u8 *base;       /* the sentry's own view of all of it */
+    u8 *base;        /* the sentry's own view of all of it */
     u64 frame_count; /* of the whole file; sparse until touched */
 };
 
@@ -30,19 +30,21 @@ void machine_discard(struct machine_memory *memory, frame first, u64 count);
 /* Bytes that the file really uses (st_blocks). */
 u64 machine_memory_usage(const struct machine_memory *memory);
 
-/* ---- threads and waiting ------------------------------------------------------------------------ */
+/* ---- threads and waiting -------------------------------------------------------------------- */
 
 struct machine_thread;
 MUST_CHECK int machine_thread_start(void (*run)(void *arg), void *arg, struct machine_thread **out);
 void machine_thread_join(struct machine_thread *thread);
-/* Sleep while *WORD == VALUE, until woken or DEADLINE (monotonic ns, NO_DEADLINE). May wake early. */
+/* Sleep while *WORD == VALUE, until woken or DEADLINE (monotonic ns, NO_DEADLINE). May wake early.
+ */
 void machine_wait(u32 *word, u32 value, u64 deadline_ns);
 void machine_wake(u32 *word, u32 count);
 /* How many cpus this process may use. */
 u32 machine_cpu_count(void);
 
-/* ---- stacks of fibers ---------------------------------------------------------------------------- */
+/* ---- stacks of fibers ----------------------------------------------------------------------- */
 
-/* SIZE usable bytes above a guard page; the lowest usable address, or NULL. Sizes are multiples of a page. */
+/* SIZE usable bytes above a guard page; the lowest usable address, or NULL. Sizes are multiples of
+ * a page. */
 MUST_CHECK void *machine_stack_create(size_t size);
 void machine_stack_destroy(void *stack, size_t size);

@@ -12,7 +12,8 @@
 static void test_memory_is_sparse_and_reads_zero_after_discard(void)
 {
     struct machine_memory memory;
-    CU_ASSERT_EQUAL_FATAL(machine_memory_create("picket-test", (u64)1 << 24, &memory), 0); /* 64 GiB */
+    CU_ASSERT_EQUAL_FATAL(machine_memory_create("picket-test", (u64)1 << 24, &memory),
+                          0); /* 64 GiB */
     CU_ASSERT_EQUAL(machine_memory_usage(&memory), 0);
     u8 *page = machine_frame(&memory, (frame){12345});
     page[17] = 9;
@@ -110,7 +111,8 @@ void machine_suite(void);
 void machine_suite(void)
 {
     static CU_TestInfo tests[] = {
-        {"memory is sparse and reads zero after discard", test_memory_is_sparse_and_reads_zero_after_discard},
+        {"memory is sparse and reads zero after discard",
+         test_memory_is_sparse_and_reads_zero_after_discard},
         {"threads wait for each other", test_threads_wait_for_each_other},
         {"a wait ends at its deadline", test_a_wait_ends_at_its_deadline},
         {"a stack has a guard below", test_a_stack_has_a_guard_below},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a platform implements. platform.c dispatches platform.h's functions to these; each platform's
- * own structs begin with the ones below. platforms.def lists the platforms.
+ * What a platform implements. platform.c dispatches platform.h's functions to these; each
+ * platform's own structs begin with the ones below. platforms.def lists the platforms.
  */
 #pragma once
 #include "platform/pagetable.h"
@@ -30,7 +30,8 @@ struct cpu {
 struct platform_ops {
     struct platform_features features;
 
-    /* A platform of its own size with zeros in the common part, filled in by platform.c before `init`. */
+    /* A platform of its own size with zeros in the common part, filled in by platform.c before
+     * `init`. */
     size_t platform_size;
     MUST_CHECK int (*init)(struct platform *platform, char *err_text, size_t err_size);
     void (*fini)(struct platform *platform);
@@ -39,7 +40,8 @@ struct platform_ops {
     size_t space_size;
     MUST_CHECK int (*space_init)(struct space *space);
     void (*space_fini)(struct space *space);
-    /* Arguments are judged: COUNT > 0, all within SPACE_ADDRESS_MIN..END, tables reserved for a map. */
+    /* Arguments are judged: COUNT > 0, all within SPACE_ADDRESS_MIN..END, tables reserved for a
+     * map. */
     void (*space_map)(struct space *space, uaddr address, frame first, u64 count, u32 prot);
     void (*space_unmap)(struct space *space, uaddr address, u64 count);
     void (*space_protect)(struct space *space, uaddr address, u64 count, u32 prot);

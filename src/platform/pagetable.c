@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Four-level page tables (Intel's manual, volume 3, 4.5) in a memory file. An empty table leaves the tree
- * at once, but its page stays out of use until pagetable_release_unlinked: somebody who walks without the
- * kernel lock (a cpu that refills its cache, or hardware) may still be reading it, and finds zeros.
+ * Four-level page tables (Intel's manual, volume 3, 4.5) in a memory file. An empty table leaves
+ * the tree at once, but its page stays out of use until pagetable_release_unlinked: somebody who
+ * walks without the kernel lock (a cpu that refills its cache, or hardware) may still be reading
+ * it, and finds zeros.
  */
 #include "platform/pagetable.h"
 #include <errno.h>
@@ -36,7 +37,7 @@ static u64 word_load(const u64 *slot)
     return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 }
 
-/* ---- the pool ------------------------------------------------------------------------------------ */
+/* ---- the pool ------------------------------------------------------------------------------- */
 
 int pagetable_pool_init(struct pagetable_pool *pool)
 {
@@ -61,7 +62,8 @@ void pagetable_pool_fini(struct pagetable_pool *pool)
     machine_memory_destroy(&pool->memory);
 }
 
-/* A page of zeros, or 0. Free pages are kept zeroed: a table is freed only when all its words are zero. */
+/* A page of zeros, or 0. Free pages are kept zeroed: a table is freed only when all its words are
+ * zero. */
 static u64 page_alloc(struct pagetable_pool *pool)
 {
     u64 page = pool->free_first;
@@ -98,7 +100,7 @@ static u64 link_page(const struct pagetable_pool *pool, u64 link)
     return ((link & PAGETABLE_FRAME_MASK) - pool->physical_base) >> PAGE_SHIFT;
 }
 
-/* ---- a table ------------------------------------------------------------------------------------- */
+/* ---- a table -------------------------------------------------------------------------------- */
 
 int pagetable_init(struct pagetable *table, struct pagetable_pool *pool)
 {
@@ -180,7 +182,8 @@ bool pagetable_get(const struct pagetable *table, uaddr address, struct pagetabl
     return true;
 }
 
-bool pagetable_next(const struct pagetable *table, uaddr address, uaddr end, struct pagetable_entry *out)
+bool pagetable_next(const struct pagetable *table, uaddr address, uaddr end,
+                    struct pagetable_entry *out)
 {
     u64 at = address.value & PAGE_MASK;
     u64 limit = MIN(end.value, ADDRESS_END);
@@ -213,8 +216,8 @@ bool pagetable_next_run(const struct pagetable *table, uaddr address, uaddr end,
     struct pagetable_entry entry;
     while (run < count_max) {
         uaddr at = uaddr_add(first->address, run << PAGE_SHIFT);
-        if (at.value >= end.value || !pagetable_get(table, at, &entry) || entry.prot != first->prot ||
-            entry.frame.index != first->frame.index + run)
+        if (at.value >= end.value || !pagetable_get(table, at, &entry) ||
+            entry.prot != first->prot || entry.frame.index != first->frame.index + run)
             break;
         run++;
     }

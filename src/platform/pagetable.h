@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x86-64 four-level page tables in a memory file of their own. Entries change by single atomic stores.
- * Accessed and dirty bits mean nothing. Only platform code edits (through space_*); memory/ reads.
+ * x86-64 four-level page tables in a memory file of their own. Entries change by single atomic
+ * stores. Accessed and dirty bits mean nothing. Only platform code edits (through space_*); memory/
+ * reads.
  */
 #pragma once
 #include "platform/machine.h"
@@ -27,18 +28,20 @@ struct pagetable_page {
 struct pagetable_pool {
     struct machine_memory memory;
     struct pagetable_page *pages; /* one for each page of the memory */
-    u64 frame_next;   /* first never used */
-    u64 free_first;   /* chain of free table pages; 0 ends it */
+    u64 frame_next;               /* first never used */
+    u64 free_first;               /* chain of free table pages; 0 ends it */
     u64 used_count;
-    u64 physical_base; /* where a machine sees page 0 of the pool; kvm sets it before the first table */
+    u64 physical_base; /* where a machine sees page 0 of the pool; kvm sets it before the first
+                          table */
 };
 MUST_CHECK int pagetable_pool_init(struct pagetable_pool *pool);
 void pagetable_pool_fini(struct pagetable_pool *pool);
 
 struct pagetable {
     struct pagetable_pool *pool;
-    u64 root; /* page of the pool */
-    u64 unlinked_first; /* tables that became empty: out of the tree, but a walker may still be in them */
+    u64 root;           /* page of the pool */
+    u64 unlinked_first; /* tables that became empty: out of the tree, but a walker may still be in
+                           them */
 };
 
 struct pagetable_entry {
@@ -47,7 +50,8 @@ struct pagetable_entry {
     u32 prot; /* PROT_*_BIT; 0: present for the sentry, closed for the program */
 };
 
-/* The rights an entry's word gives; an entry that lets anything in lets reads in, as the hardware does. */
+/* The rights an entry's word gives; an entry that lets anything in lets reads in, as the hardware
+ * does. */
 static inline u32 pagetable_word_prot(u64 word)
 {
     if (!(word & PAGETABLE_P))
@@ -67,20 +71,24 @@ void pagetable_fini(struct pagetable *table);
 /* The entry for ADDRESS's page; false if there is none. */
 bool pagetable_get(const struct pagetable *table, uaddr address, struct pagetable_entry *out);
 /* The first entry at or after ADDRESS and before END; false if there is none. */
-bool pagetable_next(const struct pagetable *table, uaddr address, uaddr end, struct pagetable_entry *out);
-/* As pagetable_next, but gathers a run: entries with consecutive addresses and frames and equal rights;
- * *COUNT is its length, at most COUNT_MAX. */
+bool pagetable_next(const struct pagetable *table, uaddr address, uaddr end,
+                    struct pagetable_entry *out);
+/* As pagetable_next, but gathers a run: entries with consecutive addresses and frames and equal
+ * rights; *COUNT is its length, at most COUNT_MAX. */
 bool pagetable_next_run(const struct pagetable *table, uaddr address, uaddr end, u64 count_max,
                         struct pagetable_entry *first, u64 *count);
 /* For platforms: make room for COUNT entries (tables on the way), then set them without failing. */
 MUST_CHECK int pagetable_reserve(struct pagetable *table, uaddr address, u64 count);
 void pagetable_set(struct pagetable *table, uaddr address, frame frame, u32 prot);
 void pagetable_clear(struct pagetable *table, uaddr address);
-/* As set and clear, and say what the word was. WORD 0 clears. The slot must be reserved unless WORD is 0. */
+/* As set and clear, and say what the word was. WORD 0 clears. The slot must be reserved unless WORD
+ * is 0. */
 u64 pagetable_exchange(struct pagetable *table, uaddr address, u64 word);
 /* The word for FRAME with PROT, PROT 0 meaning closed. */
 u64 pagetable_word(frame frame, u32 prot);
-/* The raw word, for kvm: bits as the hardware reads them. NULL when there is no table for ADDRESS. */
+/* The raw word, for kvm: bits as the hardware reads them. NULL when there is no table for ADDRESS.
+ */
 u64 *pagetable_slot(const struct pagetable *table, uaddr address);
-/* Give tables that became empty back to the pool; only while nobody walks TABLE without the kernel lock. */
+/* Give tables that became empty back to the pool; only while nobody walks TABLE without the kernel
+ * lock. */
 void pagetable_release_unlinked(struct pagetable *table);

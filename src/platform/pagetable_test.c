@@ -9,7 +9,8 @@
 
 static void test_an_entry_is_found_as_it_was_set(void)
 {
-    static const u64 addresses[] = {0x10000, 0x400000, 0x7ffffffff000 - PAGE_SIZE, 0x200000000000, 0x1ff000};
+    static const u64 addresses[] = {0x10000, 0x400000, 0x7ffffffff000 - PAGE_SIZE, 0x200000000000,
+                                    0x1ff000};
     struct pagetable_pool pool;
     struct pagetable table;
     struct pagetable_entry entry;
@@ -61,7 +62,7 @@ static void test_addresses_outside_are_refused(void)
 static void test_random_edits_agree_with_an_array(void)
 {
     enum { PAGES = 2048 };
-    static u64 model[PAGES]; /* frame << 3 | prot, or 0 */
+    static u64 model[PAGES];                       /* frame << 3 | prot, or 0 */
     const u64 base = 0x40000000 - 700 * PAGE_SIZE; /* across tables of two levels */
     struct pagetable_pool pool;
     struct pagetable table;
@@ -90,7 +91,8 @@ static void test_random_edits_agree_with_an_array(void)
         while (want < PAGES && model[want] == 0)
             want++;
         bool is_found = pagetable_next_run(&table, uaddr_make(base + from * PAGE_SIZE),
-                                           uaddr_make(base + PAGES * PAGE_SIZE), 50, &entry, &count);
+                                           uaddr_make(base + PAGES * PAGE_SIZE), 50, &entry,
+                                           &count);
         CU_ASSERT_EQUAL(is_found, want < PAGES);
         if (!is_found)
             continue;
@@ -144,7 +146,8 @@ void pagetable_suite(void)
         {"an entry is found as it was set", test_an_entry_is_found_as_it_was_set},
         {"addresses outside are refused", test_addresses_outside_are_refused},
         {"random edits agree with an array", test_random_edits_agree_with_an_array},
-        {"a sparse program does not keep its tables", test_a_sparse_program_does_not_keep_its_tables},
+        {"a sparse program does not keep its tables",
+         test_a_sparse_program_does_not_keep_its_tables},
         {"any right lets reads in", test_any_right_lets_reads_in},
         CU_TEST_INFO_NULL,
     };

@@ -55,7 +55,8 @@ int platform_create(const char *name, struct machine_memory *memory, u32 cpu_cou
     platform->cpu_count = cpu_count;
     int err = pagetable_pool_init(&platform->tables);
     if (err) {
-        snprintf(err_text, err_size, "cannot make the memory file of page tables: %s", strerror(-err));
+        snprintf(err_text, err_size, "cannot make the memory file of page tables: %s",
+                 strerror(-err));
         free(platform);
         return err;
     }
@@ -88,7 +89,7 @@ struct pagetable_pool *platform_tables(struct platform *platform)
     return &platform->tables;
 }
 
-/* ---- spaces ------------------------------------------------------------------------------------- */
+/* ---- spaces --------------------------------------------------------------------------------- */
 
 int space_create(struct platform *platform, struct space **out)
 {
@@ -173,7 +174,7 @@ bool space_is_done(struct space *space, u64 batch)
     return space->platform->ops->space_is_done(space, batch);
 }
 
-/* ---- cpus ---------------------------------------------------------------------------------------- */
+/* ---- cpus ----------------------------------------------------------------------------------- */
 
 struct cpu *platform_cpu(struct platform *platform, u32 index)
 {

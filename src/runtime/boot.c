@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the command line to sandbox_main: flags, spec, empty root, nobody. The seccomp filter comes last, from
- * sandbox_main by boot_confine, because making the platform needs calls that the filter refuses.
+ * From the command line to sandbox_main: flags, spec, empty root, nobody. The seccomp filter comes
+ * last, from sandbox_main by boot_confine, because making the platform needs calls that the filter
+ * refuses.
  */
 #include "runtime/boot.h"
 
@@ -21,7 +22,7 @@
 /* What the flags say and sandbox_options has in another form. */
 struct boot_flags {
     struct boot_fds stdio, gofers, filestores, control, passed;
-    const char *confs;  /* LOWER:UPPER,… as numbers of enum gofer_lower and gofer_upper */
+    const char *confs; /* LOWER:UPPER,… as numbers of enum gofer_lower and gofer_upper */
     const char *passed_guests;
     const char *network;
     u64 cpu_count, control_uid, strace_size_max;
@@ -30,8 +31,8 @@ struct boot_flags {
     bool leads_session; /* of the console's */
 };
 
-static int flags_read(struct boot_flags *flags, struct sandbox_options *options, int argc, char **argv,
-                      struct error *err)
+static int flags_read(struct boot_flags *flags, struct sandbox_options *options, int argc,
+                      char **argv, struct error *err)
 {
     const struct boot_flag rows[] = {
         {"bundle", BOOT_TEXT, &options->bundle},
@@ -80,10 +81,12 @@ static int confs_read(const char *text, struct sandbox_options *options, struct 
     while (*text) {
         unsigned lower, upper;
         int used = 0;
-        if (options->conf_count == BOOT_MOUNTS_MAX || sscanf(text, "%1u:%1u%n", &lower, &upper, &used) != 2 ||
-            lower > GOFER_LOWER_EROFS || upper > GOFER_UPPER_ANON)
+        if (options->conf_count == BOOT_MOUNTS_MAX ||
+            sscanf(text, "%1u:%1u%n", &lower, &upper, &used) != 2 || lower > GOFER_LOWER_EROFS ||
+            upper > GOFER_UPPER_ANON)
             return error_set(err, EINVAL, "inner flag gofer-mount-confs has a bad value");
-        options->confs[options->conf_count++] = (struct gofer_mount_conf){.lower = (u8)lower, .upper = (u8)upper};
+        options->confs[options->conf_count++] = (struct gofer_mount_conf){.lower = (u8)lower,
+                                                                          .upper = (u8)upper};
         text += used;
         if (*text == ',')
             text++;
@@ -91,22 +94,26 @@ static int confs_read(const char *text, struct sandbox_options *options, struct 
     return 0;
 }
 
-static int passed_read(const struct boot_flags *flags, struct sandbox_options *options, struct error *err)
+static int passed_read(const struct boot_flags *flags, struct sandbox_options *options,
+                       struct error *err)
 {
     struct boot_fds guests; /* not descriptors here, but the same form */
     if (!boot_fds_parse(flags->passed_guests, &guests) || guests.count != flags->passed.count ||
         guests.count > BOOT_PASSED_MAX)
         return error_set(err, EINVAL, "inner flag pass-guests does not match pass-fds");
     for (u32 i = 0; i < guests.count; i++)
-        options->passed[i] = (struct passed_fd){.host = flags->passed.fds[i], .guest = guests.fds[i]};
+        options->passed[i] = (struct passed_fd){.host = flags->passed.fds[i],
+                                                .guest = guests.fds[i]};
     options->passed_count = guests.count;
     return 0;
 }
 
-static int options_fill(const struct boot_flags *flags, struct sandbox_options *options, struct error *err)
+static int options_fill(const struct boot_flags *flags, struct sandbox_options *options,
+                        struct error *err)
 {
-    if (flags->gofers.count > BOOT_MOUNTS_MAX || flags->filestores.count > BOOT_MOUNTS_MAX || flags->spec_fd < 0 ||
-        (flags->stdio.count != 0 && flags->stdio.count != 3) || flags->control.count > 2)
+    if (flags->gofers.count > BOOT_MOUNTS_MAX || flags->filestores.count > BOOT_MOUNTS_MAX ||
+        flags->spec_fd < 0 || (flags->stdio.count != 0 && flags->stdio.count != 3) ||
+        flags->control.count > 2)
         return error_set(err, EINVAL, "inner flags carry a wrong number of descriptors");
     for (u32 i = 0; i < flags->stdio.count; i++)
         options->stdio[i] = flags->stdio.fds[i];
@@ -131,7 +138,8 @@ static int options_fill(const struct boot_flags *flags, struct sandbox_options *
     return 0;
 }
 
-static int give_up(const struct boot_flags *flags, struct sandbox_options *options, struct error *err)
+static int give_up(const struct boot_flags *flags, struct sandbox_options *options,
+                   struct error *err)
 {
     (void)jail_fd_limit();
     if (flags->leads_session && options->console_fd >= 0)
@@ -148,14 +156,31 @@ static int give_up(const struct boot_flags *flags, struct sandbox_options *optio
 int boot_command(int argc, char **argv)
 {
     static struct sandbox_options options;
-    static struct boot_flags flags = {
-        .confs = "", .passed_guests = "", .network = "none", .cpu_count = 1, .spec_fd = -1, .strace_size_max = 1024};
-    options = (struct sandbox_options){
-        .bundle = "", .version = PICKET_VERSION, .platform = "ptrace", .platform_fd = -1, .overlay = "none",
-        .stdio = {-1, -1, -1}, .console_fd = -1, .signal_fd = -1, .exec_fd = -1, .control_fds = {-1, -1}, .ready_fd = -1,
-        .status_fd = -1, .log_fd = -1, .user_log_fd = -1, .strace_syscalls = "", .has_filter = true};
+    static struct boot_flags flags = {.confs = "",
+                                      .passed_guests = "",
+                                      .network = "none",
+                                      .cpu_count = 1,
+                                      .spec_fd = -1,
+                                      .strace_size_max = 1024};
+    options = (struct sandbox_options){.bundle = "",
+                                       .version = PICKET_VERSION,
+                                       .platform = "ptrace",
+                                       .platform_fd = -1,
+                                       .overlay = "none",
+                                       .stdio = {-1, -1, -1},
+                                       .console_fd = -1,
+                                       .signal_fd = -1,
+                                       .exec_fd = -1,
+                                       .control_fds = {-1, -1},
+                                       .ready_fd = -1,
+                                       .status_fd = -1,
+                                       .log_fd = -1,
+                                       .user_log_fd = -1,
+                                       .strace_syscalls = "",
+                                       .has_filter = true};
     struct error err;
-    if (flags_read(&flags, &options, argc, argv, &err) < 0 || options_fill(&flags, &options, &err) < 0)
+    if (flags_read(&flags, &options, argc, argv, &err) < 0 ||
+        options_fill(&flags, &options, &err) < 0)
         goto fail;
     jail_prepare("picket-sandbox");
     if (give_up(&flags, &options, &err) < 0)
@@ -170,7 +195,8 @@ int boot_confine(const struct sandbox_options *options, struct error *err)
 {
     if (!options->has_filter)
         return 0;
-    struct filter_list lists[] = {filter_base(), filter_sandbox(), filter_platform(options->platform)};
+    struct filter_list lists[] = {filter_base(), filter_sandbox(),
+                                  filter_platform(options->platform)};
     return filter_install(lists, ARRAY_COUNT(lists), err);
 }
 

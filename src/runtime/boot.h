@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sandbox process: `picket boot FLAGS ID`, an internal command. boot.c reads flags and descriptors, moves
- * the process into its empty root, gives up user, capabilities and the right to gain any, and calls
- * sandbox_main. That one makes host, platform, kernel, loader and controller, closes the last door with
- * boot_confine, tells the runtime that it is ready, and runs until the root container has ended.
+ * The sandbox process: `picket boot FLAGS ID`, an internal command. boot.c reads flags and
+ * descriptors, moves the process into its empty root, gives up user, capabilities and the right to
+ * gain any, and calls sandbox_main. That one makes host, platform, kernel, loader and controller,
+ * closes the last door with boot_confine, tells the runtime that it is ready, and runs until the
+ * root container has ended.
  */
 #pragma once
 #include "base/base.h"
@@ -19,7 +20,8 @@ enum boot_network { BOOT_NETWORK_SANDBOX, BOOT_NETWORK_HOST, BOOT_NETWORK_NONE }
 struct sandbox_options {
     const char *container_id; /* the root container's, which is the sandbox's */
     const char *bundle;
-    const char *spec_text; /* the root container's config.json, with what the runtime resolved in it */
+    const char
+        *spec_text; /* the root container's config.json, with what the runtime resolved in it */
     size_t spec_size;
     const char *version; /* runsc_version of images */
 
@@ -28,13 +30,16 @@ struct sandbox_options {
     int platform_fd;      /* the opened device of kvm */
     u32 cpu_count;        /* logical cpus, at least 1 */
     u64 memory_total;     /* bytes that /proc/meminfo shows; 0: unknown */
-    const char *overlay;  /* "none" or "MOUNT:MEDIUM" as --overlay2 had it; confs below are decided already */
+    const char *overlay;  /* "none" or "MOUNT:MEDIUM" as --overlay2 had it; confs below are decided
+                             already */
 
     /* the root container: see struct container_args */
     int stdio[3];   /* the terminal's replica three times when console_fd is set */
     int console_fd; /* the same replica: controlling terminal of the first process */
-    int signal_fd;  /* signals of that terminal, if the sandbox leads its session: console_signals_start */
-    struct gofer_mount_conf confs[BOOT_MOUNTS_MAX]; /* the root's, then each bind mount's in spec order */
+    int signal_fd;  /* signals of that terminal, if the sandbox leads its session:
+                       console_signals_start */
+    struct gofer_mount_conf
+        confs[BOOT_MOUNTS_MAX]; /* the root's, then each bind mount's in spec order */
     u32 conf_count;
     int gofers[BOOT_MOUNTS_MAX]; /* SOCK_SEQPACKET, wire/gofer */
     u32 gofer_count;
@@ -46,7 +51,8 @@ struct sandbox_options {
 
     /* control */
     int control_fds[2]; /* listening stream sockets: the path's, the abstract name's */
-    u32 control_uid;    /* whose connections to serve besides root's: the abstract name has no file mode */
+    u32 control_uid;    /* whose connections to serve besides root's: the abstract name has no file
+                           mode */
     int ready_fd;       /* pipe: see boot_ready, boot_failed */
     int status_fd;      /* pipe: 4 bytes, the root container's wait status, when it has ended */
 
@@ -69,14 +75,15 @@ struct sandbox_options {
 };
 
 /*
- * Runs the sandbox; returns the exit status of its process: the root container's exit code, 128 + n when
- * signal n killed it. On failure before boot_ready: boot_failed has been called, and any value.
+ * Runs the sandbox; returns the exit status of its process: the root container's exit code, 128 + n
+ * when signal n killed it. On failure before boot_ready: boot_failed has been called, and any
+ * value.
  */
 int sandbox_main(const struct sandbox_options *options);
 
 /*
- * Install the seccomp filter on all threads, once everything is open and started that needs calls which the
- * filter forbids. Last step before guest code may run. -1: the sandbox must not go on.
+ * Install the seccomp filter on all threads, once everything is open and started that needs calls
+ * which the filter forbids. Last step before guest code may run. -1: the sandbox must not go on.
  */
 MUST_CHECK int boot_confine(const struct sandbox_options *options, struct error *err);
 /* The control socket is being served: the runtime goes on. */

@@ -62,8 +62,8 @@ static bool flag_set(const struct boot_flag *flag, const char *text)
     return false;
 }
 
-int boot_flags_parse(const struct boot_flag *flags, u32 count, int argc, char **argv, const char **id,
-                     struct error *err)
+int boot_flags_parse(const struct boot_flag *flags, u32 count, int argc, char **argv,
+                     const char **id, struct error *err)
 {
     for (int i = 1; i + 1 < argc; i++) {
         const char *equals = strchr(argv[i], '=');
@@ -71,7 +71,8 @@ int boot_flags_parse(const struct boot_flag *flags, u32 count, int argc, char **
         if (strncmp(argv[i], "--", 2) != 0 || !equals)
             return error_set(err, EINVAL, "inner flag %s is not --name=value", argv[i]);
         size_t size = (size_t)(equals - argv[i] - 2);
-        while (at < count && (strlen(flags[at].name) != size || strncmp(flags[at].name, argv[i] + 2, size) != 0))
+        while (at < count &&
+               (strlen(flags[at].name) != size || strncmp(flags[at].name, argv[i] + 2, size) != 0))
             at++;
         if (at == count || !flag_set(&flags[at], equals + 1))
             return error_set(err, EINVAL, "inner flag %s is unknown or has a bad value", argv[i]);

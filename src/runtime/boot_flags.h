@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flags of the inner commands: only "--name=value", then one word, the container's id. They come from our own
- * runtime, so any mistake ends the process.
+ * Flags of the inner commands: only "--name=value", then one word, the container's id. They come
+ * from our own runtime, so any mistake ends the process.
  */
 #pragma once
 #include "base/base.h"
@@ -22,8 +22,8 @@ struct boot_flag {
 };
 
 /* ARGV[1..]; *ID is lent from argv. */
-MUST_CHECK int boot_flags_parse(const struct boot_flag *flags, u32 count, int argc, char **argv, const char **id,
-                                struct error *err);
+MUST_CHECK int boot_flags_parse(const struct boot_flag *flags, u32 count, int argc, char **argv,
+                                const char **id, struct error *err);
 /* "3,4,5" */
 MUST_CHECK bool boot_fds_parse(const char *text, struct boot_fds *out);
 /* The whole content of FD (closed), with a terminator behind it. */

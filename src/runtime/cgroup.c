@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Version 1 (a tree a controller), version 2 (one tree), found from /proc/self/mountinfo. In a hybrid set-up
- * version 1 counts. Joining a version 1 tree costs the host milliseconds, so only controllers that are asked
- * for, by a limit or by a path, are joined.
+ * Version 1 (a tree a controller), version 2 (one tree), found from /proc/self/mountinfo. In a
+ * hybrid set-up version 1 counts. Joining a version 1 tree costs the host milliseconds, so only
+ * controllers that are asked for, by a limit or by a path, are joined.
  */
 #include "runtime/cgroup.h"
 
@@ -38,7 +38,6 @@ static int file_write(const char *dir, const char *name, const char *text, struc
     return 0;
 }
 
-
 static bool file_read(const char *dir, const char *name, char *out, size_t size)
 {
     char path[4096];
@@ -71,7 +70,8 @@ struct mounts {
     char *unified;
 };
 
-/* Fields of /proc/self/mountinfo: the fifth is the mount point; behind " - ": type, source, options. */
+/* Fields of /proc/self/mountinfo: the fifth is the mount point; behind " - ": type, source,
+ * options. */
 static void mounts_find(struct pool *pool, struct mounts *out)
 {
     *out = (struct mounts){0};
@@ -130,8 +130,10 @@ static char *slice_path(struct pool *pool, const char *slice)
     return path;
 }
 
-/* What the spec's cgroupsPath means, as a path below a tree's mount point, or relative to the caller's. */
-static char *wanted_path(const struct config *config, const struct oci_spec *spec, const char *id, struct pool *pool)
+/* What the spec's cgroupsPath means, as a path below a tree's mount point, or relative to the
+ * caller's. */
+static char *wanted_path(const struct config *config, const struct oci_spec *spec, const char *id,
+                         struct pool *pool)
 {
     const char *path = spec->on_linux->cgroups_path;
     if (!path || !*path)
@@ -146,12 +148,14 @@ static char *wanted_path(const struct config *config, const struct oci_spec *spe
     *prefix++ = 0;
     *name++ = 0;
     const char *slice = *copy ? copy : config->is_rootless ? "user.slice" : "system.slice";
-    return pool_printf(pool, "%s/%s%s%s.scope", slice_path(pool, slice), prefix, *prefix ? "-" : "", name);
+    return pool_printf(pool, "%s/%s%s%s.scope", slice_path(pool, slice), prefix, *prefix ? "-" : "",
+                       name);
 }
 
 /* ---- making ---- */
 
-/* cpuset of version 1 refuses processes until it is filled; version 2 wants controllers turned on above. */
+/* cpuset of version 1 refuses processes until it is filled; version 2 wants controllers turned on
+ * above. */
 static void dir_prepare(const char *parent, const char *dir, const char *controller)
 {
     struct error unused;
@@ -168,8 +172,10 @@ static void dir_prepare(const char *parent, const char *dir, const char *control
     }
 }
 
-/* Make DIR below POINT, a component at a time. Is the last one ours? False also when it could not be made. */
-static bool dirs_make(struct pool *pool, const char *point, const char *path, const char *controller, bool *is_there)
+/* Make DIR below POINT, a component at a time. Is the last one ours? False also when it could not
+ * be made. */
+static bool dirs_make(struct pool *pool, const char *point, const char *path,
+                      const char *controller, bool *is_there)
 {
     char *dir = pool_strdup(pool, point);
     bool is_own = false;
@@ -196,13 +202,15 @@ static bool path_is_safe(const char *path)
            (strlen(path) < 3 || strcmp(path + strlen(path) - 3, "/..") != 0);
 }
 
-static void dir_add(struct cgroup *out, struct pool *pool, const char *point, const char *wanted, const char *controller)
+static void dir_add(struct cgroup *out, struct pool *pool, const char *point, const char *wanted,
+                    const char *controller)
 {
     char *path = pool_strdup(pool, wanted);
     if (path[0] != '/') {
         char *own = own_path(pool, controller);
         char *slash = strrchr(own, '/');
-        if (!*controller && slash) /* version 2: no processes in inner nodes, so beside the caller's */
+        if (!*controller &&
+            slash) /* version 2: no processes in inner nodes, so beside the caller's */
             *slash = 0;
         path = pool_printf(pool, "%s/%s", own, path);
     }
@@ -211,13 +219,17 @@ static void dir_add(struct cgroup *out, struct pool *pool, const char *point, co
     if (!is_there)
         return;
     out->dirs[out->dir_count++] = (struct cgroup_dir){
-        .controllers = pool_strdup(pool, controller), .path = pool_printf(pool, "%s/%s", point, path + strspn(path, "/")), .is_own = is_own};
+        .controllers = pool_strdup(pool, controller),
+        .path = pool_printf(pool, "%s/%s", point, path + strspn(path, "/")),
+        .is_own = is_own};
 }
 
-static bool controller_is_asked(const struct oci_limits *limits, const char *controller, bool has_path)
+static bool controller_is_asked(const struct oci_limits *limits, const char *controller,
+                                bool has_path)
 {
     if (strcmp(controller, "cpuset") == 0)
-        return (limits->cpuset_cpus && *limits->cpuset_cpus) || (limits->cpuset_mems && *limits->cpuset_mems);
+        return (limits->cpuset_cpus && *limits->cpuset_cpus) ||
+               (limits->cpuset_mems && *limits->cpuset_mems);
     if (has_path)
         return true;
     if (strcmp(controller, "cpu") == 0 || strcmp(controller, "cpuacct") == 0)
@@ -229,8 +241,8 @@ static bool controller_is_asked(const struct oci_limits *limits, const char *con
     return false;
 }
 
-void cgroup_create(const struct config *config, const struct oci_spec *spec, const char *id, struct pool *pool,
-                   struct cgroup *out)
+void cgroup_create(const struct config *config, const struct oci_spec *spec, const char *id,
+                   struct pool *pool, struct cgroup *out)
 {
     *out = (struct cgroup){0};
     const struct oci_limits *limits = &spec->on_linux->limits;
@@ -281,9 +293,10 @@ struct limit_writer {
 };
 
 /* Into the own directory of CONTROLLER; what cannot be written is remembered, the rest goes on. */
-static void limit_put(struct limit_writer *writer, const char *controller, const char *name, const char *format, ...)
-    PRINTF(4, 5);
-static void limit_put(struct limit_writer *writer, const char *controller, const char *name, const char *format, ...)
+static void limit_put(struct limit_writer *writer, const char *controller, const char *name,
+                      const char *format, ...) PRINTF(4, 5);
+static void limit_put(struct limit_writer *writer, const char *controller, const char *name,
+                      const char *format, ...)
 {
     char text[128];
     va_list args;
@@ -313,7 +326,8 @@ static void limits_put_v1(struct limit_writer *w, const struct oci_limits *l)
     if (l->has_memory_swap && l->memory_swap != 0)
         limit_put(w, "memory", "memory.memsw.limit_in_bytes", "%lld", (long long)l->memory_swap);
     if (l->has_memory_reservation && l->memory_reservation != 0)
-        limit_put(w, "memory", "memory.soft_limit_in_bytes", "%lld", (long long)l->memory_reservation);
+        limit_put(w, "memory", "memory.soft_limit_in_bytes", "%lld",
+                  (long long)l->memory_reservation);
     if (l->has_cpu_shares && l->cpu_shares != 0)
         limit_put(w, "cpu", "cpu.shares", "%llu", (unsigned long long)l->cpu_shares);
     if (l->has_cpu_period && l->cpu_period != 0)
@@ -323,7 +337,8 @@ static void limits_put_v1(struct limit_writer *w, const struct oci_limits *l)
 }
 
 /* One number, or "max" for a negative one. */
-static void limit_put_max(struct limit_writer *w, const char *controller, const char *name, i64 value)
+static void limit_put_max(struct limit_writer *w, const char *controller, const char *name,
+                          i64 value)
 {
     if (value < 0)
         limit_put(w, controller, name, "max");
@@ -337,22 +352,25 @@ static void limits_put_v2(struct limit_writer *w, const struct oci_limits *l)
         limit_put_max(w, "pids", "pids.max", l->pids);
     if (l->has_memory && l->memory != 0)
         limit_put_max(w, "memory", "memory.max", l->memory);
-    if (l->has_memory_swap && l->memory_swap != 0) /* version 1 counts memory in, version 2 does not */
+    if (l->has_memory_swap &&
+        l->memory_swap != 0) /* version 1 counts memory in, version 2 does not */
         limit_put_max(w, "memory", "memory.swap.max",
                       l->memory_swap < 0 ? -1 : MAX(l->memory_swap - MAX(l->memory, 0), 0));
     if (l->has_memory_reservation && l->memory_reservation != 0)
         limit_put_max(w, "memory", "memory.low", l->memory_reservation);
     if (l->has_cpu_shares && l->cpu_shares >= 2 && l->cpu_shares <= 262144)
-        limit_put(w, "cpu", "cpu.weight", "%llu", (unsigned long long)(1 + (l->cpu_shares - 2) * 9999 / 262142));
+        limit_put(w, "cpu", "cpu.weight", "%llu",
+                  (unsigned long long)(1 + (l->cpu_shares - 2) * 9999 / 262142));
     u64 period = l->has_cpu_period && l->cpu_period ? l->cpu_period : 100000;
     if (l->has_cpu_quota && l->cpu_quota > 0)
-        limit_put(w, "cpu", "cpu.max", "%lld %llu", (long long)l->cpu_quota, (unsigned long long)period);
+        limit_put(w, "cpu", "cpu.max", "%lld %llu", (long long)l->cpu_quota,
+                  (unsigned long long)period);
     else if ((l->has_cpu_quota && l->cpu_quota < 0) || (l->has_cpu_period && l->cpu_period))
         limit_put(w, "cpu", "cpu.max", "max %llu", (unsigned long long)period);
 }
 
-int cgroup_set_limits(const struct cgroup *cgroup, const struct oci_limits *limits, struct json_text resources,
-                      struct error *err)
+int cgroup_set_limits(const struct cgroup *cgroup, const struct oci_limits *limits,
+                      struct json_text resources, struct error *err)
 {
     struct limit_writer writer = {.cgroup = cgroup, .err = err};
     if (cgroup->version == 1)
@@ -369,7 +387,8 @@ int cgroup_set_limits(const struct cgroup *cgroup, const struct oci_limits *limi
         if (cgroup->version == 1)
             limit_put(&writer, "blkio", "blkio.weight", "%lld", (long long)weight);
         else
-            limit_put(&writer, "io", "io.weight", "default %lld", (long long)(1 + (weight - 10) * 9999 / 990));
+            limit_put(&writer, "io", "io.weight", "default %lld",
+                      (long long)(1 + (weight - 10) * 9999 / 990));
     }
     return writer.result;
 }
@@ -379,7 +398,8 @@ i64 cgroup_cpu_ns(const struct cgroup *cgroup)
     char text[4096];
     for (u32 i = 0; i < cgroup->dir_count; i++) {
         const struct cgroup_dir *dir = &cgroup->dirs[i];
-        if (strcmp(dir->controllers, "cpuacct") == 0 && file_read(dir->path, "cpuacct.usage", text, sizeof text))
+        if (strcmp(dir->controllers, "cpuacct") == 0 &&
+            file_read(dir->path, "cpuacct.usage", text, sizeof text))
             return strtoll(text, NULL, 10);
         if (*dir->controllers || !file_read(dir->path, "cpu.stat", text, sizeof text))
             continue;
@@ -395,7 +415,8 @@ void cgroup_remove(const struct cgroup *cgroup)
         if (!cgroup->dirs[i].is_own)
             continue;
         /* A process that was just reaped may be counted a moment longer. */
-        for (int tries = 0; rmdir(cgroup->dirs[i].path) < 0 && errno == EBUSY && tries < 100; tries++)
+        for (int tries = 0; rmdir(cgroup->dirs[i].path) < 0 && errno == EBUSY && tries < 100;
+             tries++)
             usleep(1000);
     }
 }
@@ -411,7 +432,9 @@ struct json_text cgroup_encode(const struct cgroup *cgroup, struct pool *pool)
     struct json_writer writer;
     json_writer_init(&writer, &buf);
     json_begin_object(&writer);
-    json_name(&writer, cgroup->version == 1 ? "cgroupv1" : cgroup->version == 2 ? "cgroupv2" : "cgroupunknown");
+    json_name(&writer, cgroup->version == 1   ? "cgroupv1"
+                       : cgroup->version == 2 ? "cgroupv2"
+                                              : "cgroupunknown");
     if (cgroup->version == 0) {
         json_put_null(&writer);
     } else {
@@ -462,8 +485,10 @@ void cgroup_decode(struct json_text text, struct pool *pool, struct cgroup *out)
         dir->path = json_string(value, pool, NULL);
         if (!dir->controllers || !dir->path || dir->path[0] != '/')
             continue;
-        struct json_text is_own = json_type(own) == JSON_OBJECT ? json_member(own, dir->controllers) : own;
-        dir->is_own = json_type(is_own) == JSON_BOOL && json_bool(is_own, &dir->is_own) && dir->is_own;
+        struct json_text is_own = json_type(own) == JSON_OBJECT ? json_member(own, dir->controllers)
+                                                                : own;
+        dir->is_own = json_type(is_own) == JSON_BOOL && json_bool(is_own, &dir->is_own) &&
+                      dir->is_own;
         out->dir_count++;
     }
     out->name = json_string(json_member(body, version == 1 ? "name" : "path"), pool, NULL);

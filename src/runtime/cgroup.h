@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host cgroups, best effort: what is missing or forbidden is skipped, because a sandbox is as safe without.
- * Only directories made here are limited and removed. A spec that names neither a path nor resources gets none.
+ * Host cgroups, best effort: what is missing or forbidden is skipped, because a sandbox is as safe
+ * without. Only directories made here are limited and removed. A spec that names neither a path nor
+ * resources gets none.
  */
 #pragma once
 #include "base/base.h"
@@ -24,13 +25,14 @@ struct cgroup {
 };
 
 /* Make the cgroup of a new container and set its limits. All memory is the pool's. */
-void cgroup_create(const struct config *config, const struct oci_spec *spec, const char *id, struct pool *pool,
-                   struct cgroup *out);
+void cgroup_create(const struct config *config, const struct oci_spec *spec, const char *id,
+                   struct pool *pool, struct cgroup *out);
 /* Open the cgroup.procs files: at most MAX descriptors, the caller's; how many. */
 u32 cgroup_open_procs(const struct cgroup *cgroup, int *fds, u32 max);
-/* Write LIMITS (and members of RESOURCES that they do not cover, raw). -1 with the first failure. */
-MUST_CHECK int cgroup_set_limits(const struct cgroup *cgroup, const struct oci_limits *limits, struct json_text resources,
-                                 struct error *err);
+/* Write LIMITS (and members of RESOURCES that they do not cover, raw). -1 with the first failure.
+ */
+MUST_CHECK int cgroup_set_limits(const struct cgroup *cgroup, const struct oci_limits *limits,
+                                 struct json_text resources, struct error *err);
 /* CPU nanoseconds used so far; -1 unknown. */
 i64 cgroup_cpu_ns(const struct cgroup *cgroup);
 /* Remove what is our own; waits a little for processes to be gone. */

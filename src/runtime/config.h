@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The global flags, as the host side uses them. cli/global_flags.c fills this in; strings are lent from the
- * command line. Flags that change nothing here (links' offloads, profiles of Go, …) have no member.
+ * The global flags, as the host side uses them. cli/global_flags.c fills this in; strings are lent
+ * from the command line. Flags that change nothing here (links' offloads, profiles of Go, …) have
+ * no member.
  */
 #pragma once
 #include "base/base.h"
@@ -14,7 +15,7 @@ struct config {
     i64 log_fd;             /* the same by descriptor; -1 none */
     const char *log_format; /* text, json */
     bool is_debug;
-    const char *debug_log;  /* file or directory name with %COMMAND% and so on; "" none */
+    const char *debug_log; /* file or directory name with %COMMAND% and so on; "" none */
     const char *debug_log_format;
     i64 debug_log_fd;
     const char *debug_command; /* "" all; "a,b" only; "!a,b" all but */
@@ -26,11 +27,11 @@ struct config {
 
     const char *platform; /* "" or systrap: the best one there is */
     const char *platform_device;
-    const char *network;  /* sandbox, host, none */
+    const char *network; /* sandbox, host, none */
     bool keeps_net_raw;
 
-    const char *overlay2; /* none, or MOUNT:MEDIUM */
-    bool overlay;         /* the older flag: all:memory */
+    const char *overlay2;           /* none, or MOUNT:MEDIUM */
+    bool overlay;                   /* the older flag: all:memory */
     const char *file_access;        /* exclusive, shared */
     const char *file_access_mounts; /* shared, exclusive */
     const char *host_uds;           /* none, open, create, all */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The container's terminal. With a console socket it is a new pseudo terminal and the socket's reader owns the
- * master. Without one the container has the caller's terminal itself and sets it as it likes, so whatever it
- * did to it is undone when the command ends, however it ends: by exit, by a fault or by a signal.
+ * The container's terminal. With a console socket it is a new pseudo terminal and the socket's
+ * reader owns the master. Without one the container has the caller's terminal itself and sets it as
+ * it likes, so whatever it did to it is undone when the command ends, however it ends: by exit, by
+ * a fault or by a signal.
  */
 #include "runtime/console.h"
 
@@ -27,8 +28,10 @@ static int master_send(int socket, int master)
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {0};
-    struct msghdr message = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control.bytes};
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     head->cmsg_level = SOL_SOCKET;
     head->cmsg_type = SCM_RIGHTS;
@@ -57,7 +60,8 @@ static int socket_connect(const char *path, struct error *err)
             memcpy(parent, path, size);
             parent[size] = 0;
             dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-            int used = snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d%s", dir, slash);
+            int used = snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d%s",
+                                dir, slash);
             failed = dir < 0 || used >= (int)sizeof address.sun_path ? -1 : 0;
         }
         if (failed && dir >= 0)
@@ -170,7 +174,8 @@ struct terminal *terminal_save(int fd)
     if (!is_registered) {
         is_registered = true;
         atexit(terminal_restore_now);
-        static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
+        static const int fatal[] = {SIGHUP, SIGINT,  SIGQUIT, SIGTERM, SIGSEGV,
+                                    SIGBUS, SIGABRT, SIGILL,  SIGFPE};
         struct sigaction action = {.sa_handler = on_fatal};
         for (size_t i = 0; i < ARRAY_COUNT(fatal); i++)
             (void)sigaction(fatal[i], &action, NULL);

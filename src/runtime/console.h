@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Terminals: a new one whose master goes to --console-socket, and the caller's own, left as it was found. */
+/* Terminals: a new one whose master goes to --console-socket, and the caller's own, left as it was
+ * found. */
 #pragma once
 #include "base/base.h"
 #include "base/error.h"
 
 /*
- * A new terminal: its master is sent to the unix socket SOCKET_PATH, *REPLICA is the caller's. SIZE 0: as it comes.
+ * A new terminal: its master is sent to the unix socket SOCKET_PATH, *REPLICA is the caller's. SIZE
+ * 0: as it comes.
  */
-MUST_CHECK int console_create(const char *socket_path, u16 rows, u16 columns, int *replica, struct error *err);
+MUST_CHECK int console_create(const char *socket_path, u16 rows, u16 columns, int *replica,
+                              struct error *err);
 
 /*
- * Lead the session of terminal CONSOLE; before privileges are given up and before threads. The descriptor of its
- * signals (they are blocked from now on), or -1 when the terminal will not have it.
+ * Lead the session of terminal CONSOLE; before privileges are given up and before threads. The
+ * descriptor of its signals (they are blocked from now on), or -1 when the terminal will not have
+ * it.
  */
 int console_lead_session(int console);
 

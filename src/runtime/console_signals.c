@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The signals are blocked in every thread and read from a signalfd, which the poller watches like any stream:
- * no handler runs, and a signal is one more thing that a fiber deals with.
+ * The signals are blocked in every thread and read from a signalfd, which the poller watches like
+ * any stream: no handler runs, and a signal is one more thing that a fiber deals with.
  */
 #include "runtime/console_signals.h"
 
@@ -11,7 +11,8 @@
 
 #include <errno.h>
 
-/* signalfd(2)'s struct signalfd_siginfo; the headers that define it do not go together with fs/file.h. */
+/* signalfd(2)'s struct signalfd_siginfo; the headers that define it do not go together with
+ * fs/file.h. */
 struct signal_info {
     u32 signo;
     u8 rest[124];
@@ -40,10 +41,12 @@ SLEEPS static void signals_serve(struct console_signals *signals, struct task *t
         struct signal_info info;
         i64 got = host_stream_read(signals->stream, &info, sizeof info, NULL, NULL);
         if (got == (i64)sizeof info) {
-            struct signal_args args = {
-                .container_id = signals->container_id, .signo = (i32)info.signo, .mode = SIGNAL_FOREGROUND};
+            struct signal_args args = {.container_id = signals->container_id,
+                                       .signo = (i32)info.signo,
+                                       .mode = SIGNAL_FOREGROUND};
             struct error unused;
-            (void)!loader_signal(signals->loader, task, &args, &unused); /* nobody there: nobody to tell */
+            (void)!loader_signal(signals->loader, task, &args,
+                                 &unused); /* nobody there: nobody to tell */
             continue;
         }
         if (got != -EAGAIN)

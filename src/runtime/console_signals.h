@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals that a terminal of the host sends to its session: the sandbox leads the session of a console that the
- * runtime made, so ^C, a new window size and a hang-up arrive here and go on to the container's foreground group.
+ * Signals that a terminal of the host sends to its session: the sandbox leads the session of a
+ * console that the runtime made, so ^C, a new window size and a hang-up arrive here and go on to
+ * the container's foreground group.
  */
 #pragma once
 #include "base/base.h"

@@ -16,12 +16,13 @@
 /* One invocation's view: the flags and the folder of records. */
 struct runtime {
     const struct config *config;
-    int dir;        /* -1: the folder does not exist */
-    char *root;     /* absolute path of it */
+    int dir;    /* -1: the folder does not exist */
+    char *root; /* absolute path of it */
 };
 
 /* Opens the folder; with IS_CREATE makes it. Missing otherwise is fine: there are no containers. */
-MUST_CHECK int runtime_open(const struct config *config, bool is_create, struct runtime *out, struct error *err);
+MUST_CHECK int runtime_open(const struct config *config, bool is_create, struct runtime *out,
+                            struct error *err);
 void runtime_close(struct runtime *runtime);
 
 struct create_args {
@@ -34,8 +35,9 @@ struct create_args {
     int pass_hosts[PASS_FDS_MAX];
     int pass_guests[PASS_FDS_MAX];
     u32 pass_count;
-    int exec_fd;                /* -1 none */
-    bool is_attached;           /* the sandbox dies with this process, which waits for it */
+    int exec_fd;      /* -1 none */
+    bool is_restored; /* its program comes from an image */
+    bool is_attached; /* the sandbox dies with this process, which waits for it */
 };
 
 /* The processes of a container that this process just made; -1 where there is none. */
@@ -47,26 +49,29 @@ struct child {
 void child_close(struct child *child);
 
 /* On failure nothing is left behind. CHILD may be NULL. */
-MUST_CHECK int container_create(struct runtime *runtime, const struct create_args *args, struct record **out,
-                                struct child *child, struct error *err);
+MUST_CHECK int container_create(struct runtime *runtime, const struct create_args *args,
+                                struct record **out, struct child *child, struct error *err);
 /* ID in full. A sandbox whose program cannot be started is ended. */
-MUST_CHECK int container_start(struct runtime *runtime, const struct full_id *id, struct error *err);
-/* Restore an image into a created container, in place of start. FDS: state file, pages metadata, pages; COUNT 1 or 3. */
-MUST_CHECK int container_restore(struct runtime *runtime, const struct full_id *id, const int *fds, u32 fd_count,
-                                 bool is_background, struct error *err);
+MUST_CHECK int container_start(struct runtime *runtime, const struct full_id *id,
+                               struct error *err);
+/* Restore an image into a created container, in place of start. FDS: state file, pages metadata,
+ * pages; COUNT 1 or 3. */
+MUST_CHECK int container_restore(struct runtime *runtime, const struct full_id *id, const int *fds,
+                                 u32 fd_count, bool is_background, struct error *err);
 /*
- * Find by (shortened) ID and load. HAS_CHECK: a record that says created or running is compared with the
- * sandbox, and is stopped in *OUT if that is so.
+ * Find by (shortened) ID and load. HAS_CHECK: a record that says created or running is compared
+ * with the sandbox, and is stopped in *OUT if that is so.
  */
-MUST_CHECK int container_find(struct runtime *runtime, const char *id, bool has_check, struct record **out,
-                              struct error *err);
-MUST_CHECK int container_load(struct runtime *runtime, const struct full_id *id, bool has_check, struct record **out,
-                              struct error *err);
+MUST_CHECK int container_find(struct runtime *runtime, const char *id, bool has_check,
+                              struct record **out, struct error *err);
+MUST_CHECK int container_load(struct runtime *runtime, const struct full_id *id, bool has_check,
+                              struct record **out, struct error *err);
 /* ACTION in "cannot ACTION container "ID" in state S". STATES ends with NULL. */
-MUST_CHECK int container_want_status(const struct record *record, const char *action, const char *const *states,
-                                     struct error *err);
+MUST_CHECK int container_want_status(const struct record *record, const char *action,
+                                     const char *const *states, struct error *err);
 /* FORCE: whatever the state, and a missing container is fine. */
-MUST_CHECK int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced, struct error *err);
+MUST_CHECK int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced,
+                                struct error *err);
 /* What else to look at while waiting: FD readable calls READY. */
 struct wait_extra {
     int fd;
@@ -74,17 +79,20 @@ struct wait_extra {
     void *arg;
 };
 /*
- * Until the container's first process has ended (and, for a root container, the sandbox too): *WAIT_STATUS as of
- * wait(2). CHILD and EXTRA may be NULL.
+ * Until the container's first process has ended (and, for a root container, the sandbox too):
+ * *WAIT_STATUS as of wait(2). CHILD and EXTRA may be NULL.
  */
-MUST_CHECK int container_wait(const struct record *record, const struct child *child, const struct wait_extra *extra,
-                              u32 *wait_status, struct error *err);
-/* The same for one call that answers a wait status, on a connected CLIENT; -1 with ESRCH if the sandbox ended first. */
+MUST_CHECK int container_wait(const struct record *record, const struct child *child,
+                              const struct wait_extra *extra, u32 *wait_status, struct error *err);
+/* The same for one call that answers a wait status, on a connected CLIENT; -1 with ESRCH if the
+ * sandbox ended first. */
 struct urpc_client;
-MUST_CHECK int control_wait(struct urpc_client *client, const char *method, const char *arg_json, int sandbox_pidfd,
-                            const struct wait_extra *extra, u32 *wait_status, struct error *err);
+MUST_CHECK int control_wait(struct urpc_client *client, const char *method, const char *arg_json,
+                            int sandbox_pidfd, const struct wait_extra *extra, u32 *wait_status,
+                            struct error *err);
 /* Pause or resume, and the record with it. */
-MUST_CHECK int container_pause(struct runtime *runtime, const struct full_id *id, bool is_pause, struct error *err);
+MUST_CHECK int container_pause(struct runtime *runtime, const struct full_id *id, bool is_pause,
+                               struct error *err);
 
 /* The sandbox's process: alive and the same as in the record? */
 bool sandbox_is_alive(const struct record *record);
@@ -93,7 +101,7 @@ i64 record_shown_pid(const struct record *record);
 /* "now" as records have it: RFC 3339 with nanoseconds, UTC. */
 char *record_time_now(struct pool *pool);
 
-/* ---- parts, for create.c and lifecycle.c ------------------------------------------------------------ */
+/* ---- parts, for create.c and lifecycle.c ---------------------------------------------------- */
 
 struct mount_plan;
 struct cgroup;
@@ -101,10 +109,11 @@ struct spawned {
     pid_t pid;
     int pidfd;
 };
-/* Start the gofer for PLAN; SOCKETS become the sandbox's ends, one a mount. STARTUP: pipe for its word, -1 none. */
-MUST_CHECK int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan *plan, bool is_attached,
-                           int startup, const struct cgroup *cgroup, int *sockets, struct spawned *out,
-                           struct error *err);
+/* Start the gofer for PLAN; SOCKETS become the sandbox's ends, one a mount. STARTUP: pipe for its
+ * word, -1 none. */
+MUST_CHECK int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan *plan,
+                           bool is_attached, int startup, const struct cgroup *cgroup, int *sockets,
+                           struct spawned *out, struct error *err);
 struct sandbox_spawn {
     const struct create_args *args;
     const struct mount_plan *plan;
@@ -117,5 +126,5 @@ struct sandbox_spawn {
     int status;
     int user_log;
 };
-MUST_CHECK int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *spawn, struct spawned *out,
-                             struct error *err);
+MUST_CHECK int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *spawn,
+                             struct spawned *out, struct error *err);

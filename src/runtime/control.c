@@ -18,11 +18,12 @@ int control_connect(const struct record *record, struct urpc_client **out, struc
     }
     if (urpc_client_connect(path, out, err) == 0)
         return 0;
-    return error_prefix(err, "connecting to control server at PID %lld", (long long)record->sandbox->pid);
+    return error_prefix(err, "connecting to control server at PID %lld",
+                        (long long)record->sandbox->pid);
 }
 
-int control_call(const struct record *record, const char *method, const char *arg_json, const int *fds, u32 fd_count,
-                 struct urpc_answer *answer, struct error *err)
+int control_call(const struct record *record, const char *method, const char *arg_json,
+                 const int *fds, u32 fd_count, struct urpc_answer *answer, struct error *err)
 {
     AUTO_URPC_CLIENT struct urpc_client *client = NULL;
     AUTO_URPC_ANSWER struct urpc_answer own = {0};
@@ -55,14 +56,15 @@ char *control_wait_pid_arg(struct pool *pool, const char *id, i64 pid)
     return pool_printf(pool, "{\"PID\":%lld,\"CID\":%s}", (long long)pid, control_string(pool, id));
 }
 
-int control_signal(const struct record *record, i32 signo, i32 pid, enum control_signal_mode mode, i32 pgid,
-                   struct error *err)
+int control_signal(const struct record *record, i32 signo, i32 pid, enum control_signal_mode mode,
+                   i32 pgid, struct error *err)
 {
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
-    char *group = mode == CONTROL_GROUP ? pool_printf(&pool, ",\"PGID\":%d", pgid) : pool_strdup(&pool, "");
-    char *arg = pool_printf(&pool, "{\"CID\":%s,\"Signo\":%d,\"PID\":%d,\"Mode\":%d%s}", control_string(&pool, record->id),
-                            signo, pid, (int)mode, group);
+    char *group = mode == CONTROL_GROUP ? pool_printf(&pool, ",\"PGID\":%d", pgid)
+                                        : pool_strdup(&pool, "");
+    char *arg = pool_printf(&pool, "{\"CID\":%s,\"Signo\":%d,\"PID\":%d,\"Mode\":%d%s}",
+                            control_string(&pool, record->id), signo, pid, (int)mode, group);
     return control_call(record, "containerManager.Signal", arg, NULL, 0, NULL, err);
 }
 
@@ -72,7 +74,8 @@ int control_state(const struct record *record, i64 *state, struct error *err)
     pool_init(&pool, NULL);
     AUTO_URPC_ANSWER struct urpc_answer answer = {0};
     char *arg = control_string(&pool, record->id);
-    if (control_call(record, "containerManager.ContainerRuntimeState", arg, NULL, 0, &answer, err) < 0)
+    if (control_call(record, "containerManager.ContainerRuntimeState", arg, NULL, 0, &answer, err) <
+        0)
         return -1;
     return urpc_answer_i64(&answer, state, err);
 }

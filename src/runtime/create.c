@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * create: lock, cgroup, sockets, gofer and sandbox side by side, their word that they are ready, record, hooks,
- * and last of all the pid file, which tells callers that everything before it has happened. A failure on the
- * way undoes what was done, in the reverse order, and leaves no process, file or cgroup behind.
+ * create: lock, cgroup, sockets, gofer and sandbox side by side, their word that they are ready,
+ * record, hooks, and last of all the pid file, which tells callers that everything before it has
+ * happened. A failure on the way undoes what was done, in the reverse order, and leaves no process,
+ * file or cgroup behind.
  */
 #include "runtime/cgroup.h"
 #include "runtime/console.h"
@@ -11,6 +12,7 @@
 #include "runtime/hooks.h"
 #include "runtime/mounts.h"
 #include "runtime/process.h"
+#include "runtime/program.h"
 #include "runtime/spawn.h"
 
 #include <errno.h>
@@ -57,7 +59,8 @@ char *record_time_now(struct pool *pool)
     gmtime_r(&now.tv_sec, &utc);
     strftime(head, sizeof head, "%Y-%m-%dT%H:%M:%S", &utc);
     int size = snprintf(fraction, sizeof fraction, ".%09d", (int)now.tv_nsec);
-    while (size > 1 && fraction[size - 1] == '0') /* Go drops zeros at the end, and then the point */
+    while (size > 1 &&
+           fraction[size - 1] == '0') /* Go drops zeros at the end, and then the point */
         fraction[--size] = 0;
     return pool_printf(pool, "%s%sZ", head, size > 1 ? fraction : "");
 }
@@ -118,7 +121,8 @@ static int listener_make_in(const char *dir, const char *id, char *path, size_t 
     if ((size_t)size < sizeof address.sun_path)
         memcpy(address.sun_path, path, (size_t)size + 1);
     else
-        size = snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/runsc-%s.sock", dir_fd, id);
+        size = snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/runsc-%s.sock",
+                        dir_fd, id);
     int fd = -1;
     if ((size_t)size < sizeof address.sun_path) {
         (void)unlink(path);
@@ -134,16 +138,21 @@ static int control_listen(struct creation *c, struct error *err)
 {
     const char *const dirs[] = {c->runtime->root, "/var/run", "/run", "/tmp"};
     for (size_t i = 0; i < ARRAY_COUNT(dirs) && c->control[0] < 0; i++)
-        c->control[0] = listener_make_in(dirs[i], c->id.sandbox, c->control_path, sizeof c->control_path);
+        c->control[0] = listener_make_in(dirs[i], c->id.sandbox, c->control_path,
+                                         sizeof c->control_path);
     if (c->control[0] < 0) {
         c->control_path[0] = 0;
-        return error_errno(err, "cannot make the control socket of container \"%s\"", c->id.container);
+        return error_errno(err, "cannot make the control socket of container \"%s\"",
+                           c->id.container);
     }
-    /* For clients of 2022. Abstract names have no owner: the sandbox looks who connects. Taken: then without. */
+    /* For clients of 2022. Abstract names have no owner: the sandbox looks who connects. Taken:
+     * then without. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int size = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "runsc-sandbox.%s", c->id.sandbox);
+    int size = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "runsc-sandbox.%s",
+                        c->id.sandbox);
     if (size > 0 && (size_t)size < sizeof address.sun_path - 1)
-        c->control[1] = listener_make(&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size));
+        c->control[1] = listener_make(
+            &address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size));
     return 0;
 }
 
@@ -217,8 +226,10 @@ static void record_fill_sandbox(struct creation *c)
     bool is_nobody = getuid() == 0 && !c->runtime->config->is_rootless;
     *sandbox = (struct record_sandbox){
         .id = pool_strdup(pool, c->id.sandbox),
-        .pod_name = pool_strdup(pool, oci_annotation(c->args->spec, "io.kubernetes.cri.sandbox-name")),
-        .pod_namespace = pool_strdup(pool, oci_annotation(c->args->spec, "io.kubernetes.cri.sandbox-namespace")),
+        .pod_name = pool_strdup(pool,
+                                oci_annotation(c->args->spec, "io.kubernetes.cri.sandbox-name")),
+        .pod_namespace = pool_strdup(
+            pool, oci_annotation(c->args->spec, "io.kubernetes.cri.sandbox-namespace")),
         .pid = c->sandbox.pid,
         .uid = is_nobody ? 65534 : getuid(),
         .gid = is_nobody ? 65534 : getgid(),
@@ -239,18 +250,25 @@ static int pipes_open(struct creation *c, struct error *err)
     return 0;
 }
 
-/* Gofer and sandbox start at the same time; then both have said that they are ready, or one that it is not. */
+/* Gofer and sandbox start at the same time; then both have said that they are ready, or one that it
+ * is not. */
 static int processes_start(struct creation *c, struct error *err)
 {
     const struct create_args *args = c->args;
-    if (gofer_spawn(c->runtime, args->id, &c->plan, args->is_attached, c->startup[1], &c->cgroup, c->gofer_sockets,
-                    &c->gofer, err) < 0)
+    if (gofer_spawn(c->runtime, args->id, &c->plan, args->is_attached, c->startup[1], &c->cgroup,
+                    c->gofer_sockets, &c->gofer, err) < 0)
         return -1;
     c->gofer_socket_count = c->plan.count;
-    struct sandbox_spawn wanted = {
-        .args = args, .plan = &c->plan, .cgroup = &c->cgroup, .gofers = c->gofer_sockets,
-        .control = {c->control[0], c->control[1]}, .stdio = {c->stdio[0], c->stdio[1], c->stdio[2]},
-        .console = c->console, .startup = c->startup[1], .status = c->status[1], .user_log = c->user_log};
+    struct sandbox_spawn wanted = {.args = args,
+                                   .plan = &c->plan,
+                                   .cgroup = &c->cgroup,
+                                   .gofers = c->gofer_sockets,
+                                   .control = {c->control[0], c->control[1]},
+                                   .stdio = {c->stdio[0], c->stdio[1], c->stdio[2]},
+                                   .console = c->console,
+                                   .startup = c->startup[1],
+                                   .status = c->status[1],
+                                   .user_log = c->user_log};
     if (sandbox_spawn(c->runtime, &wanted, &c->sandbox, err) < 0)
         return -1;
     close_fd(&c->startup[1]);
@@ -266,8 +284,11 @@ static int hooks_of_creation(const struct creation *c, struct error *err)
     const struct oci_hooks *hooks = c->args->spec->hooks;
     if (!hooks)
         return 0;
-    struct oci_state state = {.id = c->id.container, .status = "creating", .pid = c->record->sandbox->pid,
-                              .bundle = c->args->bundle, .spec = c->args->spec};
+    struct oci_state state = {.id = c->id.container,
+                              .status = "creating",
+                              .pid = c->record->sandbox->pid,
+                              .bundle = c->args->bundle,
+                              .spec = c->args->spec};
     if (hooks_run(hooks->prestart.items, hooks->prestart.count, &state, err) < 0 ||
         hooks_run(hooks->create_runtime.items, hooks->create_runtime.count, &state, err) < 0 ||
         hooks_run(hooks->create_container.items, hooks->create_container.count, &state, err) < 0)
@@ -289,7 +310,8 @@ static int finish(struct creation *c, struct error *err)
 
 static int create_root(struct creation *c, struct error *err)
 {
-    if (stdio_open(c, err) < 0 || mount_plan_open(c->runtime->config, c->args->spec, &c->plan, err) < 0 ||
+    if (stdio_open(c, err) < 0 ||
+        mount_plan_open(c->runtime->config, c->args->spec, &c->plan, err) < 0 ||
         control_listen(c, err) < 0 || pipes_open(c, err) < 0)
         return -1;
     cgroup_create(c->runtime->config, c->args->spec, c->id.container, &c->record->pool, &c->cgroup);
@@ -300,7 +322,8 @@ static int create_root(struct creation *c, struct error *err)
     return finish(c, err);
 }
 
-/* Into the sandbox of another container, which answers for it from now on. Its gofer comes with start. */
+/* Into the sandbox of another container, which answers for it from now on. Its gofer comes with
+ * start. */
 static int create_sub(struct creation *c, struct error *err)
 {
     AUTO_RECORD struct record *root = NULL;
@@ -310,28 +333,33 @@ static int create_sub(struct creation *c, struct error *err)
     if (container_load(c->runtime, &root_id, true, &root, err) < 0)
         return error_prefix(err, "cannot find the sandbox of container \"%s\"", c->id.container);
     if (record_has_status(root, STATUS_STOPPED))
-        return error_set(err, ESRCH, "cannot create container \"%s\": sandbox \"%s\" is stopped", c->id.container, c->id.sandbox);
+        return error_set(err, ESRCH, "cannot create container \"%s\": sandbox \"%s\" is stopped",
+                         c->id.container, c->id.sandbox);
     if (stdio_open(c, err) < 0)
         return -1;
     bool has_tty = *c->args->console_socket && c->args->spec->process->terminal;
     struct pool *pool = &c->record->pool;
     char *arg = pool_printf(pool, "{\"CID\":%s}", control_string(pool, c->id.container));
-    if (control_call(root, "containerManager.CreateSubcontainer", arg, &c->console, has_tty ? 1 : 0, NULL, err) < 0)
-        return error_prefix(err, "creating container \"%s\" in sandbox \"%s\"", c->id.container, c->id.sandbox);
+    if (control_call(root, "containerManager.CreateSubcontainer", arg, &c->console, has_tty ? 1 : 0,
+                     NULL, err) < 0)
+        return error_prefix(err, "creating container \"%s\" in sandbox \"%s\"", c->id.container,
+                            c->id.sandbox);
     record_fill(c);
     struct record_sandbox *sandbox = pool_alloc(pool, sizeof *sandbox);
     *sandbox = *root->sandbox;
     sandbox->id = pool_strdup(pool, root->sandbox->id);
-    sandbox->control_socket_path = pool_strdup(pool, root->sandbox->control_socket_path ? root->sandbox->control_socket_path : "");
+    sandbox->control_socket_path = pool_strdup(
+        pool, root->sandbox->control_socket_path ? root->sandbox->control_socket_path : "");
     sandbox->pod_name = pool_strdup(pool, root->sandbox->pod_name ? root->sandbox->pod_name : "");
-    sandbox->pod_namespace = pool_strdup(pool, root->sandbox->pod_namespace ? root->sandbox->pod_namespace : "");
+    sandbox->pod_namespace = pool_strdup(
+        pool, root->sandbox->pod_namespace ? root->sandbox->pod_namespace : "");
     sandbox->cgroup = cgroup_encode(&(struct cgroup){0}, pool);
     c->record->sandbox = sandbox;
     int failed = finish(c, err);
     if (failed) {
         struct error unused;
-        (void)!control_call(root, "containerManager.DestroySubcontainer", control_string(pool, c->id.container), NULL, 0,
-                            NULL, &unused);
+        (void)!control_call(root, "containerManager.DestroySubcontainer",
+                            control_string(pool, c->id.container), NULL, 0, NULL, &unused);
     }
     return failed;
 }
@@ -354,8 +382,9 @@ static void creation_close(struct creation *c)
     for (int i = 0; i < 3; i++)
         if (c->is_stdio_ours[i])
             close_fd(&c->stdio[i]);
-    int *const fds[] = {&c->control[0], &c->control[1], &c->console, &c->user_log, &c->startup[0],
-                        &c->startup[1], &c->status[0], &c->status[1], &c->lock, &c->sandbox.pidfd, &c->gofer.pidfd};
+    int *const fds[] = {&c->control[0], &c->control[1],    &c->console,    &c->user_log,
+                        &c->startup[0], &c->startup[1],    &c->status[0],  &c->status[1],
+                        &c->lock,       &c->sandbox.pidfd, &c->gofer.pidfd};
     for (size_t i = 0; i < ARRAY_COUNT(fds); i++)
         close_fd(fds[i]);
     record_free(c->record);
@@ -394,7 +423,9 @@ static int id_is_free(struct runtime *runtime, const char *id, struct error *err
     for (u32 i = 0; i < count; i++)
         is_taken = is_taken || strcmp(ids[i].container, id) == 0;
     free(ids);
-    return is_taken ? error_set(err, EEXIST, "cannot lock container metadata file: container already exists") : 0;
+    return is_taken ? error_set(err, EEXIST,
+                                "cannot lock container metadata file: container already exists")
+                    : 0;
 }
 
 int container_create(struct runtime *runtime, const struct create_args *args, struct record **out,
@@ -403,27 +434,38 @@ int container_create(struct runtime *runtime, const struct create_args *args, st
     const char *sandbox_id;
     if (!container_id_is_valid(args->id))
         return error_set(err, EINVAL, "invalid container id: %s", args->id);
-    if (sandbox_id_of(args, &sandbox_id, err) < 0 || id_is_free(runtime, args->id, err) < 0)
+    if (sandbox_id_of(args, &sandbox_id, err) < 0 || id_is_free(runtime, args->id, err) < 0 ||
+        (args->exec_fd < 0 && !args->is_restored && program_check(args->spec, err) < 0))
         return -1;
     struct creation *c = calloc(1, sizeof *c);
     if (!c)
         abort();
-    *c = (struct creation){.runtime = runtime, .args = args, .lock = -1, .gofer = {.pidfd = -1},
-                           .sandbox = {.pidfd = -1}, .control = {-1, -1}, .stdio = {-1, -1, -1}, .console = -1,
-                           .user_log = -1, .startup = {-1, -1}, .status = {-1, -1}};
+    *c = (struct creation){.runtime = runtime,
+                           .args = args,
+                           .lock = -1,
+                           .gofer = {.pidfd = -1},
+                           .sandbox = {.pidfd = -1},
+                           .control = {-1, -1},
+                           .stdio = {-1, -1, -1},
+                           .console = -1,
+                           .user_log = -1,
+                           .startup = {-1, -1},
+                           .status = {-1, -1}};
     snprintf(c->id.container, sizeof c->id.container, "%s", args->id);
     snprintf(c->id.sandbox, sizeof c->id.sandbox, "%s", sandbox_id);
     c->record = record_new();
     bool is_root = strcmp(sandbox_id, args->id) == 0;
     int result = record_lock(runtime->dir, &c->id, true, &c->lock, err);
     if (result == 0 && record_exists(runtime->dir, &c->id))
-        result = error_set(err, EEXIST, "cannot lock container metadata file: container already exists");
+        result = error_set(err, EEXIST,
+                           "cannot lock container metadata file: container already exists");
     else if (result == 0 && (result = is_root ? create_root(c, err) : create_sub(c, err)) < 0)
         creation_undo(c);
     if (result == 0) {
         *out = MOVE(c->record);
         if (child) {
-            *child = (struct child){.sandbox = c->sandbox.pidfd, .gofer = c->gofer.pidfd, .status = c->status[0]};
+            *child = (struct child){
+                .sandbox = c->sandbox.pidfd, .gofer = c->gofer.pidfd, .status = c->status[0]};
             c->sandbox.pidfd = c->gofer.pidfd = c->status[0] = -1;
         }
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exec: ExecuteAsync, then WaitPID. A detached one leaves two small processes behind: the waiter, whose pid the
- * caller is given, and its guard. Callers kill the waiter's pid as if it were the process; every signal that can
- * be caught the waiter passes on, and SIGKILL, which cannot, the guard notices as the end of a pipe, and then
- * kills the process.
+ * exec: ExecuteAsync, then WaitPID. A detached one leaves two small processes behind: the waiter,
+ * whose pid the caller is given, and its guard. Callers kill the waiter's pid as if it were the
+ * process; every signal that can be caught the waiter passes on, and SIGKILL, which cannot, the
+ * guard notices as the end of a pipe, and then kills the process.
  */
 #include "runtime/exec.h"
 
@@ -36,7 +36,8 @@ static void put_strings(struct json_writer *writer, char *const *items, size_t c
     json_end_array(writer);
 }
 
-static int put_caps(struct json_writer *writer, const struct oci_capabilities *caps, struct error *err)
+static int put_caps(struct json_writer *writer, const struct oci_capabilities *caps,
+                    struct error *err)
 {
     const struct {
         const char *name;
@@ -65,8 +66,9 @@ static void put_name_null(struct json_writer *writer, const char *name)
     json_put_null(writer);
 }
 
-static int put_args(struct json_writer *writer, const struct record *record, const struct exec_options *options,
-                    bool is_tty, const int *guests, u32 guest_count, struct error *err)
+static int put_args(struct json_writer *writer, const struct record *record,
+                    const struct exec_options *options, bool is_tty, const int *guests,
+                    u32 guest_count, struct error *err)
 {
     const struct oci_process *process = options->process;
     json_begin_object(writer);
@@ -112,8 +114,8 @@ static int put_args(struct json_writer *writer, const struct record *record, con
 }
 
 /* ExecuteAsync with STDIO; *PID is the container's number of the new process. */
-static int execute(const struct record *record, const struct exec_options *options, const int *stdio, bool is_tty,
-                   i64 *pid, struct error *err)
+static int execute(const struct record *record, const struct exec_options *options,
+                   const int *stdio, bool is_tty, i64 *pid, struct error *err)
 {
     int hosts[3 + PASS_FDS_MAX + 1], guests[3 + PASS_FDS_MAX];
     u32 count = 0;
@@ -139,13 +141,14 @@ static int execute(const struct record *record, const struct exec_options *optio
     if (put_args(&writer, record, options, is_tty, guests, guest_count, err) < 0)
         return -1;
     AUTO_URPC_ANSWER struct urpc_answer answer = {0};
-    if (control_call(record, "containerManager.ExecuteAsync", buf_text(&buf), hosts, count, &answer, err) < 0)
+    if (control_call(record, "containerManager.ExecuteAsync", buf_text(&buf), hosts, count, &answer,
+                     err) < 0)
         return error_prefix(err, "executing processes for container");
     return urpc_answer_i64(&answer, pid, err);
 }
 
-static int wait_pid(const struct record *record, i64 pid, const struct wait_extra *extra, int *exit_code,
-                    struct error *err)
+static int wait_pid(const struct record *record, i64 pid, const struct wait_extra *extra,
+                    int *exit_code, struct error *err)
 {
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
@@ -154,8 +157,9 @@ static int wait_pid(const struct record *record, i64 pid, const struct wait_extr
     int pidfd = process_open((pid_t)record->sandbox->pid, record->sandbox->pid_start);
     int result = control_connect(record, &client, err);
     if (result == 0)
-        result = control_wait(client, "containerManager.WaitPID", control_wait_pid_arg(&pool, record->id, pid), pidfd,
-                              extra, &status, err);
+        result = control_wait(client, "containerManager.WaitPID",
+                              control_wait_pid_arg(&pool, record->id, pid), pidfd, extra, &status,
+                              err);
     if (pidfd >= 0)
         close(pidfd);
     if (result < 0)
@@ -177,7 +181,8 @@ static void let_go(int kept)
     (void)syscall(SYS_close_range, kept + 1, ~0u, 0);
 }
 
-/* Sleeps until the waiter has written DONE or is gone; in the second case the process must go too. */
+/* Sleeps until the waiter has written DONE or is gone; in the second case the process must go too.
+ */
 NORETURN static void guard(const struct record *record, i64 pid, int pipe_end)
 {
     char word = 0;
@@ -195,8 +200,8 @@ NORETURN static void guard(const struct record *record, i64 pid, int pipe_end)
 }
 
 /* CONSOLE: the terminal made for it, or -1; its signals are for the process too. */
-NORETURN static void waiter(const struct record *record, const struct exec_options *options, i64 pid, bool is_tty,
-                            int console, int tell)
+NORETURN static void waiter(const struct record *record, const struct exec_options *options,
+                            i64 pid, bool is_tty, int console, int tell)
 {
     struct error err;
     struct forwarder forwarder;
@@ -212,7 +217,8 @@ NORETURN static void waiter(const struct record *record, const struct exec_optio
     if (child == 0)
         guard(record, pid, pipes[0]);
     close(pipes[0]);
-    if (child < 0 || (*options->pid_file && pid_file_write(options->pid_file, getpid(), &err) < 0)) {
+    if (child < 0 ||
+        (*options->pid_file && pid_file_write(options->pid_file, getpid(), &err) < 0)) {
         (void)!write(tell, "E", 1);
         _exit(128); /* the guard kills the process */
     }
@@ -228,8 +234,8 @@ NORETURN static void waiter(const struct record *record, const struct exec_optio
     _exit(exit_code);
 }
 
-static int detach(struct record *record, const struct exec_options *options, i64 pid, bool is_tty, int console,
-                  struct error *err)
+static int detach(struct record *record, const struct exec_options *options, i64 pid, bool is_tty,
+                  int console, struct error *err)
 {
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) < 0)
@@ -251,20 +257,22 @@ static int detach(struct record *record, const struct exec_options *options, i64
         return 0;
     struct error unused;
     (void)!control_signal(record, 9, (i32)pid, CONTROL_PROCESS, 0, &unused);
-    return error_set(err, ECHILD, "cannot detach from the new process: its pid file %s could not be written",
+    return error_set(err, ECHILD,
+                     "cannot detach from the new process: its pid file %s could not be written",
                      options->pid_file);
 }
 
 /* ---- exec ---- */
 
-int exec_run(struct record *record, const struct exec_options *options, int *exit_code, struct error *err)
+int exec_run(struct record *record, const struct exec_options *options, int *exit_code,
+             struct error *err)
 {
     int stdio[3] = {0, 1, 2}, console = -1;
     bool is_tty = options->process->terminal;
     if (*options->console_socket) {
         const struct oci_box *size = options->process->console_size;
-        if (console_create(options->console_socket, size ? (u16)size->height : 0, size ? (u16)size->width : 0, &console,
-                           err) < 0)
+        if (console_create(options->console_socket, size ? (u16)size->height : 0,
+                           size ? (u16)size->width : 0, &console, err) < 0)
             return -1;
         for (int i = 0; i < 3; i++)
             stdio[i] = console;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From tables to a BPF program, by libseccomp, searched as a tree so that no call pays for the list's length. */
+/* From tables to a BPF program, by libseccomp, searched as a tree so that no call pays for the
+ * list's length. */
 #include "runtime/filter.h"
 
 #include <errno.h>
@@ -75,7 +76,8 @@ static int rule_add(scmp_filter_ctx context, const struct filter_rule *rule)
     case FILTER_ALWAYS:
         return seccomp_rule_add(context, SCMP_ACT_ALLOW, rule->nr, 0);
     case FILTER_EQUALS:
-        return seccomp_rule_add(context, SCMP_ACT_ALLOW, rule->nr, 1, SCMP_CMP64(rule->arg, SCMP_CMP_EQ, rule->value));
+        return seccomp_rule_add(context, SCMP_ACT_ALLOW, rule->nr, 1,
+                                SCMP_CMP64(rule->arg, SCMP_CMP_EQ, rule->value));
     case FILTER_MASK:
         return seccomp_rule_add(context, SCMP_ACT_ALLOW, rule->nr, 1,
                                 SCMP_CMP64(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value));
@@ -104,5 +106,7 @@ int filter_install(const struct filter_list *lists, u32 count, struct error *err
     if (!failed)
         failed = seccomp_load(context);
     seccomp_release(context);
-    return failed ? error_set(err, -failed, "cannot install the seccomp filter: %s", errno_text(-failed)) : 0;
+    return failed ? error_set(err, -failed, "cannot install the seccomp filter: %s",
+                              errno_text(-failed))
+                  : 0;
 }

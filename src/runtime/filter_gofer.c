@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host calls of a gofer: files below descriptors it holds, and messages on sockets it was given. New sockets
- * only where --host-uds lets it connect.
+ * Host calls of a gofer: files below descriptors it holds, and messages on sockets it was given.
+ * New sockets only where --host-uds lets it connect.
  */
 #include "runtime/filter.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host calls of a running sandbox: no execve, no open, no new sockets but pairs, no process but threads. Files
- * come as descriptors from the gofer; the rest is memory, waiting, and moving bytes.
+ * Host calls of a running sandbox: no execve, no open, no new sockets but pairs, no process but
+ * threads. Files come as descriptors from the gofer; the rest is memory, waiting, and moving bytes.
  */
 #include "runtime/filter.h"
 

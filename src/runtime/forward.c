@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals are blocked and read from a signalfd, so there is no handler and no race with the wait. Those that
- * tell of faults of this very process are left alone, as are SIGCHLD and SIGPIPE.
+ * Signals are blocked and read from a signalfd, so there is no handler and no race with the wait.
+ * Those that tell of faults of this very process are left alone, as are SIGCHLD and SIGPIPE.
  */
 #include "runtime/forward.h"
 
@@ -11,8 +11,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static const int forwarded[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1,   SIGUSR2, SIGALRM, SIGTERM, SIGCONT,
-                                SIGTSTP, SIGWINCH, SIGIO,  SIGVTALRM, SIGPROF, SIGPWR};
+static const int forwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGUSR1, SIGUSR2,   SIGALRM, SIGTERM,
+                                SIGCONT, SIGTSTP, SIGWINCH, SIGIO,   SIGVTALRM, SIGPROF, SIGPWR};
 
 static void set_fill(sigset_t *set)
 {
@@ -30,7 +30,8 @@ static void forward_ready(void *arg)
     /* Not running yet or not any more: nothing to tell. */
     struct error unused;
     (void)!control_signal(forwarder->record, (i32)info.ssi_signo, forwarder->pid,
-                          forwarder->is_foreground ? CONTROL_FOREGROUND : CONTROL_PROCESS, 0, &unused);
+                          forwarder->is_foreground ? CONTROL_FOREGROUND : CONTROL_PROCESS, 0,
+                          &unused);
 }
 
 void forward_block(void)
@@ -40,14 +41,16 @@ void forward_block(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground)
+void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid,
+                   bool is_foreground)
 {
     sigset_t set;
     set_fill(&set);
     forward_block();
     *forwarder = (struct forwarder){.record = record, .pid = pid, .is_foreground = is_foreground};
     forwarder->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    forwarder->extra = (struct wait_extra){.fd = forwarder->fd, .ready = forward_ready, .arg = forwarder};
+    forwarder->extra = (struct wait_extra){
+        .fd = forwarder->fd, .ready = forward_ready, .arg = forwarder};
 }
 
 /* What came and was not passed on is dropped: the command is about to end by itself. */

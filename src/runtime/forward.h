@@ -5,15 +5,17 @@
 
 struct forwarder {
     const struct record *record;
-    i32 pid;            /* 0: the container's first process */
-    bool is_foreground; /* to the foreground group of its terminal instead */
-    int fd;             /* signalfd */
+    i32 pid;                 /* 0: the container's first process */
+    bool is_foreground;      /* to the foreground group of its terminal instead */
+    int fd;                  /* signalfd */
     struct wait_extra extra; /* for container_wait and control_wait */
 };
 /* From now on they are caught. *FORWARDER must not move. Nothing is sent before the first wait. */
-void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid, bool is_foreground);
+void forward_begin(struct forwarder *forwarder, const struct record *record, i32 pid,
+                   bool is_foreground);
 void forward_end(struct forwarder *forwarder);
-/* Hold them back from now on, until forward_begin: a command half done must not die of one and leave things behind. */
+/* Hold them back from now on, until forward_begin: a command half done must not die of one and
+ * leave things behind. */
 void forward_block(void);
 
 /* A peer that hung up is told by the call, not by a signal. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the command line to a gofer at work: flags, empty root, capabilities, filter, ready, loop. The
- * runtime has opened what is served (where it may, as detached copies of the mounts, so that ".." ends there).
+ * From the command line to a gofer at work: flags, empty root, capabilities, filter, ready, loop.
+ * The runtime has opened what is served (where it may, as detached copies of the mounts, so that
+ * ".." ends there).
  */
 #include "runtime/gofer_boot.h"
 
@@ -20,8 +21,8 @@
 #include <unistd.h>
 
 #define BIT(cap) ((u64)1 << (cap))
-#define GOFER_CAPS                                                                          \
-    (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |   \
+#define GOFER_CAPS                                                                         \
+    (BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) | \
      BIT(CAP_FSETID) | BIT(CAP_MKNOD))
 /* Descriptors of the process's own, besides fids'. */
 #define FDS_RESERVED 64u
@@ -45,11 +46,16 @@ static int flags_read(struct gofer_flags *flags, int argc, char **argv, struct e
 {
     *flags = (struct gofer_flags){.modes = "", .startup = -1, .has_filter = true};
     const struct boot_flag rows[] = {
-        {"io-fds", BOOT_FDS, &flags->sockets},       {"root-fds", BOOT_FDS, &flags->roots},
-        {"modes", BOOT_TEXT, &flags->modes},         {"host-sockets", BOOT_BOOL, &flags->has_sockets},
-        {"host-devices", BOOT_BOOL, &flags->has_devices}, {"jail", BOOT_BOOL, &flags->is_jailed},
-        {"attached", BOOT_BOOL, &flags->is_attached},     {"rootless", BOOT_BOOL, &flags->is_rootless},
-        {"filter", BOOT_BOOL, &flags->has_filter},        {"startup-fd", BOOT_FD, &flags->startup},
+        {"io-fds", BOOT_FDS, &flags->sockets},
+        {"root-fds", BOOT_FDS, &flags->roots},
+        {"modes", BOOT_TEXT, &flags->modes},
+        {"host-sockets", BOOT_BOOL, &flags->has_sockets},
+        {"host-devices", BOOT_BOOL, &flags->has_devices},
+        {"jail", BOOT_BOOL, &flags->is_jailed},
+        {"attached", BOOT_BOOL, &flags->is_attached},
+        {"rootless", BOOT_BOOL, &flags->is_rootless},
+        {"filter", BOOT_BOOL, &flags->has_filter},
+        {"startup-fd", BOOT_FD, &flags->startup},
     };
     if (boot_flags_parse(rows, ARRAY_COUNT(rows), argc, argv, &flags->id, err) < 0)
         return -1;
@@ -88,8 +94,10 @@ static int serve(const struct gofer_flags *flags, struct error *err)
         mounts[i] = (struct gofer_mount){
             .socket = flags->sockets.fds[i],
             .root = flags->roots.fds[i],
-            .options = {.is_readonly = flags->modes[i] == 'r', .has_sockets = flags->has_sockets,
-                        .has_devices = flags->has_devices, .fid_max = (u32)MIN(MAX(fids, 16u), FID_MAX)},
+            .options = {.is_readonly = flags->modes[i] == 'r',
+                        .has_sockets = flags->has_sockets,
+                        .has_devices = flags->has_devices,
+                        .fid_max = (u32)MIN(MAX(fids, 16u), FID_MAX)},
         };
     }
     struct host *host;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hook is waited for by its pidfd, so its timeout needs no alarm and no thread. Its environment is the
- * hook's own alone. What it prints goes into the error's text when it fails, and nowhere otherwise.
+ * A hook is waited for by its pidfd, so its timeout needs no alarm and no thread. Its environment
+ * is the hook's own alone. What it prints goes into the error's text when it fails, and nowhere
+ * otherwise.
  */
 #include "runtime/hooks.h"
 
@@ -97,9 +98,11 @@ static bool hook_wait(int pidfd, int output, int timeout_ms, char *text)
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (;;) {
-        struct pollfd polls[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = output, .events = POLLIN}};
+        struct pollfd polls[2] = {{.fd = pidfd, .events = POLLIN},
+                                  {.fd = output, .events = POLLIN}};
         clock_gettime(CLOCK_MONOTONIC, &now);
-        i64 passed = (i64)(now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000;
+        i64 passed = (i64)(now.tv_sec - start.tv_sec) * 1000 +
+                     (now.tv_nsec - start.tv_nsec) / 1000000;
         i64 left = timeout_ms < 0 ? -1 : MAX((i64)timeout_ms - passed, 0);
         int ready = poll(polls, output >= 0 ? 2 : 1, (int)MIN(left, (i64)INT32_MAX));
         if (ready < 0 && errno == EINTR)
@@ -129,16 +132,17 @@ static int hook_judge(const struct oci_hook *hook, int status, char *text, struc
     text[strcspn(text, "\r\n")] = 0;
     const char *colon = *text ? ": " : "";
     if (WIFSIGNALED(status))
-        return error_set(err, EREMOTEIO, "failure executing hook \"%s\", err: signal: %s%s%s", hook->path,
-                         strsignal(WTERMSIG(status)), colon, text);
-    return error_set(err, EREMOTEIO, "failure executing hook \"%s\", err: exit status %d%s%s", hook->path,
-                     WEXITSTATUS(status), colon, text);
+        return error_set(err, EREMOTEIO, "failure executing hook \"%s\", err: signal: %s%s%s",
+                         hook->path, strsignal(WTERMSIG(status)), colon, text);
+    return error_set(err, EREMOTEIO, "failure executing hook \"%s\", err: exit status %d%s%s",
+                     hook->path, WEXITSTATUS(status), colon, text);
 }
 
 static int hook_run(const struct oci_hook *hook, const char *state, struct error *err)
 {
     if (!hook->path || hook->path[0] != '/')
-        return error_set(err, EINVAL, "path for hook is not absolute: \"%s\"", hook->path ? hook->path : "");
+        return error_set(err, EINVAL, "path for hook is not absolute: \"%s\"",
+                         hook->path ? hook->path : "");
     int input = memfd_create("state", MFD_CLOEXEC);
     int pipes[2] = {-1, -1};
     size_t size = strlen(state);
@@ -176,7 +180,8 @@ static int hook_run(const struct oci_hook *hook, const char *state, struct error
     return hook_judge(hook, status, text, err);
 }
 
-int hooks_run(const struct oci_hook *hooks, size_t count, const struct oci_state *state, struct error *err)
+int hooks_run(const struct oci_hook *hooks, size_t count, const struct oci_state *state,
+              struct error *err)
 {
     if (count == 0)
         return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OCI hooks: programs of the host, run with the container's state as JSON on their standard input. */
+/* OCI hooks: programs of the host, run with the container's state as JSON on their standard input.
+ */
 #pragma once
 #include "base/error.h"
 #include "oci/oci.h"
@@ -15,5 +16,7 @@ struct oci_state {
 /* As JSON: compact, or laid out with INDENT. Free with free. */
 char *oci_state_json(const struct oci_state *state, const char *indent);
 
-/* The first failure ends it: "failure executing hook "P", err: …" or "timeout executing hook "P"". */
-MUST_CHECK int hooks_run(const struct oci_hook *hooks, size_t count, const struct oci_state *state, struct error *err);
+/* The first failure ends it: "failure executing hook "P", err: …" or "timeout executing hook "P"".
+ */
+MUST_CHECK int hooks_run(const struct oci_hook *hooks, size_t count, const struct oci_state *state,
+                         struct error *err);

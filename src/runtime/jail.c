@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The empty root is a tmpfs mounted over /proc, the one directory that is sure to exist, and then made the
- * root by pivot_root(2); the host's tree is detached, so no name and no ".." leads back to it. What a process
- * needs of the host it has as descriptors.
+ * The empty root is a tmpfs mounted over /proc, the one directory that is sure to exist, and then
+ * made the root by pivot_root(2); the host's tree is detached, so no name and no ".." leads back to
+ * it. What a process needs of the host it has as descriptors.
  *
- * /proc/self/fd is the gofer's way to open what it holds as O_PATH. It gets a clone of just that directory:
- * ".." ends at a mount's root, while an open /proc/self/fd of the host's own proc would lead to all of it.
+ * /proc/self/fd is the gofer's way to open what it holds as O_PATH. It gets a clone of just that
+ * directory:
+ * ".." ends at a mount's root, while an open /proc/self/fd of the host's own proc would lead to all
+ * of it.
  */
 #include "runtime/jail.h"
 
@@ -25,7 +27,8 @@
 #include <unistd.h>
 
 /* glibc's sys/mount.h and linux/mount.h do not go together. */
-int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+int mount(const char *source, const char *target, const char *type, unsigned long flags,
+          const void *data);
 int umount2(const char *target, int flags);
 #define UMOUNT_DETACH 2
 /* What spawn.h hands over at most. */
@@ -33,7 +36,8 @@ int umount2(const char *target, int flags);
 
 static int fds_clone(void)
 {
-    return (int)syscall(SYS_open_tree, AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return (int)syscall(SYS_open_tree, AT_FDCWD, "/proc/self/fd",
+                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
 
 /* The clone of /proc/self/fd, TREE, into the new root, which is the working directory. */
@@ -41,7 +45,8 @@ static int fds_attach(int tree)
 {
     if (mkdir("proc", 0555) < 0 || mkdir("proc/self", 0555) < 0 || mkdir("proc/self/fd", 0555) < 0)
         return -1;
-    return (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, "proc/self/fd", MOVE_MOUNT_F_EMPTY_PATH);
+    return (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, "proc/self/fd",
+                        MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 int jail_root(bool has_fds, struct error *err)
@@ -51,7 +56,8 @@ int jail_root(bool has_fds, struct error *err)
     int tree = has_fds ? fds_clone() : -1;
     if (has_fds && tree < 0)
         return error_errno(err, "cannot clone /proc/self/fd");
-    int failed = mount("none", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=65536,mode=0555");
+    int failed = mount("none", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                       "size=65536,mode=0555");
     if (failed || chdir("/proc") < 0) {
         error_errno(err, "cannot mount an empty root");
         goto close_tree;
@@ -135,7 +141,8 @@ u64 jail_fd_limit(void)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return 1024;
-    struct rlimit more = {.rlim_cur = MAX(limit.rlim_max, (rlim_t)1048576), .rlim_max = MAX(limit.rlim_max, (rlim_t)1048576)};
+    struct rlimit more = {.rlim_cur = MAX(limit.rlim_max, (rlim_t)1048576),
+                          .rlim_max = MAX(limit.rlim_max, (rlim_t)1048576)};
     if (limit.rlim_max < 1048576 && setrlimit(RLIMIT_NOFILE, &more) == 0)
         return more.rlim_cur;
     limit.rlim_cur = limit.rlim_max;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything after create. A record says what was last written; whether that is still so, the sandbox is
- * asked, and if it does not answer, its process is looked for. Nothing here polls: processes are waited for by
- * pidfd, calls by their socket.
+ * Everything after create. A record says what was last written; whether that is still so, the
+ * sandbox is asked, and if it does not answer, its process is looked for. Nothing here polls:
+ * processes are waited for by pidfd, calls by their socket.
  */
 #include "runtime/cgroup.h"
 #include "runtime/container.h"
@@ -24,7 +24,8 @@
 #define GOFER_KILL_MS (5 * 1000)
 #define STATE_TIMEOUT_NS (10 * NS_PER_S)
 
-int runtime_open(const struct config *config, bool is_create, struct runtime *out, struct error *err)
+int runtime_open(const struct config *config, bool is_create, struct runtime *out,
+                 struct error *err)
 {
     *out = (struct runtime){.config = config, .dir = -1};
     if (state_dir_open(config->root, is_create, &out->dir, err) < 0) {
@@ -57,7 +58,8 @@ i64 record_shown_pid(const struct record *record)
 
 /* ---- finding ---- */
 
-/* Is what the record says still so? Only in memory. A paused sandbox is not asked, but may be gone. */
+/* Is what the record says still so? Only in memory. A paused sandbox is not asked, but may be gone.
+ */
 static void record_check(struct record *record)
 {
     bool is_alive = sandbox_is_alive(record);
@@ -73,12 +75,13 @@ static void record_check(struct record *record)
         record_set_status(record, STATUS_STOPPED);
 }
 
-int container_load(struct runtime *runtime, const struct full_id *id, bool has_check, struct record **out,
-                   struct error *err)
+int container_load(struct runtime *runtime, const struct full_id *id, bool has_check,
+                   struct record **out, struct error *err)
 {
     int lock;
     if (runtime->dir < 0)
-        return error_set(err, ENOENT, "loading container \"%s\": file does not exist", id->container);
+        return error_set(err, ENOENT, "loading container \"%s\": file does not exist",
+                         id->container);
     if (record_lock(runtime->dir, id, false, &lock, err) < 0)
         return -1;
     int result = record_load(runtime->dir, id, out, err);
@@ -88,7 +91,8 @@ int container_load(struct runtime *runtime, const struct full_id *id, bool has_c
     return result;
 }
 
-int container_find(struct runtime *runtime, const char *id, bool has_check, struct record **out, struct error *err)
+int container_find(struct runtime *runtime, const char *id, bool has_check, struct record **out,
+                   struct error *err)
 {
     struct full_id full;
     if (state_dir_find(runtime->dir, id, &full, err) < 0)
@@ -96,21 +100,23 @@ int container_find(struct runtime *runtime, const char *id, bool has_check, stru
     return container_load(runtime, &full, has_check, out, err);
 }
 
-int container_want_status(const struct record *record, const char *action, const char *const *states,
-                          struct error *err)
+int container_want_status(const struct record *record, const char *action,
+                          const char *const *states, struct error *err)
 {
     for (; *states; states++)
         if (record_has_status(record, *states))
             return 0;
-    return error_set(err, EINVAL, "cannot %s container \"%s\" in state %s", action, record->id, record->status);
+    return error_set(err, EINVAL, "cannot %s container \"%s\" in state %s", action, record->id,
+                     record->status);
 }
 
 /* Lock and load for a change. */
-static int change_begin(struct runtime *runtime, const struct full_id *id, int *lock, struct record **out,
-                        struct error *err)
+static int change_begin(struct runtime *runtime, const struct full_id *id, int *lock,
+                        struct record **out, struct error *err)
 {
     if (runtime->dir < 0)
-        return error_set(err, ENOENT, "loading container \"%s\": file does not exist", id->container);
+        return error_set(err, ENOENT, "loading container \"%s\": file does not exist",
+                         id->container);
     if (record_lock(runtime->dir, id, false, lock, err) < 0)
         return -1;
     if (record_load(runtime->dir, id, out, err) == 0) {
@@ -147,11 +153,15 @@ static void sandbox_end(const struct record *record)
 static int network_call(struct urpc_client *client, const struct config *config, struct error *err)
 {
     static const char links[] =
-        "{\"LoopbackLinks\":[{\"Name\":\"lo\",\"Addresses\":[{\"Address\":\"127.0.0.1\",\"PrefixLen\":8},"
-        "{\"Address\":\"::1\",\"PrefixLen\":128}],\"Routes\":[{\"Destination\":{\"IP\":\"127.0.0.0\",\"Mask\":\"/wAAAA==\"},"
+        "{\"LoopbackLinks\":[{\"Name\":\"lo\",\"Addresses\":[{\"Address\":\"127.0.0.1\","
+        "\"PrefixLen\":8},"
+        "{\"Address\":\"::1\",\"PrefixLen\":128}],\"Routes\":[{\"Destination\":{\"IP\":\"127.0.0."
+        "0\",\"Mask\":\"/wAAAA==\"},"
         "\"Gateway\":\"\"}],\"GVisorGRO\":false}],\"FDBasedLinks\":null,\"XDPLinks\":null,"
-        "\"Defaultv4Gateway\":{\"Route\":{\"Destination\":{\"IP\":\"\",\"Mask\":null},\"Gateway\":\"\"},\"Name\":\"\"},"
-        "\"Defaultv6Gateway\":{\"Route\":{\"Destination\":{\"IP\":\"\",\"Mask\":null},\"Gateway\":\"\"},\"Name\":\"\"},"
+        "\"Defaultv4Gateway\":{\"Route\":{\"Destination\":{\"IP\":\"\",\"Mask\":null},\"Gateway\":"
+        "\"\"},\"Name\":\"\"},"
+        "\"Defaultv6Gateway\":{\"Route\":{\"Destination\":{\"IP\":\"\",\"Mask\":null},\"Gateway\":"
+        "\"\"},\"Name\":\"\"},"
         "\"PCAP\":false,\"LogPackets\":false,\"NATBlob\":false,\"DisconnectOk\":true}";
     if (config->network && strcmp(config->network, "host") == 0)
         return 0;
@@ -164,8 +174,8 @@ static int network_call(struct urpc_client *client, const struct config *config,
 }
 
 /* START is StartRoot or Restore; both come after the network's call on the same connection. */
-static int root_call(struct runtime *runtime, const struct record *record, const char *method, const char *arg,
-                     const int *fds, u32 fd_count, struct error *err)
+static int root_call(struct runtime *runtime, const struct record *record, const char *method,
+                     const char *arg, const int *fds, u32 fd_count, struct error *err)
 {
     AUTO_URPC_CLIENT struct urpc_client *client = NULL;
     AUTO_URPC_ANSWER struct urpc_answer answer = {0};
@@ -175,8 +185,8 @@ static int root_call(struct runtime *runtime, const struct record *record, const
 }
 
 /* A gofer of its own, then StartSubcontainer with stdio and the gofer's sockets. */
-static int sub_call(struct runtime *runtime, struct record *record, const struct oci_spec *spec, const char *method,
-                    struct error *err)
+static int sub_call(struct runtime *runtime, struct record *record, const struct oci_spec *spec,
+                    const char *method, struct error *err)
 {
     struct mount_plan *plan = calloc(1, sizeof *plan);
     static int fds[3 + MOUNTS_MAX];
@@ -192,15 +202,18 @@ static int sub_call(struct runtime *runtime, struct record *record, const struct
         struct pool *pool = &record->pool;
         char *confs = pool_strdup(pool, "");
         for (u32 i = 0; i < plan->count; i++)
-            confs = pool_printf(pool, "%s%s{\"lower\":%u,\"upper\":%u}", confs, i ? "," : "", plan->lowers[i], plan->uppers[i]);
+            confs = pool_printf(pool, "%s%s{\"lower\":%u,\"upper\":%u}", confs, i ? "," : "",
+                                plan->lowers[i], plan->uppers[i]);
         char *arg = pool_printf(pool,
-                                "{\"Spec\":%s,\"Conf\":{},\"CID\":%s,\"NumGoferFilestoreFDs\":0,\"IsDevIoFilePresent\":false,"
+                                "{\"Spec\":%s,\"Conf\":{},\"CID\":%s,\"NumGoferFilestoreFDs\":0,"
+                                "\"IsDevIoFilePresent\":false,"
                                 "\"GoferMountConfs\":[%s]}",
-                                oci_spec_encode(spec, NULL), control_string(pool, record->id), confs);
+                                oci_spec_encode(spec, NULL), control_string(pool, record->id),
+                                confs);
         for (int i = 0; i < 3; i++)
             fds[i] = i;
-        result = control_call(record, method, arg, has_terminal ? sockets : fds, plan->count + (has_terminal ? 0 : 3),
-                              NULL, err);
+        result = control_call(record, method, arg, has_terminal ? sockets : fds,
+                              plan->count + (has_terminal ? 0 : 3), NULL, err);
         for (u32 i = 0; i < plan->count; i++)
             close(sockets[i]);
         if (result < 0)
@@ -226,13 +239,18 @@ static void oom_score_set(i64 pid, i64 value)
     close(fd);
 }
 
-static int hooks_at_start(const struct record *record, const struct oci_spec *spec, struct error *err)
+static int hooks_at_start(const struct record *record, const struct oci_spec *spec,
+                          struct error *err)
 {
     if (!spec->hooks)
         return 0;
-    struct oci_state state = {.id = record->id, .status = STATUS_CREATED, .pid = record->sandbox->pid,
-                              .bundle = record->bundle_dir, .spec = spec};
-    return hooks_run(spec->hooks->start_container.items, spec->hooks->start_container.count, &state, err);
+    struct oci_state state = {.id = record->id,
+                              .status = STATUS_CREATED,
+                              .pid = record->sandbox->pid,
+                              .bundle = record->bundle_dir,
+                              .spec = spec};
+    return hooks_run(spec->hooks->start_container.items, spec->hooks->start_container.count, &state,
+                     err);
 }
 
 /* A failed poststart hook does not undo a container that runs. */
@@ -241,15 +259,19 @@ static void hooks_after_start(const struct record *record, const struct oci_spec
     struct error err;
     if (!spec->hooks)
         return;
-    struct oci_state state = {.id = record->id, .status = STATUS_RUNNING, .pid = record->sandbox->pid,
-                              .bundle = record->bundle_dir, .spec = spec};
+    struct oci_state state = {.id = record->id,
+                              .status = STATUS_RUNNING,
+                              .pid = record->sandbox->pid,
+                              .bundle = record->bundle_dir,
+                              .spec = spec};
     if (hooks_run(spec->hooks->poststart.items, spec->hooks->poststart.count, &state, &err) < 0)
         fprintf(stderr, "warning: %s\n", err.text);
 }
 
 /* Common to start and restore: METHOD with ARG for a root container, SUB_METHOD for others. */
-static int begin(struct runtime *runtime, struct record *record, const char *method, const char *arg,
-                 const char *sub_method, const int *fds, u32 fd_count, struct error *err)
+static int begin(struct runtime *runtime, struct record *record, const char *method,
+                 const char *arg, const char *sub_method, const int *fds, u32 fd_count,
+                 struct error *err)
 {
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     if (record_spec(record, &spec, err) < 0 || hooks_at_start(record, spec, err) < 0)
@@ -287,32 +309,35 @@ int container_start(struct runtime *runtime, const struct full_id *id, struct er
         return -1;
     int result = container_want_status(record, "start", states, err);
     if (result == 0)
-        result = begin(runtime, record, "containerManager.StartRoot", control_string(&record->pool, record->id),
+        result = begin(runtime, record, "containerManager.StartRoot",
+                       control_string(&record->pool, record->id),
                        "containerManager.StartSubcontainer", NULL, 0, err);
     close(lock);
     return result;
 }
 
-int container_restore(struct runtime *runtime, const struct full_id *id, const int *fds, u32 fd_count,
-                      bool is_background, struct error *err)
+int container_restore(struct runtime *runtime, const struct full_id *id, const int *fds,
+                      u32 fd_count, bool is_background, struct error *err)
 {
     static const char *const states[] = {STATUS_CREATED, NULL};
     AUTO_RECORD struct record *record = NULL;
     int lock = -1;
     if (change_begin(runtime, id, &lock, &record, err) < 0)
         return -1;
-    char *arg = pool_printf(&record->pool, "{\"HavePagesFile\":%s,\"HaveDeviceFile\":false,\"Background\":%s}",
+    char *arg = pool_printf(&record->pool,
+                            "{\"HavePagesFile\":%s,\"HaveDeviceFile\":false,\"Background\":%s}",
                             fd_count > 1 ? "true" : "false", is_background ? "true" : "false");
     int result = container_want_status(record, "restore", states, err);
     record->sandbox->is_restored = true;
     if (result == 0)
-        result = begin(runtime, record, "containerManager.Restore", arg, "containerManager.RestoreSubcontainer", fds,
-                       fd_count, err);
+        result = begin(runtime, record, "containerManager.Restore", arg,
+                       "containerManager.RestoreSubcontainer", fds, fd_count, err);
     close(lock);
     return result;
 }
 
-int container_pause(struct runtime *runtime, const struct full_id *id, bool is_pause, struct error *err)
+int container_pause(struct runtime *runtime, const struct full_id *id, bool is_pause,
+                    struct error *err)
 {
     static const char *const running[] = {STATUS_RUNNING, NULL};
     static const char *const paused[] = {STATUS_PAUSED, NULL};
@@ -320,10 +345,12 @@ int container_pause(struct runtime *runtime, const struct full_id *id, bool is_p
     int lock = -1;
     if (change_begin(runtime, id, &lock, &record, err) < 0)
         return -1;
-    int result = container_want_status(record, is_pause ? "pause" : "resume", is_pause ? running : paused, err);
+    int result = container_want_status(record, is_pause ? "pause" : "resume",
+                                       is_pause ? running : paused, err);
     if (result == 0)
-        result = control_call(record, is_pause ? "containerManager.Pause" : "containerManager.Resume", NULL, NULL, 0,
-                              NULL, err);
+        result = control_call(record,
+                              is_pause ? "containerManager.Pause" : "containerManager.Resume", NULL,
+                              NULL, 0, NULL, err);
     if (result == 0) {
         record_set_status(record, is_pause ? STATUS_PAUSED : STATUS_RUNNING);
         result = record_save(runtime->dir, record, err);
@@ -342,9 +369,13 @@ static void hooks_after_delete(const struct record *record)
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     if (record_spec(record, &spec, &err) < 0 || !spec->hooks)
         return;
-    struct oci_state state = {
-        .id = record->id, .status = STATUS_STOPPED, .pid = -1, .bundle = record->bundle_dir, .spec = spec};
-    for (size_t i = 0; i < spec->hooks->poststop.count; i++) /* each one, whatever became of the one before */
+    struct oci_state state = {.id = record->id,
+                              .status = STATUS_STOPPED,
+                              .pid = -1,
+                              .bundle = record->bundle_dir,
+                              .spec = spec};
+    for (size_t i = 0; i < spec->hooks->poststop.count;
+         i++) /* each one, whatever became of the one before */
         if (hooks_run(&spec->hooks->poststop.items[i], 1, &state, &err) < 0)
             fprintf(stderr, "warning: %s\n", err.text);
 }
@@ -366,17 +397,20 @@ static void delete_sub(struct record *record)
 {
     struct error unused;
     if (sandbox_is_alive(record))
-        (void)!control_call(record, "containerManager.DestroySubcontainer", control_string(&record->pool, record->id), NULL,
-                            0, NULL, &unused);
+        (void)!control_call(record, "containerManager.DestroySubcontainer",
+                            control_string(&record->pool, record->id), NULL, 0, NULL, &unused);
     process_end(record->gofer_pid, record->gofer_pid_start, GOFER_KILL_MS);
 }
 
-int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced, struct error *err)
+int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced,
+                     struct error *err)
 {
     AUTO_RECORD struct record *record = NULL;
     int lock = -1;
     if (runtime->dir < 0 || record_lock(runtime->dir, id, false, &lock, err) < 0)
-        return is_forced ? 0 : error_set(err, ENOENT, "loading container \"%s\": file does not exist", id->container);
+        return is_forced ? 0
+                         : error_set(err, ENOENT, "loading container \"%s\": file does not exist",
+                                     id->container);
     int result = record_load(runtime->dir, id, &record, err);
     if (result < 0 && is_forced) {
         /* Nothing of it can be read, so nothing but the files can go. */
@@ -386,8 +420,10 @@ int container_delete(struct runtime *runtime, const struct full_id *id, bool is_
     }
     if (result == 0 && !is_forced) {
         record_check(record);
-        if (!record_has_status(record, STATUS_CREATED) && !record_has_status(record, STATUS_STOPPED))
-            result = error_set(err, EBUSY, "cannot delete container that is not stopped without --force flag");
+        if (!record_has_status(record, STATUS_CREATED) &&
+            !record_has_status(record, STATUS_STOPPED))
+            result = error_set(err, EBUSY,
+                               "cannot delete container that is not stopped without --force flag");
     }
     if (result == 0) {
         if (record_is_root(record))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log files. The error file gets one JSON object an error, without newline, appended and never truncated:
- * that is what its readers were written for.
+ * Log files. The error file gets one JSON object an error, without newline, appended and never
+ * truncated: that is what its readers were written for.
  */
 #include "runtime/log.h"
 
@@ -31,7 +31,8 @@ static void line_write(int fd, const char *text, size_t size)
     }
 }
 
-static void runtime_log_write(struct log *log, enum log_level level, const char *room, const char *line)
+static void runtime_log_write(struct log *log, enum log_level level, const char *room,
+                              const char *line)
 {
     int fd = (int)(intptr_t)log->owner - 1;
     if (fd < 0)
@@ -40,15 +41,16 @@ static void runtime_log_write(struct log *log, enum log_level level, const char 
     clock_gettime(CLOCK_REALTIME, &now);
     if (log->now_ns) {
         u64 ns = log->now_ns(log);
-        now = (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+        now = (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
+                                .tv_nsec = (long)(ns % NS_PER_S)};
     }
     struct tm local;
     localtime_r(&now.tv_sec, &local);
     static const char letters[] = {[LOG_WARN] = 'W', [LOG_INFO] = 'I', [LOG_DEBUG] = 'D'};
     char text[2048];
-    int size = snprintf(text, sizeof text, "%c%02d%02d %02d:%02d:%02d.%06ld %6d %s] %s\n", letters[level],
-                        local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
-                        now.tv_nsec / 1000, (int)getpid(), room, line);
+    int size = snprintf(text, sizeof text, "%c%02d%02d %02d:%02d:%02d.%06ld %6d %s] %s\n",
+                        letters[level], local.tm_mon + 1, local.tm_mday, local.tm_hour,
+                        local.tm_min, local.tm_sec, now.tv_nsec / 1000, (int)getpid(), room, line);
     if (size > 0)
         line_write(fd, text, MIN((size_t)size, sizeof text - 1));
 }
@@ -135,11 +137,13 @@ static void expand(const char *pattern, const char *command, const char *id, cha
     snprintf(when, sizeof when, "%s.%06ld", date, now.tv_nsec / 1000);
     const struct {
         const char *word, *value;
-    } words[] = {{"%TIMESTAMP%", when}, {"%COMMAND%", command}, {"%ID%", id}, {"%CID%", id}, {"%TEST%", ""}};
+    } words[] = {
+        {"%TIMESTAMP%", when}, {"%COMMAND%", command}, {"%ID%", id}, {"%CID%", id}, {"%TEST%", ""}};
     size_t used = 0;
     while (*pattern && used + 1 < size) {
         size_t i = 0;
-        while (i < ARRAY_COUNT(words) && strncmp(pattern, words[i].word, strlen(words[i].word)) != 0)
+        while (i < ARRAY_COUNT(words) &&
+               strncmp(pattern, words[i].word, strlen(words[i].word)) != 0)
             i++;
         if (i == ARRAY_COUNT(words)) {
             out[used++] = *pattern++;
@@ -155,13 +159,15 @@ static void expand(const char *pattern, const char *command, const char *id, cha
 int debug_log_open(const struct config *config, const char *command, const char *id)
 {
     if (!config->debug_log || !*config->debug_log)
-        return config->debug_log_fd >= 0 ? fcntl((int)config->debug_log_fd, F_DUPFD_CLOEXEC, 3) : -1;
+        return config->debug_log_fd >= 0 ? fcntl((int)config->debug_log_fd, F_DUPFD_CLOEXEC, 3)
+                                         : -1;
     if (!command_is_meant(config->debug_command ? config->debug_command : "", command))
         return -1;
     char pattern[4096], path[4096];
     size_t size = strlen(config->debug_log);
     bool is_dir = config->debug_log[size - 1] == '/';
-    snprintf(pattern, sizeof pattern, "%s%s", config->debug_log, is_dir ? "runsc.log.%TIMESTAMP%.%COMMAND%.txt" : "");
+    snprintf(pattern, sizeof pattern, "%s%s", config->debug_log,
+             is_dir ? "runsc.log.%TIMESTAMP%.%COMMAND%.txt" : "");
     expand(pattern, command, id, path, sizeof path);
     char *slash = strrchr(path, '/');
     if (slash && slash != path) {

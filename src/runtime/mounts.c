@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each source is opened as a detached copy of its mount tree where the host lets us (open_tree): then ".."
- * ends at the source itself, whoever holds the descriptor, and read-only is enforced by the kernel too.
- * Elsewhere a plain O_PATH descriptor does, and only the gofer's own rules keep it inside.
+ * Each source is opened as a detached copy of its mount tree where the host lets us (open_tree):
+ * then ".." ends at the source itself, whoever holds the descriptor, and read-only is enforced by
+ * the kernel too. Elsewhere a plain O_PATH descriptor does, and only the gofer's own rules keep it
+ * inside.
  */
 #include "runtime/mounts.h"
 
@@ -45,7 +46,8 @@ int spec_resolve(struct oci_spec *spec, const char *bundle, struct error *err)
     if (stat(spec->root->path, &stat_of_root) < 0)
         return error_errno(err, "cannot use the root file system \"%s\"", spec->root->path);
     if (!S_ISDIR(stat_of_root.st_mode))
-        return error_set(err, ENOTDIR, "cannot use the root file system \"%s\": not a directory", spec->root->path);
+        return error_set(err, ENOTDIR, "cannot use the root file system \"%s\": not a directory",
+                         spec->root->path);
     return 0;
 }
 
@@ -55,8 +57,9 @@ static int tree_open(const char *path, bool is_readonly, bool has_devices)
     int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, flags);
     if (fd < 0)
         return open(path, O_PATH | O_CLOEXEC);
-    struct mount_attr attr = {
-        .attr_set = (is_readonly ? MOUNT_ATTR_RDONLY : 0u) | (has_devices ? 0u : MOUNT_ATTR_NODEV), .propagation = 1u << 18 /* MS_PRIVATE */};
+    struct mount_attr attr = {.attr_set = (is_readonly ? MOUNT_ATTR_RDONLY : 0u) |
+                                          (has_devices ? 0u : MOUNT_ATTR_NODEV),
+                              .propagation = 1u << 18 /* MS_PRIVATE */};
     (void)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr);
     return fd;
 }
@@ -70,8 +73,8 @@ static bool has_upper(const struct config *config, bool is_root)
     return strncmp(overlay, "all:", 4) == 0 || (is_root && strncmp(overlay, "root:", 5) == 0);
 }
 
-static int plan_add(const struct config *config, struct mount_plan *plan, const char *path, bool is_readonly,
-                    struct error *err)
+static int plan_add(const struct config *config, struct mount_plan *plan, const char *path,
+                    bool is_readonly, struct error *err)
 {
     if (plan->count == MOUNTS_MAX)
         return error_set(err, E2BIG, "too many bind mounts, at most %u", MOUNTS_MAX - 1);
@@ -82,7 +85,8 @@ static int plan_add(const struct config *config, struct mount_plan *plan, const 
     bool has_devices = config->host_fifo && strcmp(config->host_fifo, "open") == 0;
     int fd = tree_open(path, is_lower_readonly, has_devices);
     if (fd < 0)
-        return error_errno(err, "cannot open %s \"%s\"", is_root ? "the root file system" : "mount source", path);
+        return error_errno(err, "cannot open %s \"%s\"",
+                           is_root ? "the root file system" : "mount source", path);
     struct stat stat;
     if (upper != GOFER_UPPER_NONE && !is_root && fstat(fd, &stat) == 0 && !S_ISDIR(stat.st_mode)) {
         close(fd); /* no layer over a single file */
@@ -100,8 +104,8 @@ static int plan_add(const struct config *config, struct mount_plan *plan, const 
     return 0;
 }
 
-int mount_plan_open(const struct config *config, const struct oci_spec *spec, struct mount_plan *out,
-                    struct error *err)
+int mount_plan_open(const struct config *config, const struct oci_spec *spec,
+                    struct mount_plan *out, struct error *err)
 {
     out->count = 0;
     out->modes[0] = 0;

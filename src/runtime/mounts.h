@@ -8,15 +8,16 @@
 #define MOUNTS_MAX 256u
 
 struct mount_plan {
-    int roots[MOUNTS_MAX]; /* the root's descriptor, then each bind mount's in spec order */
+    int roots[MOUNTS_MAX];      /* the root's descriptor, then each bind mount's in spec order */
     char modes[MOUNTS_MAX + 1]; /* 'r' or 'w', for the gofer */
     u8 lowers[MOUNTS_MAX], uppers[MOUNTS_MAX]; /* enum gofer_lower, gofer_upper of loader.h */
     u32 count;
 };
 
-/* Make root.path and sources of bind mounts in SPEC absolute, counted from BUNDLE; check that the root is there. */
+/* Make root.path and sources of bind mounts in SPEC absolute, counted from BUNDLE; check that the
+ * root is there. */
 MUST_CHECK int spec_resolve(struct oci_spec *spec, const char *bundle, struct error *err);
 /* Close with mount_plan_close, also after a failure. */
-MUST_CHECK int mount_plan_open(const struct config *config, const struct oci_spec *spec, struct mount_plan *out,
-                               struct error *err);
+MUST_CHECK int mount_plan_open(const struct config *config, const struct oci_spec *spec,
+                               struct mount_plan *out, struct error *err);
 void mount_plan_close(struct mount_plan *plan);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pid is only a name, and names are reused: so whoever found a pid in a record opens a pidfd first, then
- * looks whether the start time is still the recorded one, and from then on uses the pidfd alone.
+ * A pid is only a name, and names are reused: so whoever found a pid in a record opens a pidfd
+ * first, then looks whether the start time is still the recorded one, and from then on uses the
+ * pidfd alone.
  */
 #include "runtime/process.h"
 
@@ -96,7 +97,8 @@ int pid_file_write(const char *path, pid_t pid, struct error *err)
     char temporary[4096], text[24];
     const char *slash = strrchr(path, '/');
     int dir_size = slash ? (int)(slash + 1 - path) : 0;
-    snprintf(temporary, sizeof temporary, "%.*s.%s.%d", dir_size, path, slash ? slash + 1 : path, (int)getpid());
+    snprintf(temporary, sizeof temporary, "%.*s.%s.%d", dir_size, path, slash ? slash + 1 : path,
+             (int)getpid());
     int size = snprintf(text, sizeof text, "%d", (int)pid);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)

@@ -11,7 +11,8 @@ i64 process_start(pid_t pid);
 /* Is PID there, alive, and (START not 0) the same that had this start time? */
 bool process_is_alive(pid_t pid, i64 start);
 /*
- * A descriptor of that very process, or -1 when it is gone. It becomes readable when the process has ended.
+ * A descriptor of that very process, or -1 when it is gone. It becomes readable when the process
+ * has ended.
  */
 int process_open(pid_t pid, i64 start);
 /* Send SIGNO to the process behind PIDFD; 0 or -errno. */

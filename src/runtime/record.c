@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing records. Member names are gVisor's; members of later releases that this one does not
- * know are dropped when a record is written anew. "pidStart" is ours: a pid alone may have been reused.
+ * Reading and writing records. Member names are gVisor's; members of later releases that this one
+ * does not know are dropped when a record is written anew. "pidStart" is ours: a pid alone may have
+ * been reused.
  */
 #include "runtime/record.h"
 
@@ -34,30 +35,32 @@ static const struct wire_field sandbox_fields[] = {
     WIRE_FIELD(struct record_sandbox, pid_start, "pidStart", &wire_int64),
     WIRE_END,
 };
-static const struct wire_type sandbox_type =
-    WIRE_TYPE_STRUCT(struct record_sandbox, sandbox_fields, "sandbox.Sandbox");
+static const struct wire_type sandbox_type = WIRE_TYPE_STRUCT(struct record_sandbox, sandbox_fields,
+                                                              "sandbox.Sandbox");
 
 static const struct wire_field id_fields[] = {
     WIRE_FIELD(struct record_id, sandbox_id, "sandboxId", &wire_string),
     WIRE_FIELD(struct record_id, container_id, "containerId", &wire_string),
     WIRE_END,
 };
-static const struct wire_type id_type = WIRE_TYPE_STRUCT(struct record_id, id_fields, "container.FullID");
+static const struct wire_type id_type = WIRE_TYPE_STRUCT(struct record_id, id_fields,
+                                                         "container.FullID");
 
 static const struct wire_field saver_fields[] = {
     WIRE_FIELD(struct record_saver, root_dir, "rootDir", &wire_string),
     WIRE_FIELD(struct record_saver, id, "id", &id_type),
     WIRE_END,
 };
-static const struct wire_type saver_type = WIRE_TYPE_STRUCT(struct record_saver, saver_fields, "container.StateFile");
+static const struct wire_type saver_type = WIRE_TYPE_STRUCT(struct record_saver, saver_fields,
+                                                            "container.StateFile");
 
 static const struct wire_field mount_fields[] = {
     WIRE_FIELD(struct record_mount, lower, "lower", &wire_int),
     WIRE_FIELD(struct record_mount, upper, "upper", &wire_int),
     WIRE_END,
 };
-static const struct wire_type mount_type =
-    WIRE_TYPE_STRUCT(struct record_mount, mount_fields, "specutils.GoferMountConf");
+static const struct wire_type mount_type = WIRE_TYPE_STRUCT(struct record_mount, mount_fields,
+                                                            "specutils.GoferMountConf");
 
 static const struct wire_field record_fields[] = {
     WIRE_FIELD(struct record, id, "id", &wire_string),
@@ -72,10 +75,12 @@ static const struct wire_field record_fields[] = {
     WIRE_FIELD(struct record, sandbox, "sandbox", WIRE_OPTIONAL_OF(&sandbox_type)),
     WIRE_FIELD(struct record, compat_cgroup, "compatCgroup", &wire_raw),
     WIRE_FIELD(struct record, saver, "saver", &saver_type),
-    WIRE_FIELD(struct record, gofer_mounts, "goferMountConfs", WIRE_LIST_OF(&mount_type, "[]specutils.GoferMountConf")),
+    WIRE_FIELD(struct record, gofer_mounts, "goferMountConfs",
+               WIRE_LIST_OF(&mount_type, "[]specutils.GoferMountConf")),
     WIRE_END,
 };
-static const struct wire_type record_type = WIRE_TYPE_STRUCT(struct record, record_fields, "container.Container");
+static const struct wire_type record_type = WIRE_TYPE_STRUCT(struct record, record_fields,
+                                                             "container.Container");
 
 static void file_name(const struct full_id *id, const char *ending, char out[NAME_SIZE])
 {
@@ -167,14 +172,18 @@ int record_load(int dir, const struct full_id *id, struct record **out, struct e
     struct json_text file, text;
     if (read_whole(dir, name, &record->pool, &file) < 0) {
         if (errno == ENOENT)
-            return error_set(err, ENOENT, "loading container \"%s\": file does not exist", id->container);
+            return error_set(err, ENOENT, "loading container \"%s\": file does not exist",
+                             id->container);
         return error_errno(err, "loading container \"%s\"", id->container);
     }
     if (json_parse(file.bytes, file.size, RECORD_SIZE_MAX, &text, err) < 0 ||
         wire_decode(&record_type, text, &record->pool, record, err) < 0)
-        return error_prefix(err, "loading container \"%s\": unmarshaling container state", id->container);
-    if (!record->sandbox || !record->id || strcmp(record->id, id->container) != 0 || !record->status)
-        return error_set(err, EINVAL, "loading container \"%s\": its record is incomplete", id->container);
+        return error_prefix(err, "loading container \"%s\": unmarshaling container state",
+                            id->container);
+    if (!record->sandbox || !record->id || strcmp(record->id, id->container) != 0 ||
+        !record->status)
+        return error_set(err, EINVAL, "loading container \"%s\": its record is incomplete",
+                         id->container);
     if (!record->sandbox->id || !*record->sandbox->id)
         record->sandbox->id = pool_strdup(&record->pool, id->sandbox);
     *out = MOVE(record);
@@ -235,17 +244,19 @@ int record_spec(const struct record *record, struct oci_spec **out, struct error
 }
 
 /*
- * The lock's file is removed with the record. So who waited for it may get the lock of a file that has no
- * name any more; then there is a new one to wait for, or none.
+ * The lock's file is removed with the record. So who waited for it may get the lock of a file that
+ * has no name any more; then there is a new one to wait for, or none.
  */
 int record_lock(int dir, const struct full_id *id, bool is_create, int *out, struct error *err)
 {
     char name[NAME_SIZE];
     file_name(id, "lock", name);
     for (;;) {
-        int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_create ? O_CREAT : 0), 0600);
+        int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (is_create ? O_CREAT : 0),
+                        0600);
         if (fd < 0 && errno == ENOENT)
-            return error_set(err, ENOENT, "loading container \"%s\": file does not exist", id->container);
+            return error_set(err, ENOENT, "loading container \"%s\": file does not exist",
+                             id->container);
         if (fd < 0)
             return error_errno(err, "cannot open the lock of container \"%s\"", id->container);
         int failed;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's record on disk: DIR/ID_sandbox:SANDBOXID.state, JSON that other clients read too, and the
- * lock beside it. The record is replaced as a whole, so a reader sees the old one or the new one; who changes
- * a container holds its lock. Records do not survive the machine's restart as anything useful, so nothing is
- * synced to disk.
+ * A container's record on disk: DIR/ID_sandbox:SANDBOXID.state, JSON that other clients read too,
+ * and the lock beside it. The record is replaced as a whole, so a reader sees the old one or the
+ * new one; who changes a container holds its lock. Records do not survive the machine's restart as
+ * anything useful, so nothing is synced to disk.
  */
 #pragma once
 #include "base/base.h"
@@ -67,9 +67,10 @@ struct full_id {
 
 bool container_id_is_valid(const char *id);
 
-/* ---- the directory ----------------------------------------------------------------------------- */
+/* ---- the directory -------------------------------------------------------------------------- */
 
-/* Opens ROOT, made (0711) with IS_CREATE. *OUT is the caller's descriptor; ENOENT when it is not there. */
+/* Opens ROOT, made (0711) with IS_CREATE. *OUT is the caller's descriptor; ENOENT when it is not
+ * there. */
 MUST_CHECK int state_dir_open(const char *root, bool is_create, int *out, struct error *err);
 /*
  * All containers with records in DIR, sorted by id. Free *OUT with free. DIR -1 is empty.
@@ -78,21 +79,25 @@ MUST_CHECK int state_dir_list(int dir, struct full_id **out, u32 *count, struct 
 /* The one container whose id begins with ID. ERR's code is ENOENT when there is none. */
 MUST_CHECK int state_dir_find(int dir, const char *id, struct full_id *out, struct error *err);
 /* The same among the records of one sandbox (the sandbox's root container last). */
-MUST_CHECK int state_dir_list_sandbox(int dir, const char *sandbox_id, struct full_id **out, u32 *count, struct error *err);
+MUST_CHECK int state_dir_list_sandbox(int dir, const char *sandbox_id, struct full_id **out,
+                                      u32 *count, struct error *err);
 
-/* ---- locks ------------------------------------------------------------------------------------- */
+/* ---- locks ---------------------------------------------------------------------------------- */
 
-/* Take the lock of ID, made if IS_CREATE; waits. *OUT is a descriptor: closing it unlocks. -1 with ENOENT. */
-MUST_CHECK int record_lock(int dir, const struct full_id *id, bool is_create, int *out, struct error *err);
+/* Take the lock of ID, made if IS_CREATE; waits. *OUT is a descriptor: closing it unlocks. -1 with
+ * ENOENT. */
+MUST_CHECK int record_lock(int dir, const struct full_id *id, bool is_create, int *out,
+                           struct error *err);
 
-/* ---- records ----------------------------------------------------------------------------------- */
+/* ---- records -------------------------------------------------------------------------------- */
 
 struct record *record_new(void);
 void record_free(struct record *record);
 void record_free_auto(struct record **record);
 #define AUTO_RECORD CLEANUP(record_free_auto)
 bool record_exists(int dir, const struct full_id *id);
-MUST_CHECK int record_load(int dir, const struct full_id *id, struct record **out, struct error *err);
+MUST_CHECK int record_load(int dir, const struct full_id *id, struct record **out,
+                           struct error *err);
 /* Replace the record in DIR as a whole; on failure the old one stands. */
 MUST_CHECK int record_save(int dir, const struct record *record, struct error *err);
 /* Remove record and lock. Missing ones are fine. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A new user and mount namespace in which the caller's own user is root, and no other user exists. From then
- * on the code that root would run works unchanged.
+ * A new user and mount namespace in which the caller's own user is root, and no other user exists.
+ * From then on the code that root would run works unchanged.
  */
 #include "runtime/rootless.h"
 

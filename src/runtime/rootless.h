@@ -3,5 +3,6 @@
 #pragma once
 #include "base/error.h"
 
-/* Does nothing for a process that may already make mount namespaces. Single-threaded callers only. */
+/* Does nothing for a process that may already make mount namespaces. Single-threaded callers only.
+ */
 MUST_CHECK int rootless_enter(struct error *err);

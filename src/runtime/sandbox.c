@@ -4,11 +4,12 @@
  *
  *     host_linux_create -> sentry_create (memfile, platform, kernel, vfs, net, syscalls)
  *     -> loader_create (takes the spec and every descriptor) -> controller_create, controller_start
- *     -> boot_confine -> cpus run; a fiber says boot_ready and waits: loader_wait_root -> boot_status
+ *     -> boot_confine -> cpus run; a fiber says boot_ready and waits: loader_wait_root ->
+ * boot_status
  *     -> controller_stop -> the exit code
  *
- * A failure before boot_ready goes through boot_failed, so that the command line prints one line and the
- * half-made sandbox goes away.
+ * A failure before boot_ready goes through boot_failed, so that the command line prints one line
+ * and the half-made sandbox goes away.
  */
 #include "runtime/boot.h"
 
@@ -39,7 +40,7 @@ struct sandbox {
     u32 wait_status;
 };
 
-/* ---- strace ------------------------------------------------------------------------------------------------ */
+/* ---- strace --------------------------------------------------------------------------------- */
 
 static int strace_select(struct sandbox *sandbox, const char *list, struct error *err)
 {
@@ -59,7 +60,9 @@ static int strace_select(struct sandbox *sandbox, const char *list, struct error
             is_found = true;
         }
         if (!is_found)
-            return error_set(err, EINVAL, "--strace-syscalls names '%s', which is no system call that is served", name);
+            return error_set(err, EINVAL,
+                             "--strace-syscalls names '%s', which is no system call that is served",
+                             name);
         list += size + (list[size] == ',');
     }
     return 0;
@@ -70,16 +73,19 @@ static int strace_start(struct sandbox *sandbox, struct error *err)
     const struct sandbox_options *options = sandbox->options;
     if (!options->has_strace)
         return 0;
-    struct strace_config config = {.size_max = options->strace_size_max ? options->strace_size_max : 1024};
+    struct strace_config config = {.size_max = options->strace_size_max ? options->strace_size_max
+                                                                        : 1024};
     if (options->strace_syscalls && options->strace_syscalls[0]) {
         if (strace_select(sandbox, options->strace_syscalls, err))
             return -1;
         config.wanted = sandbox->strace_wanted;
     }
-    return strace_create(sandbox->sentry.kernel, &config, &sandbox->strace) ? error_set(err, ENOMEM, "no memory for the system call log") : 0;
+    return strace_create(sandbox->sentry.kernel, &config, &sandbox->strace)
+               ? error_set(err, ENOMEM, "no memory for the system call log")
+               : 0;
 }
 
-/* ---- the parts -------------------------------------------------------------------------------------------------- */
+/* ---- the parts ------------------------------------------------------------------------------ */
 
 static int sentry_start(struct sandbox *sandbox, struct error *err)
 {
@@ -91,7 +97,11 @@ static int sentry_start(struct sandbox *sandbox, struct error *err)
         .cpu_count = options->cpu_count,
         .memory_size = ALIGN_DOWN(memory, PAGE_SIZE),
         .log = &sandbox->log,
-        .kernel = {.memory_max = memory, .has_aslr = true, .has_vdso = true, .hostname = options->container_id, .release = "6.1.0-picket"},
+        .kernel = {.memory_max = memory,
+                   .has_aslr = true,
+                   .has_vdso = true,
+                   .hostname = options->container_id,
+                   .release = "6.1.0-picket"},
     };
     if (host_entropy(sandbox->host, &config.kernel.seed, sizeof config.kernel.seed))
         config.kernel.seed = host_realtime_ns(sandbox->host);
@@ -139,18 +149,21 @@ static int controllers_start(struct sandbox *sandbox, struct error *err)
         struct host_listener *listener = host_listener_from_fd(sandbox->host, fd);
         if (!listener)
             return error_set(err, ENOMEM, "cannot serve the control socket");
-        int result = controller_create(sandbox->loader, listener, &config, &sandbox->controllers[i]);
+        int result = controller_create(sandbox->loader, listener, &config,
+                                       &sandbox->controllers[i]);
         if (!result)
             result = controller_start(sandbox->controllers[i]);
         if (result)
-            return error_set(err, -result, "cannot serve the control socket: %s", errno_text(-result));
+            return error_set(err, -result, "cannot serve the control socket: %s",
+                             errno_text(-result));
     }
     return 0;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------ */
+/* ---- running -------------------------------------------------------------------------------- */
 
-/* The sandbox's own fiber: says that it is ready, waits for the root container's end, ends everything. */
+/* The sandbox's own fiber: says that it is ready, waits for the root container's end, ends
+ * everything. */
 SLEEPS static void sandbox_fiber(struct task *task, struct sandbox *sandbox)
 {
     boot_ready(sandbox->options);
@@ -176,23 +189,28 @@ static int sandbox_start(struct sandbox *sandbox, struct error *err)
     if (!sandbox->host)
         return error_set(err, ENOMEM, "cannot reach the host's services");
     runtime_log_init(&sandbox->log, sandbox->options->log_fd, sandbox->options->is_debug);
-    if (sentry_start(sandbox, err) || strace_start(sandbox, err) || loader_start(sandbox, err) || controllers_start(sandbox, err))
+    if (sentry_start(sandbox, err) || strace_start(sandbox, err) || loader_start(sandbox, err) ||
+        controllers_start(sandbox, err))
         return -1;
     int result = 0;
     if (sandbox->options->signal_fd >= 0)
-        result = console_signals_start(sandbox->loader, sandbox->options->container_id, sandbox->options->signal_fd);
+        result = console_signals_start(sandbox->loader, sandbox->options->container_id,
+                                       sandbox->options->signal_fd);
     if (!result)
-        result = task_create_kernel(sandbox->sentry.kernel, "sandbox", sandbox_fiber_root, sandbox, &sandbox->main_task);
+        result = task_create_kernel(sandbox->sentry.kernel, "sandbox", sandbox_fiber_root, sandbox,
+                                    &sandbox->main_task);
     if (!result)
         result = task_start(sandbox->main_task);
     if (result)
-        return error_set(err, -result, "cannot start the sandbox's own task: %s", errno_text(-result));
+        return error_set(err, -result, "cannot start the sandbox's own task: %s",
+                         errno_text(-result));
     return 0;
 }
 
 int sandbox_main(const struct sandbox_options *options)
 {
-    static struct sandbox sandbox; /* one a process: as large as it is, it does not belong on the stack */
+    static struct sandbox
+        sandbox; /* one a process: as large as it is, it does not belong on the stack */
     struct error err = {0};
     sandbox.options = options;
     if (sandbox_start(&sandbox, &err) || boot_confine(options, &err)) {

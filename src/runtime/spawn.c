@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * clone3 and execve of /proc/self/exe. The child between the two is a copy of this single-threaded process,
- * so ordinary calls are safe there. Signals it should not get from the caller's terminal are kept away by a
- * session of its own.
+ * clone3 and execve of /proc/self/exe. The child between the two is a copy of this single-threaded
+ * process, so ordinary calls are safe there. Signals it should not get from the caller's terminal
+ * are kept away by a session of its own.
  */
 #include "runtime/spawn.h"
 
@@ -105,7 +105,8 @@ NORETURN static void child_run(struct spawn *spawn)
     if (spawn->is_attached)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (u32 i = 0; i < spawn->cgroup_count; i++)
-        (void)!write(spawn->cgroups[i], "0", 1); /* best effort: limits are the host's comfort, not its safety */
+        (void)!write(spawn->cgroups[i], "0",
+                     1); /* best effort: limits are the host's comfort, not its safety */
     if (spawn->netns >= 0 && setns(spawn->netns, CLONE_NEWNET) < 0)
         child_fail(spawn, "joining the network namespace");
     child_descriptors(spawn);

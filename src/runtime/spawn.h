@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting this program again as one of its inner processes: `picket boot …`, `picket gofer …`, in new
- * namespaces, with exactly the descriptors it was given and an empty environment.
+ * Starting this program again as one of its inner processes: `picket boot …`, `picket gofer …`, in
+ * new namespaces, with exactly the descriptors it was given and an empty environment.
  */
 #pragma once
 #include "base/base.h"
@@ -35,18 +35,19 @@ void spawn_arg(struct spawn *spawn, const char *format, ...) PRINTF(2, 3);
 /* FD (lent until spawn_start) for the child: the number that it has there. */
 int spawn_fd(struct spawn *spawn, int fd);
 /*
- * Start it. "--jail=true" or, without namespaces, "--jail=false" is put before the last argument. *PID, and
- * *PIDFD which is the caller's. -1: could not even be made; a failure to execute comes through `startup`.
+ * Start it. "--jail=true" or, without namespaces, "--jail=false" is put before the last argument.
+ * *PID, and *PIDFD which is the caller's. -1: could not even be made; a failure to execute comes
+ * through `startup`.
  */
 MUST_CHECK int spawn_start(struct spawn *spawn, pid_t *pid, int *pidfd, struct error *err);
 
-/* ---- the pipe that tells how a start went --------------------------------------------------------- */
+/* ---- the pipe that tells how a start went --------------------------------------------------- */
 
 /* Each message is one write: 'R' (ready), or 'E' and a line of text. */
 void startup_ready(int fd);
 void startup_fail(int fd, const char *text);
 /*
- * Until all COUNT writers have said that they are ready. -1: with the first failure's text, or "WHO ended before
- * it was ready" when the writers are gone.
+ * Until all COUNT writers have said that they are ready. -1: with the first failure's text, or "WHO
+ * ended before it was ready" when the writers are gone.
  */
 MUST_CHECK int startup_wait(int fd, u32 count, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command lines of the two inner processes. What a flag means is in boot.c and gofer_boot.c; descriptors
- * are named by the number they will have there.
+ * The command lines of the two inner processes. What a flag means is in boot.c and gofer_boot.c;
+ * descriptors are named by the number they will have there.
  */
 #include "base/buf.h"
 #include "runtime/cgroup.h"
@@ -38,7 +38,8 @@ static char *fds_arg(struct spawn *spawn, const int *fds, u32 count)
     return text;
 }
 
-static void debug_log_arg(struct runtime *runtime, struct spawn *spawn, const char *command, const char *id, int *log)
+static void debug_log_arg(struct runtime *runtime, struct spawn *spawn, const char *command,
+                          const char *id, int *log)
 {
     *log = debug_log_open(runtime->config, command, id);
     if (*log < 0)
@@ -85,8 +86,9 @@ static int pairs_make(int *ours, int *theirs, u32 count, struct error *err)
     return 0;
 }
 
-int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan *plan, bool is_attached, int startup,
-                const struct cgroup *cgroup, int *sockets, struct spawned *out, struct error *err)
+int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan *plan,
+                bool is_attached, int startup, const struct cgroup *cgroup, int *sockets,
+                struct spawned *out, struct error *err)
 {
     const struct config *config = runtime->config;
     int theirs[MOUNTS_MAX];
@@ -161,7 +163,9 @@ static const char *platform_choose(const struct config *config, int *device)
     bool is_any = !*wanted || is_word(wanted, "systrap");
     *device = -1;
     if ((is_any || is_word(wanted, "kvm")) && has_platform("kvm")) {
-        const char *path = config->platform_device && *config->platform_device ? config->platform_device : "/dev/kvm";
+        const char *path = config->platform_device && *config->platform_device
+                               ? config->platform_device
+                               : "/dev/kvm";
         *device = open(path, O_RDWR | O_CLOEXEC);
         if (*device >= 0)
             return "kvm";
@@ -176,7 +180,8 @@ static u32 cpu_count(const struct config *config, const struct oci_spec *spec)
     u32 count = sched_getaffinity(0, sizeof set, &set) == 0 ? (u32)CPU_COUNT(&set) : 1;
     const struct oci_limits *limits = &spec->on_linux->limits;
     if (config->cpu_num_from_quota && limits->has_cpu_quota && limits->cpu_quota > 0) {
-        i64 period = limits->has_cpu_period && limits->cpu_period > 0 ? (i64)limits->cpu_period : 100000;
+        i64 period = limits->has_cpu_period && limits->cpu_period > 0 ? (i64)limits->cpu_period
+                                                                      : 100000;
         i64 wanted = (limits->cpu_quota + period - 1) / period;
         count = (u32)MIN((i64)count, MAX(wanted, 2));
     }
@@ -193,7 +198,8 @@ static u64 memory_total(const struct oci_spec *spec)
     return total;
 }
 
-static void args_machine(struct runtime *runtime, struct spawn *spawn, const struct oci_spec *spec, int *device)
+static void args_machine(struct runtime *runtime, struct spawn *spawn, const struct oci_spec *spec,
+                         int *device)
 {
     const struct config *config = runtime->config;
     spawn_arg(spawn, "--platform=%s", platform_choose(config, device));
@@ -201,20 +207,26 @@ static void args_machine(struct runtime *runtime, struct spawn *spawn, const str
         spawn_arg(spawn, "--platform-fd=%d", spawn_fd(spawn, *device));
     spawn_arg(spawn, "--cpu-num=%u", cpu_count(config, spec));
     spawn_arg(spawn, "--total-memory=%llu", (unsigned long long)memory_total(spec));
-    spawn_arg(spawn, "--overlay2=%s", config->overlay ? "all:memory" : config->overlay2 ? config->overlay2 : "none");
+    spawn_arg(spawn, "--overlay2=%s",
+              config->overlay    ? "all:memory"
+              : config->overlay2 ? config->overlay2
+                                 : "none");
     spawn_arg(spawn, "--network=%s", config->network ? config->network : "none");
     spawn_arg(spawn, "--net-raw=%s", config->keeps_net_raw ? "true" : "false");
     spawn_arg(spawn, "--root-shared=%s", is_word(config->file_access, "shared") ? "true" : "false");
-    spawn_arg(spawn, "--mounts-shared=%s", is_word(config->file_access_mounts, "exclusive") ? "false" : "true");
+    spawn_arg(spawn, "--mounts-shared=%s",
+              is_word(config->file_access_mounts, "exclusive") ? "false" : "true");
     spawn_arg(spawn, "--host-sockets=%s",
-              is_word(config->host_uds, "open") || is_word(config->host_uds, "all") ? "true" : "false");
+              is_word(config->host_uds, "open") || is_word(config->host_uds, "all") ? "true"
+                                                                                    : "false");
     spawn_arg(spawn, "--profile=%s", config->has_profile ? "true" : "false");
     spawn_arg(spawn, "--rootless=%s", config->is_rootless || getuid() != 0 ? "true" : "false");
     spawn_arg(spawn, "--filter=%s", config->has_no_filter ? "false" : "true");
     spawn_arg(spawn, "--debug=%s", config->is_debug ? "true" : "false");
     if (config->has_strace) {
         spawn_arg(spawn, "--strace=true");
-        spawn_arg(spawn, "--strace-syscalls=%s", config->strace_syscalls ? config->strace_syscalls : "");
+        spawn_arg(spawn, "--strace-syscalls=%s",
+                  config->strace_syscalls ? config->strace_syscalls : "");
         spawn_arg(spawn, "--strace-log-size=%llu", (unsigned long long)config->strace_log_size);
     }
 }
@@ -230,7 +242,8 @@ static void args_container(struct spawn *spawn, const struct sandbox_spawn *want
         spawn_arg(spawn, "--console-session=true");
     char *confs = pool_strdup(pool, "");
     for (u32 i = 0; i < wanted->plan->count; i++)
-        confs = pool_printf(pool, "%s%s%u:%u", confs, i ? "," : "", wanted->plan->lowers[i], wanted->plan->uppers[i]);
+        confs = pool_printf(pool, "%s%s%u:%u", confs, i ? "," : "", wanted->plan->lowers[i],
+                            wanted->plan->uppers[i]);
     spawn_arg(spawn, "--gofer-mount-confs=%s", confs);
     spawn_arg(spawn, "--io-fds=%s", fds_arg(spawn, wanted->gofers, wanted->plan->count));
     if (args->pass_count > 0) {
@@ -262,10 +275,12 @@ static void args_control(struct spawn *spawn, const struct sandbox_spawn *wanted
 static int netns_open(const struct oci_spec *spec)
 {
     const struct oci_namespace *network = oci_namespace_find(spec, "network");
-    return network && network->path && *network->path ? open(network->path, O_RDONLY | O_CLOEXEC) : -1;
+    return network && network->path && *network->path ? open(network->path, O_RDONLY | O_CLOEXEC)
+                                                      : -1;
 }
 
-int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *wanted, struct spawned *out, struct error *err)
+int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *wanted, struct spawned *out,
+                  struct error *err)
 {
     const struct create_args *args = wanted->args;
     int spec = spec_memfd(args->spec, err);
@@ -281,8 +296,8 @@ int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *wanted, s
     spawn->netns = has_host_network || runtime->config->is_rootless ? -1 : netns_open(args->spec);
     if (!has_host_network && spawn->netns < 0)
         spawn->namespaces |= CLONE_NEWNET;
-    /* Failed assertions are for the operator: the container's own standard error is as good a place as any,
-     * unless it is a terminal, which must not be kept busy for the sandbox's sake. */
+    /* Failed assertions are for the operator: the container's own standard error is as good a place
+     * as any, unless it is a terminal, which must not be kept busy for the sandbox's sake. */
     if (wanted->console < 0)
         spawn->stdio[2] = wanted->stdio[2];
     int log, device;

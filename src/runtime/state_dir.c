@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The folder of records: which containers there are, and which one an id means. An id may be shortened as
- * long as one container's id begins so; a full id that others begin with is ambiguous too, as in gVisor.
+ * The folder of records: which containers there are, and which one an id means. An id may be
+ * shortened as long as one container's id begins so; a full id that others begin with is ambiguous
+ * too, as in gVisor.
  */
 #include "base/sort.h"
 #include "runtime/record.h"
@@ -86,8 +87,8 @@ static int compare(const void *a, const void *b, void *arg)
     return strcmp(((const struct full_id *)a)->container, ((const struct full_id *)b)->container);
 }
 
-static int list_matching(int dir, const char *begins, const char *sandbox, struct full_id **out, u32 *count,
-                         struct error *err)
+static int list_matching(int dir, const char *begins, const char *sandbox, struct full_id **out,
+                         u32 *count, struct error *err)
 {
     struct full_id *ids = NULL;
     u32 used = 0, capacity = 0;
@@ -123,7 +124,8 @@ int state_dir_list(int dir, struct full_id **out, u32 *count, struct error *err)
     return list_matching(dir, "", NULL, out, count, err);
 }
 
-int state_dir_list_sandbox(int dir, const char *sandbox_id, struct full_id **out, u32 *count, struct error *err)
+int state_dir_list_sandbox(int dir, const char *sandbox_id, struct full_id **out, u32 *count,
+                           struct error *err)
 {
     if (list_matching(dir, "", sandbox_id, out, count, err) < 0)
         return -1;
@@ -153,8 +155,11 @@ int state_dir_find(int dir, const char *id, struct full_id *out, struct error *e
         char names[512] = "";
         size_t used = 0;
         for (u32 i = 0; i < count && used < sizeof names - 1; i++)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%s\"", i ? " " : "", ids[i].container);
-        result = error_set(err, EEXIST, "id \"%s\" is ambiguous and could refer to multiple containers: [%s]", id, names);
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%s\"", i ? " " : "",
+                                     ids[i].container);
+        result = error_set(err, EEXIST,
+                           "id \"%s\" is ambiguous and could refer to multiple containers: [%s]",
+                           id, names);
     } else {
         *out = ids[0];
     }

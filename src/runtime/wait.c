@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for an end: a call that answers late, the sandbox's pidfd in case it never answers, and whatever the
- * caller has to look at meanwhile (signals to pass on), all in one poll(2).
+ * Waiting for an end: a call that answers late, the sandbox's pidfd in case it never answers, and
+ * whatever the caller has to look at meanwhile (signals to pass on), all in one poll(2).
  */
 #include "runtime/container.h"
 #include "runtime/control.h"
@@ -33,14 +33,16 @@ static enum outcome wait_any(struct urpc_client *client, int pidfd, const struct
     }
 }
 
-int control_wait(struct urpc_client *client, const char *method, const char *arg_json, int sandbox_pidfd,
-                 const struct wait_extra *extra, u32 *wait_status, struct error *err)
+int control_wait(struct urpc_client *client, const char *method, const char *arg_json,
+                 int sandbox_pidfd, const struct wait_extra *extra, u32 *wait_status,
+                 struct error *err)
 {
     AUTO_URPC_ANSWER struct urpc_answer answer = {0};
     if (urpc_call_send(client, method, arg_json, NULL, 0, err) < 0)
         return -1;
     if (wait_any(client, sandbox_pidfd, extra) == OUTCOME_GONE)
-        return error_set(err, ESRCH, "sandbox no longer running and its exit status is unavailable");
+        return error_set(err, ESRCH,
+                         "sandbox no longer running and its exit status is unavailable");
     i64 status;
     if (urpc_call_receive(client, &answer, err) < 0 || urpc_answer_i64(&answer, &status, err) < 0)
         return -1;
@@ -62,13 +64,14 @@ static bool child_status(const struct child *child, u32 *wait_status)
     return is_told || is_reaped;
 }
 
-int container_wait(const struct record *record, const struct child *child, const struct wait_extra *extra,
-                   u32 *wait_status, struct error *err)
+int container_wait(const struct record *record, const struct child *child,
+                   const struct wait_extra *extra, u32 *wait_status, struct error *err)
 {
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
     bool is_child = child && child->sandbox >= 0;
-    int pidfd = is_child ? child->sandbox : process_open((pid_t)record->sandbox->pid, record->sandbox->pid_start);
+    int pidfd = is_child ? child->sandbox
+                         : process_open((pid_t)record->sandbox->pid, record->sandbox->pid_start);
     int result = -1;
     if (pidfd < 0) {
         error_set(err, ESRCH, "sandbox no longer running and its exit status is unavailable");
@@ -76,8 +79,9 @@ int container_wait(const struct record *record, const struct child *child, const
         struct urpc_client *client = NULL;
         result = control_connect(record, &client, err);
         if (result == 0)
-            result = control_wait(client, "containerManager.Wait", control_string(&pool, record->id), pidfd, extra,
-                                  wait_status, err);
+            result = control_wait(client, "containerManager.Wait",
+                                  control_string(&pool, record->id), pidfd, extra, wait_status,
+                                  err);
         urpc_client_close(client); /* first: the sandbox waits for its clients to hang up */
         bool is_refused = result < 0 && err->code == EREMOTEIO;
         if (record_is_root(record) && !is_refused) {

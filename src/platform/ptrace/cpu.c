@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A cpu: its host thread traces one stub thread in every space it has run, sets that thread's registers,
- * lets it go by PTRACE_SYSEMU and waits. Surprising: a kick's signal may arrive when nothing runs any
- * more; then it stops the next run at once and is swallowed, and only `kicked` decides about EVENT_KICK.
+ * A cpu: its host thread traces one stub thread in every space it has run, sets that thread's
+ * registers, lets it go by PTRACE_SYSEMU and waits. Surprising: a kick's signal may arrive when
+ * nothing runs any more; then it stops the next run at once and is swallowed, and only `kicked`
+ * decides about EVENT_KICK.
  */
 #include "platform/ptrace/internal.h"
 #include <errno.h>
@@ -50,7 +51,7 @@ void ptrace_cpu_detach(struct cpu *base)
     cpu->tid = 0;
 }
 
-/* ---- kicks ------------------------------------------------------------------------------------------ */
+/* ---- kicks ---------------------------------------------------------------------------------- */
 
 void ptrace_cpu_kick(struct cpu *base)
 {
@@ -67,7 +68,7 @@ static bool kick_take(struct ptrace_cpu *cpu)
            __atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
 }
 
-/* ---- entering and leaving --------------------------------------------------------------------------- */
+/* ---- entering and leaving ------------------------------------------------------------------- */
 
 /* Make THREAD's extended state CONTEXT's, or see to it that it is loaded before the next run. */
 static void xstate_move(struct stub_thread *thread, struct context *context)
@@ -120,7 +121,7 @@ void ptrace_cpu_leave(struct cpu *base)
     cpu->thread = NULL;
 }
 
-/* ---- registers --------------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------ */
 
 /* What the processor would refuse on the way to user mode; true with EVENT filled if it would. */
 static bool regs_refuse(struct ptrace_cpu *cpu, struct event *event)
@@ -143,7 +144,8 @@ static bool regs_refuse(struct ptrace_cpu *cpu, struct event *event)
     return false;
 }
 
-/* The kernel refused the set as a whole: word by word, data selectors that it refuses becoming null. */
+/* The kernel refused the set as a whole: word by word, data selectors that it refuses becoming
+ * null. */
 static bool regs_poke(struct stub_thread *thread, const struct regs *regs)
 {
     u64 words[sizeof *regs / sizeof(u64)];
@@ -154,8 +156,7 @@ static bool regs_poke(struct stub_thread *thread, const struct regs *regs)
             continue;
         if (errno != EIO)
             return false;
-        if (i >= first_selector &&
-            ptrace(PTRACE_POKEUSER, thread->tid, i * sizeof(u64), NULL) != 0)
+        if (i >= first_selector && ptrace(PTRACE_POKEUSER, thread->tid, i * sizeof(u64), NULL) != 0)
             return false; /* else a base outside user memory: it keeps the one it has */
     }
     return ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) == 0;
@@ -182,9 +183,10 @@ static bool thread_load(struct ptrace_cpu *cpu)
     return true;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- running -------------------------------------------------------------------------------- */
 
-/* Let the thread run until it stops: its status, 0 when a kick came first, -ESRCH when it is gone. */
+/* Let the thread run until it stops: its status, 0 when a kick came first, -ESRCH when it is gone.
+ */
 static int thread_run(struct ptrace_cpu *cpu)
 {
     struct stub_thread *thread = cpu->thread;

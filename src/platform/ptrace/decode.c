@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does an x86-64 instruction read or write the address it faulted at? (AMD's manual, volume 3.) ptrace
- * does not show the page fault's error code, and finding it out costs one more stop; most instructions
- * that programs use tell by their opcode. What modifies memory faults as a write, also when it reads first.
+ * Does an x86-64 instruction read or write the address it faulted at? (AMD's manual, volume 3.)
+ * ptrace does not show the page fault's error code, and finding it out costs one more stop; most
+ * instructions that programs use tell by their opcode. What modifies memory faults as a write, also
+ * when it reads first.
  */
 #include "platform/ptrace/decode.h"
 #include "platform/platform.h"
@@ -12,8 +13,8 @@
 struct instruction {
     const u8 *at, *end;
     u8 rex;
-    u8 repeat;       /* f2, f3 */
-    bool has_16;     /* 66 */
+    u8 repeat;   /* f2, f3 */
+    bool has_16; /* 66 */
     bool has_segment;
     u8 modrm;
     bool is_unknown; /* the bytes ended */
@@ -53,11 +54,28 @@ static u32 write_if(bool is_write)
 static bool two_byte_writes(u8 opcode)
 {
     switch (opcode) {
-    case 0x11: case 0x13: case 0x17: case 0x29: case 0x2b: case 0x7f: case 0xd6: case 0xe7:
+    case 0x11:
+    case 0x13:
+    case 0x17:
+    case 0x29:
+    case 0x2b:
+    case 0x7f:
+    case 0xd6:
+    case 0xe7:
         return true; /* SSE stores */
-    case 0xa4: case 0xa5: case 0xab: case 0xac: case 0xad: case 0xb3: case 0xbb:
+    case 0xa4:
+    case 0xa5:
+    case 0xab:
+    case 0xac:
+    case 0xad:
+    case 0xb3:
+    case 0xbb:
         return true; /* shifts and bits */
-    case 0xb0: case 0xb1: case 0xc0: case 0xc1: case 0xc3:
+    case 0xb0:
+    case 0xb1:
+    case 0xc0:
+    case 0xc1:
+    case 0xc3:
         return true; /* cmpxchg, xadd, movnti */
     default:
         return opcode >= 0x90 && opcode <= 0x9f; /* setcc */
@@ -143,7 +161,8 @@ static u32 decode_x87(struct instruction *in, u8 opcode)
 }
 
 /* Two memory operands, one of them at a register: which one is ADDRESS in? */
-static u32 decode_string(const struct instruction *in, u8 opcode, const struct regs *regs, u64 address)
+static u32 decode_string(const struct instruction *in, u8 opcode, const struct regs *regs,
+                         u64 address)
 {
     switch (opcode & 0xfe) {
     case 0xa4: /* movs reads first */
@@ -185,28 +204,71 @@ static u32 decode_one_byte(struct instruction *in, u8 opcode, const struct regs 
     if (opcode >= 0xd8 && opcode <= 0xdf)
         return decode_x87(in, opcode);
     switch (opcode) {
-    case 0x63: case 0x69: case 0x6b: case 0x84: case 0x85: case 0x8a: case 0x8b: case 0x8e:
+    case 0x63:
+    case 0x69:
+    case 0x6b:
+    case 0x84:
+    case 0x85:
+    case 0x8a:
+    case 0x8b:
+    case 0x8e:
         return has_memory(in) ? PROT_READ_BIT : 0;
-    case 0x80: case 0x81: case 0x83:
+    case 0x80:
+    case 0x81:
+    case 0x83:
         return has_memory(in) ? write_if(modrm_reg(in) != 7) : 0;
-    case 0x86: case 0x87: case 0x88: case 0x89: case 0x8c: case 0xc6: case 0xc7:
-    case 0xc0: case 0xc1: case 0xd0: case 0xd1: case 0xd2: case 0xd3:
+    case 0x86:
+    case 0x87:
+    case 0x88:
+    case 0x89:
+    case 0x8c:
+    case 0xc6:
+    case 0xc7:
+    case 0xc0:
+    case 0xc1:
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
         return has_memory(in) ? PROT_WRITE_BIT : 0;
     case 0x8f: /* pop reads the stack and then writes its operand */
         return has_memory(in) ? write_if(!is_near(address, regs->rsp)) : 0;
-    case 0xf6: case 0xf7:
+    case 0xf6:
+    case 0xf7:
         return has_memory(in) ? write_if(modrm_reg(in) == 2 || modrm_reg(in) == 3) : 0;
-    case 0xfe: case 0xff:
+    case 0xfe:
+    case 0xff:
         return decode_group_ff(in, opcode, regs, address);
-    case 0x68: case 0x6a: case 0x9c: case 0xe8: case 0xc8:
+    case 0x68:
+    case 0x6a:
+    case 0x9c:
+    case 0xe8:
+    case 0xc8:
         return PROT_WRITE_BIT;
-    case 0x9d: case 0xc2: case 0xc3: case 0xc9: case 0xca: case 0xcb: case 0xcf: case 0xd7:
-    case 0xa0: case 0xa1:
+    case 0x9d:
+    case 0xc2:
+    case 0xc3:
+    case 0xc9:
+    case 0xca:
+    case 0xcb:
+    case 0xcf:
+    case 0xd7:
+    case 0xa0:
+    case 0xa1:
         return PROT_READ_BIT;
-    case 0xa2: case 0xa3:
+    case 0xa2:
+    case 0xa3:
         return PROT_WRITE_BIT;
-    case 0xa4: case 0xa5: case 0xa6: case 0xa7: case 0xaa: case 0xab: case 0xac: case 0xad:
-    case 0xae: case 0xaf:
+    case 0xa4:
+    case 0xa5:
+    case 0xa6:
+    case 0xa7:
+    case 0xaa:
+    case 0xab:
+    case 0xac:
+    case 0xad:
+    case 0xae:
+    case 0xaf:
         return decode_string(in, opcode, regs, address);
     default:
         return 0;
@@ -223,10 +285,16 @@ static bool take_prefix(struct instruction *in, u8 byte)
     case 0xf3:
         in->repeat = byte;
         return true;
-    case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65:
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64:
+    case 0x65:
         in->has_segment = true;
         return true;
-    case 0x67: case 0xf0:
+    case 0x67:
+    case 0xf0:
         return true;
     default:
         return false;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a stop to an event: which access a fault was, which exception a signal stands for. Linux shows a
- * tracer neither the page fault's error code nor the vector. Where neither the page table nor the
- * instruction tells, the signal is delivered to a handler on the stub's own stack and the thread stopped
- * before the handler's first instruction: the frame that the kernel wrote has both (exact_find).
+ * From a stop to an event: which access a fault was, which exception a signal stands for. Linux
+ * shows a tracer neither the page fault's error code nor the vector. Where neither the page table
+ * nor the instruction tells, the signal is delivered to a handler on the stub's own stack and the
+ * thread stopped before the handler's first instruction: the frame that the kernel wrote has both
+ * (exact_find).
  */
 #include "platform/ptrace/internal.h"
 #include "platform/ptrace/decode.h"
@@ -28,7 +29,9 @@
 #define TRAP_AC 17u
 #define TRAP_XF 19u
 #define INSTRUCTION_SIZE_MAX 15u
-#define INT80_ERROR_CODE (0x80u * 8 + 2) /* Linux without 32-bit emulation: a gate nobody may use */
+#define INT80_ERROR_CODE                                                     \
+    (0x80u * 8 + 2) /* Linux without 32-bit emulation: a gate nobody may use \
+                     */
 #define FILL_COUNT_MAX 16u
 
 void event_exception(struct event *event, int signo, int code, u32 trapno, u32 error_code)
@@ -46,7 +49,8 @@ void event_fault(struct ptrace_cpu *cpu, u64 address, u32 access, struct event *
 {
     struct pagetable_entry entry;
     bool is_present = address >= TASK_END ||
-                      (pagetable_get(&cpu->space->base.table, uaddr_make(address), &entry) && entry.prot);
+                      (pagetable_get(&cpu->space->base.table, uaddr_make(address), &entry) &&
+                       entry.prot);
     *event = (struct event){
         .type = EVENT_FAULT,
         .address = address,
@@ -76,14 +80,15 @@ size_t code_read(const struct ptrace_cpu *cpu, u64 address, u8 *out, size_t size
     return done;
 }
 
-/* ---- the exact way -------------------------------------------------------------------------------------- */
+/* ---- the exact way -------------------------------------------------------------------------- */
 
 struct exact {
     u32 trapno;
     u32 error_code;
 };
 
-/* The frame's ucontext at ADDRESS in the stub, in our view; NULL if it is not on CPU's signal stack. */
+/* The frame's ucontext at ADDRESS in the stub, in our view; NULL if it is not on CPU's signal
+ * stack. */
 static const ucontext_t *frame_find(const struct ptrace_cpu *cpu, u64 address)
 {
     u64 slot = cpu->thread->slot * (u64)STUB_SLOT_SIZE;
@@ -94,8 +99,9 @@ static const ucontext_t *frame_find(const struct ptrace_cpu *cpu, u64 address)
     return (const void *)(slots + slot + offset);
 }
 
-/* Deliver INFO's signal and read what the kernel tells the handler. The thread's registers and extended
- * state are loaded anew before it runs again. False: the thread is gone, or the frame cannot be found. */
+/* Deliver INFO's signal and read what the kernel tells the handler. The thread's registers and
+ * extended state are loaded anew before it runs again. False: the thread is gone, or the frame
+ * cannot be found. */
 static bool exact_find(struct ptrace_cpu *cpu, const siginfo_t *info, struct exact *out)
 {
     struct stub_thread *thread = cpu->thread;
@@ -117,7 +123,7 @@ static bool exact_find(struct ptrace_cpu *cpu, const siginfo_t *info, struct exa
     return true;
 }
 
-/* ---- page faults ------------------------------------------------------------------------------------------ */
+/* ---- page faults ---------------------------------------------------------------------------- */
 
 static u32 access_exact(struct ptrace_cpu *cpu, const siginfo_t *info)
 {
@@ -175,9 +181,10 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
     return true;
 }
 
-/* ---- exceptions -------------------------------------------------------------------------------------------- */
+/* ---- exceptions ----------------------------------------------------------------------------- */
 
-static bool exception_exact(struct ptrace_cpu *cpu, const siginfo_t *info, u32 trapno, struct event *event)
+static bool exception_exact(struct ptrace_cpu *cpu, const siginfo_t *info, u32 trapno,
+                            struct event *event)
 {
     struct exact exact;
     if (!exact_find(cpu, info, &exact)) {
@@ -199,7 +206,8 @@ static bool exception(const siginfo_t *info, u32 trapno, struct event *event)
     return true;
 }
 
-/* The vsyscall page cannot be unmapped; the filter refused the call. To the program nothing is there. */
+/* The vsyscall page cannot be unmapped; the filter refused the call. To the program nothing is
+ * there. */
 static bool vsyscall_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct event *event)
 {
     cpu->context->regs.rip = (u64)info->si_call_addr;
@@ -231,7 +239,7 @@ bool signal_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct event *
     }
 }
 
-/* ---- system calls ------------------------------------------------------------------------------------------- */
+/* ---- system calls --------------------------------------------------------------------------- */
 
 /* Entries other than `syscall` in 64-bit code: int $0x80, sysenter, and all of 32-bit code. */
 static void foreign_call_handle(struct ptrace_cpu *cpu, struct event *event)

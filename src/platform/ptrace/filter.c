@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seccomp filter of a stub process: the stub's own code may make the few calls it needs; from any
- * other place nothing reaches the host. Under PTRACE_SYSEMU a program's calls never get here; the
- * vsyscall page's do, although it cannot be unmapped: they become SIGSYS, which events.c understands.
+ * The seccomp filter of a stub process: the stub's own code may make the few calls it needs; from
+ * any other place nothing reaches the host. Under PTRACE_SYSEMU a program's calls never get here;
+ * the vsyscall page's do, although it cannot be unmapped: they become SIGSYS, which events.c
+ * understands.
  */
 #include "platform/ptrace/internal.h"
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 
-#define LOAD(field) \
-    (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (u32)offsetof(struct seccomp_data, field))
+#define LOAD(field)      \
+    (struct sock_filter) \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (u32)offsetof(struct seccomp_data, field))
 #define LOAD_HIGH(field) \
-    (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (u32)offsetof(struct seccomp_data, field) + 4)
-#define RETURN(action) (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (action))
+    (struct sock_filter) \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (u32)offsetof(struct seccomp_data, field) + 4)
+#define RETURN(action) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, (action))
 /* Go on if the accumulator is VALUE, else skip SKIP instructions. */
-#define UNLESS(value, skip) (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
+#define UNLESS(value, skip) \
+    (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
 
 /* pause is first: it is the only one that a parked thread makes again and again. */
 static const u32 calls[] = {
-    SYS_pause, SYS_futex, SYS_write, SYS_mmap, SYS_munmap, SYS_mprotect,
-    SYS_madvise, SYS_clone, SYS_sigaltstack, SYS_prctl,
+    SYS_pause,    SYS_futex,   SYS_write, SYS_mmap,        SYS_munmap,
+    SYS_mprotect, SYS_madvise, SYS_clone, SYS_sigaltstack, SYS_prctl,
 };
 
 u32 filter_build(struct sock_filter *out)

@@ -2,8 +2,9 @@
 /*
  * The parts of the ptrace platform and what they share. README.md tells how they work together.
  *
- * Locks, outermost first: the kernel lock (the sentry's; guards what is not named below), stub.edit (one
- * request to a stub at a time), ptrace_space.queue_lock (queued edits and the entries they speak of).
+ * Locks, outermost first: the kernel lock (the sentry's; guards what is not named below), stub.edit
+ * (one request to a stub at a time), ptrace_space.queue_lock (queued edits and the entries they
+ * speak of).
  */
 #pragma once
 #include "base/list.h"
@@ -17,18 +18,18 @@
 struct ptrace_cpu;
 struct ptrace_space;
 
-/* ---- stub.c: stub processes and their threads ----------------------------------------------------- */
+/* ---- stub.c: stub processes and their threads ----------------------------------------------- */
 
-/* A thread that runs application code on one cpu, traced by that cpu's host thread. Each cpu has a few
- * in a stub, so that contexts that take turns need not take their extended state along. */
+/* A thread that runs application code on one cpu, traced by that cpu's host thread. Each cpu has a
+ * few in a stub, so that contexts that take turns need not take their extended state along. */
 struct stub_thread {
     struct stub *stub;
     struct ptrace_cpu *cpu;
     u32 slot;
-    pid_t tid;               /* 0: not made yet */
-    bool is_traced;          /* else it is parked in the stub's code */
-    bool has_regs;           /* `regs` is what it has */
-    bool xstate_is_stale;    /* its extended state is not `context`'s: load before it runs */
+    pid_t tid;            /* 0: not made yet */
+    bool is_traced;       /* else it is parked in the stub's code */
+    bool has_regs;        /* `regs` is what it has */
+    bool xstate_is_stale; /* its extended state is not `context`'s: load before it runs */
     struct regs regs;
     struct context *context; /* whose extended state it has, or gets before it runs */
     u8 *image;               /* xsave_size bytes for NT_X86_XSTATE */
@@ -39,13 +40,13 @@ struct stub {
     struct list all;  /* in platform.all */
     struct list link; /* in idle or spare */
     struct ptrace_platform *platform;
-    u64 offset;       /* of its pages in platform.control */
+    u64 offset;                   /* of its pages in platform.control */
     struct stub_control *control; /* those pages, our view */
-    pid_t pid;        /* of the helper; 0: no process */
-    u32 request;      /* the newest one's number */
-    bool is_gone;     /* atomic: found dead or unusable */
-    bool is_dirty;    /* still has mappings of an earlier space */
-    bool is_fresh;    /* has not yet been told to die with us */
+    pid_t pid;                    /* of the helper; 0: no process */
+    u32 request;                  /* the newest one's number */
+    bool is_gone;                 /* atomic: found dead or unusable */
+    bool is_dirty;                /* still has mappings of an earlier space */
+    bool is_fresh;                /* has not yet been told to die with us */
     pthread_mutex_t edit;
     u32 slot_count;
     struct stub_thread *threads; /* STUB_SLOTS_PER_CPU for each cpu */
@@ -59,11 +60,11 @@ struct ptrace_platform {
     struct list all;               /* every record */
     struct list idle;              /* stubs without a space */
     u32 idle_count;
-    struct list spare;             /* stubs without a process */
-    int *done_fds;                 /* eventfds, one a cpu and one for whoever holds the kernel lock */
+    struct list spare; /* stubs without a process */
+    int *done_fds;     /* eventfds, one a cpu and one for whoever holds the kernel lock */
     struct ptrace_cpu *cpus;
-    size_t xsave_size;             /* of the host's NT_X86_XSTATE */
-    size_t xsave_offsets[8];       /* of the components in it, by number; 0: the host has none */
+    size_t xsave_size;       /* of the host's NT_X86_XSTATE */
+    size_t xsave_offsets[8]; /* of the components in it, by number; 0: the host has none */
     u64 xsave_features;
 };
 
@@ -74,18 +75,19 @@ struct stub *stub_get(struct ptrace_platform *platform);
 /* No thread of it runs. Kernel lock. */
 void stub_put(struct stub *stub);
 void stub_kill(struct stub *stub);
-/* A thread of STUB for CPU, the one that has CONTEXT's extended state if there is such, made if need be;
- * NULL when that fails. On CPU's host thread. */
+/* A thread of STUB for CPU, the one that has CONTEXT's extended state if there is such, made if
+ * need be; NULL when that fails. On CPU's host thread. */
 struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
                                     const struct context *context);
 
-/* CPU's host thread lets go of its threads: they park until another one wants them. On that thread. */
+/* CPU's host thread lets go of its threads: they park until another one wants them. On that thread.
+ */
 void stubs_detach(struct ptrace_cpu *cpu);
 
 enum stub_result { STUB_DONE, STUB_FAILED, STUB_GONE };
-/* With stub.edit held: make the first COUNT of control->ops, up to the first that fails. THREAD makes
- * them, which is stopped and traced by the caller; without one the helper does, and then the caller
- * holds the kernel lock. */
+/* With stub.edit held: make the first COUNT of control->ops, up to the first that fails. THREAD
+ * makes them, which is stopped and traced by the caller; without one the helper does, and then the
+ * caller holds the kernel lock. */
 MUST_CHECK enum stub_result stub_edit(struct stub *stub, struct stub_thread *thread, u32 count);
 /* A thread of STUB that the calling host thread traces, or NULL. */
 struct stub_thread *stub_thread_find(struct stub *stub);
@@ -108,7 +110,7 @@ u64 stub_slots_size(const struct ptrace_platform *platform);
 #define FILTER_COUNT_MAX 32u
 u32 filter_build(struct sock_filter *out);
 
-/* ---- space.c: edits, and what the stub has mapped -------------------------------------------------- */
+/* ---- space.c: edits, and what the stub has mapped ------------------------------------------- */
 
 enum edit_type { EDIT_MAP, EDIT_UNMAP, EDIT_PROTECT };
 
@@ -122,13 +124,13 @@ struct edit {
 
 struct ptrace_space {
     struct space base;
-    struct stub *stub;     /* NULL until a cpu enters */
-    u32 inside_count;      /* cpus between cpu_enter and cpu_leave */
-    u64 batch;             /* the last one closed */
-    bool is_new;           /* no cpu has run it yet */
-    u64 fault_address;     /* atomic: of the last EVENT_FAULT that nothing was mapped for yet, or 0 */
-    bool is_pending;       /* atomic: there are queued edits */
-    bool must_drop;        /* edits were lost: unmap everything */
+    struct stub *stub; /* NULL until a cpu enters */
+    u32 inside_count;  /* cpus between cpu_enter and cpu_leave */
+    u64 batch;         /* the last one closed */
+    bool is_new;       /* no cpu has run it yet */
+    u64 fault_address; /* atomic: of the last EVENT_FAULT that nothing was mapped for yet, or 0 */
+    bool is_pending;   /* atomic: there are queued edits */
+    bool must_drop;    /* edits were lost: unmap everything */
     pthread_mutex_t queue_lock;
     struct edit *edits;
     u32 edit_count;
@@ -143,17 +145,19 @@ void ptrace_space_protect(struct space *space, uaddr address, u64 count, u32 pro
 u64 ptrace_space_commit(struct space *space);
 bool ptrace_space_is_done(struct space *space, u64 batch);
 
-/* Bring the stub up to date with all queued edits. False: the stub is gone. THREAD as in stub_edit. */
+/* Bring the stub up to date with all queued edits. False: the stub is gone. THREAD as in stub_edit.
+ */
 bool space_flush(struct ptrace_space *space, struct stub_thread *thread);
 
 enum fill_result { FILL_DONE, FILL_REFUSED, FILL_GONE };
 /* Map the present entry for ADDRESS, and its run of neighbours, if it allows ACCESS. */
 enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thread, u64 address,
                             u32 access);
-/* Before the first run of a space: map what its first instructions need. False: the stub is gone. */
+/* Before the first run of a space: map what its first instructions need. False: the stub is gone.
+ */
 bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs);
 
-/* ---- cpu.c: running ------------------------------------------------------------------------------- */
+/* ---- cpu.c: running ------------------------------------------------------------------------- */
 
 struct ptrace_cpu {
     struct cpu base;
@@ -161,9 +165,9 @@ struct ptrace_cpu {
     struct ptrace_space *space;
     struct context *context;
     struct stub_thread *thread;
-    u32 victim; /* which slot of a stub the next context without one takes */
-    u32 kicked; /* atomic: a kick that no EVENT_KICK has answered yet */
-    u64 target; /* atomic: pid << 32 | tid of a stub thread that may be running, or 0 */
+    u32 victim;       /* which slot of a stub the next context without one takes */
+    u32 kicked;       /* atomic: a kick that no EVENT_KICK has answered yet */
+    u64 target;       /* atomic: pid << 32 | tid of a stub thread that may be running, or 0 */
     u64 fill_address; /* of the last fault that was filled, and how often in a row */
     u32 fill_count;
 };
@@ -179,7 +183,7 @@ void ptrace_cpu_kick(struct cpu *cpu);
 /* Wait for THREAD to stop; its status, or -ESRCH when it is gone (and then the stub is marked). */
 int stub_thread_wait(struct stub_thread *thread);
 
-/* ---- events.c: from stops to events ---------------------------------------------------------------- */
+/* ---- events.c: from stops to events --------------------------------------------------------- */
 
 /* The cpu's thread stopped with a signal and cpu->context->regs are its registers. True: EVENT says
  * what the sentry must see; false: the thread can go on. */
@@ -191,14 +195,17 @@ void event_fault(struct ptrace_cpu *cpu, u64 address, u32 access, struct event *
 /* Bytes of the program at ADDRESS through the page table; how many of SIZE could be read. */
 size_t code_read(const struct ptrace_cpu *cpu, u64 address, u8 *out, size_t size);
 
-/* ---- xstate.c ------------------------------------------------------------------------------------- */
+/* ---- xstate.c ------------------------------------------------------------------------------- */
 
-/* On THREAD's tracer: fetch its extended state into its context; load its context's. False: gone. */
+/* On THREAD's tracer: fetch its extended state into its context; load its context's. False: gone.
+ */
 bool xstate_fetch(struct stub_thread *thread);
 bool xstate_load(struct stub_thread *thread);
-/* Learn the host's layout from a stopped thread, once; give THREAD its image. False: no memory, or gone. */
+/* Learn the host's layout from a stopped thread, once; give THREAD its image. False: no memory, or
+ * gone. */
 bool xstate_prepare(struct stub_thread *thread);
-/* CONTEXT's newest state goes to its own memory and it lives nowhere any more. Kernel lock, any thread. */
+/* CONTEXT's newest state goes to its own memory and it lives nowhere any more. Kernel lock, any
+ * thread. */
 void ptrace_context_sync(struct context *context);
 void ptrace_context_forget(struct platform *platform, struct context *context);
 /* Every context whose state THREAD has gets it. Kernel lock, any thread. */

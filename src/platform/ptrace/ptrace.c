@@ -36,12 +36,13 @@ static void ptrace_fini(struct platform *base)
 }
 
 const struct platform_ops ptrace_platform_ops = {
-    .features = {
-        .name = "ptrace",
-        .is_preemptible = true,
-        .is_native = true,
-        .needs_threads = true,
-    },
+    .features =
+        {
+            .name = "ptrace",
+            .is_preemptible = true,
+            .is_native = true,
+            .needs_threads = true,
+        },
     .platform_size = sizeof(struct ptrace_platform),
     .init = ptrace_init,
     .fini = ptrace_fini,

@@ -38,7 +38,7 @@ static struct ptrace_platform *ptrace_of(const struct rig *rig)
     return container_of(rig->platform, struct ptrace_platform, base);
 }
 
-/* ---- death ------------------------------------------------------------------------------------------------- */
+/* ---- death ---------------------------------------------------------------------------------- */
 
 static void test_a_killed_stub_is_gone_and_others_are_not(void)
 {
@@ -110,7 +110,8 @@ static void *run_until_gone(void *arg)
     return NULL;
 }
 
-/* The kernel reports a process's first thread only after all others; nobody may wait for the wrong one. */
+/* The kernel reports a process's first thread only after all others; nobody may wait for the wrong
+ * one. */
 static void test_a_stub_killed_under_two_cpus_is_gone_for_both(void)
 {
     for (int round = 0; round < 5; round++) {
@@ -152,7 +153,8 @@ static void test_a_stub_killed_before_an_edit_is_gone(void)
     setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
     ASSERT_SYSCALL(guest_run(&guest, 0));
     kill(stub_of(&guest)->pid, SIGKILL);
-    guest_code(&guest, CODE_ADDRESS, (struct bytes){code_spin, sizeof code_spin}); /* needs the helper */
+    guest_code(&guest, CODE_ADDRESS,
+               (struct bytes){code_spin, sizeof code_spin}); /* needs the helper */
     CU_ASSERT_EQUAL(guest_run(&guest, 0).type, EVENT_GONE);
     teardown(&rig, &guest);
 }
@@ -191,7 +193,8 @@ static void test_without_a_zygote_there_are_no_new_spaces_but_no_harm(void)
 
 static void test_foreign_signals_are_nothing_to_the_program(void)
 {
-    static const int signals[] = {SIGSEGV, SIGTRAP, SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGURG, SIGWINCH};
+    static const int signals[] = {SIGSEGV, SIGTRAP, SIGTERM, SIGINT,
+                                  SIGCHLD, SIGUSR1, SIGURG,  SIGWINCH};
     struct rig rig;
     struct guest guest;
     setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
@@ -205,7 +208,7 @@ static void test_foreign_signals_are_nothing_to_the_program(void)
     teardown(&rig, &guest);
 }
 
-/* ---- what a program can reach -------------------------------------------------------------------------------- */
+/* ---- what a program can reach --------------------------------------------------------------- */
 
 static void test_a_stub_has_nothing_but_its_own_pages(void)
 {
@@ -224,7 +227,8 @@ static void test_a_stub_has_nothing_but_its_own_pages(void)
         CU_ASSERT_EQUAL(sscanf(line, "%lx-%lx", &start, &end), 2);
         bool is_guest = start >= SPACE_ADDRESS_MIN && end <= SPACE_ADDRESS_END &&
                         strstr(line, "picket-memory");
-        bool is_stub = start >= STUB_BASE && end <= STUB_SLOTS + STUB_SLOTS_PER_CPU * STUB_SLOT_SIZE &&
+        bool is_stub = start >= STUB_BASE &&
+                       end <= STUB_SLOTS + STUB_SLOTS_PER_CPU * STUB_SLOT_SIZE &&
                        strstr(line, "picket-stubs");
         CU_ASSERT_TRUE(is_guest || is_stub);
         CU_ASSERT_TRUE(strstr(line, "picket-stubs") == NULL || start >= STUB_SLOTS ||
@@ -299,7 +303,7 @@ static void test_a_second_cpu_gets_a_thread_of_its_own(void)
     rig_destroy(&rig);
 }
 
-/* ---- the pool -------------------------------------------------------------------------------------------------- */
+/* ---- the pool ------------------------------------------------------------------------------- */
 
 static u32 children_count(void)
 {
@@ -378,7 +382,8 @@ static void test_many_platforms_live_at_a_time(void)
 static CU_TestInfo ptrace_tests[] = {
     {"a killed stub is gone and others are not", test_a_killed_stub_is_gone_and_others_are_not},
     {"a stub killed while it runs is gone", test_a_stub_killed_while_it_runs_is_gone},
-    {"a stub killed under two cpus is gone for both", test_a_stub_killed_under_two_cpus_is_gone_for_both},
+    {"a stub killed under two cpus is gone for both",
+     test_a_stub_killed_under_two_cpus_is_gone_for_both},
     {"a stub killed before an edit is gone", test_a_stub_killed_before_an_edit_is_gone},
     {"a dead stub in the pool is not lent", test_a_dead_stub_in_the_pool_is_not_lent},
     {"without a zygote there are no new spaces but no harm",

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A space: its page table is the truth, the stub's mappings are a cache of it. PAGETABLE_CACHED marks
- * entries that the stub may have mapped; edits of other entries ask nothing of the stub. Edits queue and
- * are made together before the next run; entries that are not cached are mapped when a fault hits them.
+ * A space: its page table is the truth, the stub's mappings are a cache of it. PAGETABLE_CACHED
+ * marks entries that the stub may have mapped; edits of other entries ask nothing of the stub.
+ * Edits queue and are made together before the next run; entries that are not cached are mapped
+ * when a fault hits them.
  *
- * Surprising: when the host refuses (vm.max_map_count), everything is unmapped and comes back by faults.
+ * Surprising: when the host refuses (vm.max_map_count), everything is unmapped and comes back by
+ * faults.
  */
 #include "platform/ptrace/internal.h"
 #include <errno.h>
@@ -13,7 +15,7 @@
 #include <sys/syscall.h>
 
 #define EDIT_COUNT_MAX 4096u
-#define FILL_COUNT_MAX 256u     /* entries that one fault on a present entry maps */
+#define FILL_COUNT_MAX 256u /* entries that one fault on a present entry maps */
 #define FILL_TRIES_MAX 3u
 #define PREMAP_COUNT_MAX 1024u  /* longer runs wait for their faults */
 #define PREFILL_COUNT_MAX 8u    /* runs */
@@ -40,7 +42,7 @@ void ptrace_space_fini(struct space *base)
     free(space->edits);
 }
 
-/* ---- the queue; with queue_lock held ----------------------------------------------------------------- */
+/* ---- the queue; with queue_lock held -------------------------------------------------------- */
 
 static void queue_set_pending(struct ptrace_space *space)
 {
@@ -88,7 +90,7 @@ static void queue_add(struct ptrace_space *space, struct edit edit)
     space->edits[space->edit_count++] = edit;
 }
 
-/* ---- edits ------------------------------------------------------------------------------------------- */
+/* ---- edits ---------------------------------------------------------------------------------- */
 
 void ptrace_space_map(struct space *base, uaddr address, frame first, u64 count, u32 prot)
 {
@@ -129,7 +131,8 @@ void ptrace_space_unmap(struct space *base, uaddr address, u64 count)
     }
     /* What lies between them is in no entry any more, so one call may unmap it all. */
     if (first)
-        queue_add(space, (struct edit){first, ((last - first) >> PAGE_SHIFT) + 1, 0, 0, EDIT_UNMAP});
+        queue_add(space,
+                  (struct edit){first, ((last - first) >> PAGE_SHIFT) + 1, 0, 0, EDIT_UNMAP});
     pthread_mutex_unlock(&space->queue_lock);
 }
 
@@ -156,15 +159,17 @@ void ptrace_space_protect(struct space *base, uaddr address, u64 count, u32 prot
     pthread_mutex_unlock(&space->queue_lock);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------ */
+/* ---- batches -------------------------------------------------------------------------------- */
 
-/* While a cpu is inside, another thread of the stub makes the edits right now: the host unmaps them under
- * that cpu's feet, and nobody has to be kicked. Otherwise the next cpu to run makes them before it runs. */
+/* While a cpu is inside, another thread of the stub makes the edits right now: the host unmaps them
+ * under that cpu's feet, and nobody has to be kicked. Otherwise the next cpu to run makes them
+ * before it runs. */
 u64 ptrace_space_commit(struct space *base)
 {
     struct ptrace_space *space = ptrace_space_of(base);
     if (space->inside_count > 0 && space->stub) {
-        /* Also without edits of ours: a drop may be under way that has cleared marks we relied on. */
+        /* Also without edits of ours: a drop may be under way that has cleared marks we relied on.
+         */
         bool is_alive = space_flush(space, stub_thread_find(space->stub));
         (void)is_alive; /* else nothing runs in it any more */
     } else {
@@ -179,11 +184,12 @@ bool ptrace_space_is_done(struct space *base, u64 batch)
     return true;
 }
 
-/* ---- the stub's side; with stub.edit held ----------------------------------------------------------- */
+/* ---- the stub's side; with stub.edit held --------------------------------------------------- */
 
 static u64 host_prot(u32 prot)
 {
-    return PROT_READ | (prot & PROT_WRITE_BIT ? PROT_WRITE : 0u) | (prot & PROT_EXEC_BIT ? PROT_EXEC : 0u);
+    return PROT_READ | (prot & PROT_WRITE_BIT ? PROT_WRITE : 0u) |
+           (prot & PROT_EXEC_BIT ? PROT_EXEC : 0u);
 }
 
 static struct stub_op op_for(const struct ptrace_space *space, const struct edit *edit)
@@ -193,7 +199,8 @@ static struct stub_op op_for(const struct ptrace_space *space, const struct edit
     case EDIT_UNMAP:
         return (struct stub_op){.nr = SYS_munmap, .args = {edit->address, size}};
     case EDIT_PROTECT:
-        return (struct stub_op){.nr = SYS_mprotect, .args = {edit->address, size, host_prot(edit->prot)}};
+        return (struct stub_op){.nr = SYS_mprotect,
+                                .args = {edit->address, size, host_prot(edit->prot)}};
     case EDIT_MAP:
         break;
     }
@@ -273,8 +280,8 @@ bool space_flush(struct ptrace_space *space, struct stub_thread *thread)
 }
 
 /*
- * Entries are claimed (marked as cached, to be mapped at once) with queue_lock held and nothing queued:
- * an edit of an earlier entry must not be made after a later one is mapped.
+ * Entries are claimed (marked as cached, to be mapped at once) with queue_lock held and nothing
+ * queued: an edit of an earlier entry must not be made after a later one is mapped.
  */
 
 /* Mark the entry at ADDRESS as cached if it is FRAME with PROT. */
@@ -288,7 +295,8 @@ static bool entry_claim(struct ptrace_space *space, u64 address, u64 frame_index
     return true;
 }
 
-/* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned block. */
+/* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned
+ * block. */
 static struct edit run_claim(struct ptrace_space *space, const struct pagetable_entry *entry)
 {
     u64 at = entry->address.value;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stub processes: made by the zygote, kept in a pool, asked for their system calls through a page that
- * only we can write. Answers come through an eventfd of the asker's, so that an application that runs in
- * the same process cannot forge one. Surprising: a stub's helper thread is not traced; only the threads
- * that run applications are, each by the host thread of its cpu, and they never were in traced hands before.
+ * Stub processes: made by the zygote, kept in a pool, asked for their system calls through a page
+ * that only we can write. Answers come through an eventfd of the asker's, so that an application
+ * that runs in the same process cannot forge one. Surprising: a stub's helper thread is not traced;
+ * only the threads that run applications are, each by the host thread of its cpu, and they never
+ * were in traced hands before.
  */
 #include "platform/ptrace/internal.h"
 #include <errno.h>
@@ -24,8 +25,8 @@
 #define IDLE_COUNT_MAX 32u
 #define ALIVE_CHECK_MS 50
 
-#define THREAD_FLAGS                                                                              \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |           \
+#define THREAD_FLAGS                                                                    \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
      CLONE_PARENT_SETTID)
 
 u64 stub_slots_size(const struct ptrace_platform *platform)
@@ -44,16 +45,17 @@ static u32 *slot_tid(const struct stub *stub, u32 index)
     return (u32 *)(void *)((u8 *)stub->control + STUB_CONTROL_SIZE + index * (u64)STUB_SLOT_SIZE);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------- */
 
-/* A traced thread that died is what we can see first: the leader waits for all others to be reaped. */
+/* A traced thread that died is what we can see first: the leader waits for all others to be reaped.
+ */
 static bool stub_is_alive(const struct stub *stub)
 {
     siginfo_t info = {0};
     const int options = WEXITED | WNOHANG | WNOWAIT | __WALL;
     for (u32 i = 0; i < stub->slot_count; i++)
-        if (stub->threads[i].tid && waitid(P_PID, (id_t)stub->threads[i].tid, &info, options) == 0 &&
-            info.si_pid != 0)
+        if (stub->threads[i].tid &&
+            waitid(P_PID, (id_t)stub->threads[i].tid, &info, options) == 0 && info.si_pid != 0)
             return false;
     info.si_pid = 0;
     return waitid(P_PID, (id_t)stub->pid, &info, options) == 0 && info.si_pid == 0;
@@ -73,8 +75,8 @@ static int done_wait(const struct stub *stub, int fd)
     }
 }
 
-/* Let the helper make the first COUNT of control->ops; how many succeeded before one failed, or -ESRCH
- * when the process is gone. DONE indexes done_fds. */
+/* Let the helper make the first COUNT of control->ops; how many succeeded before one failed, or
+ * -ESRCH when the process is gone. DONE indexes done_fds. */
 static int stub_request(struct stub *stub, u32 done, u32 count)
 {
     struct stub_control *control = stub->control;
@@ -93,7 +95,7 @@ static int stub_request(struct stub *stub, u32 done, u32 count)
     return result - 1;
 }
 
-/* ---- processes ----------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 /* A record with pages of its own and no process; from the spare ones if there are any. */
 static struct stub *stub_record(struct ptrace_platform *platform)
@@ -145,7 +147,8 @@ static void reap(pid_t pid)
     pid_t got;
     do {
         got = waitpid(pid, &status, __WALL);
-    } while ((got < 0 && errno == EINTR) || (got == pid && !WIFEXITED(status) && !WIFSIGNALED(status)));
+    } while ((got < 0 && errno == EINTR) ||
+             (got == pid && !WIFEXITED(status) && !WIFSIGNALED(status)));
 }
 
 void stub_kill(struct stub *stub)
@@ -224,7 +227,7 @@ void stub_put(struct stub *stub)
     platform->idle_count++;
 }
 
-/* ---- threads -------------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 int stub_thread_wait(struct stub_thread *thread)
 {
@@ -241,8 +244,8 @@ int stub_thread_wait(struct stub_thread *thread)
     return -ESRCH;
 }
 
-/* Let THREAD itself make the first COUNT of control->ops. Both stay on one core then, which a busy host
- * does not grant to a third party like the helper. */
+/* Let THREAD itself make the first COUNT of control->ops. Both stay on one core then, which a busy
+ * host does not grant to a third party like the helper. */
 static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
 {
     struct regs regs = {
@@ -263,14 +266,17 @@ static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
         int status = stub_thread_wait(thread);
         if (status < 0)
             return STUB_GONE;
-        /* Signal and place tell; any other stop is a kick, or somebody's signal that is no concern of ours. */
+        /* Signal and place tell; any other stop is a kick, or somebody's signal that is no concern
+         * of ours. */
         errno = 0;
         u64 rip = (u64)ptrace(PTRACE_PEEKUSER, thread->tid, offsetof(struct regs, rip), NULL);
         if (errno)
             goto gone;
-        if (status >> 8 == SIGTRAP && rip == STUB_CODE + (u64)(stub_code_edit_done - stub_code_start))
+        if (status >> 8 == SIGTRAP &&
+            rip == STUB_CODE + (u64)(stub_code_edit_done - stub_code_start))
             return STUB_DONE;
-        if (status >> 8 == SIGILL && rip == STUB_CODE + (u64)(stub_code_edit_failed - stub_code_start))
+        if (status >> 8 == SIGILL &&
+            rip == STUB_CODE + (u64)(stub_code_edit_failed - stub_code_start))
             return STUB_FAILED;
     }
 
@@ -306,8 +312,8 @@ static pid_t thread_clone(const struct stub_thread *thread)
     u32 count = 0;
     pthread_mutex_lock(&stub->edit);
     if (stub->is_fresh)
-        stub->control->ops[count++] =
-            (struct stub_op){.nr = SYS_prctl, .args = {PR_SET_PDEATHSIG, SIGKILL}};
+        stub->control->ops[count++] = (struct stub_op){.nr = SYS_prctl,
+                                                       .args = {PR_SET_PDEATHSIG, SIGKILL}};
     stub->is_fresh = false;
     stack_t stack = {
         .ss_sp = (void *)(slot + STUB_SLOT_STACK),
@@ -325,14 +331,15 @@ static pid_t thread_clone(const struct stub_thread *thread)
     pthread_mutex_unlock(&stub->edit);
     if (done != (int)count)
         return done < 0 ? done : -EAGAIN;
-    /* An application may have written here; so the number is judged: a thread of this process, no helper,
-     * and (PTRACE_SEIZE sees to that) not traced yet. */
+    /* An application may have written here; so the number is judged: a thread of this process, no
+     * helper, and (PTRACE_SEIZE sees to that) not traced yet. */
     if (tid == stub->pid || syscall(SYS_tgkill, stub->pid, tid, 0) != 0)
         return -ESRCH;
     return tid;
 }
 
-/* The thread for CONTEXT: where its state is; else one without a context; else a new one, or the next. */
+/* The thread for CONTEXT: where its state is; else one without a context; else a new one, or the
+ * next. */
 static struct stub_thread *thread_choose(struct stub *stub, struct ptrace_cpu *cpu,
                                          const struct context *context)
 {
@@ -404,7 +411,7 @@ void stubs_detach(struct ptrace_cpu *cpu)
     }
 }
 
-/* ---- the platform's part -------------------------------------------------------------------------- */
+/* ---- the platform's part -------------------------------------------------------------------- */
 
 static int done_fds_create(struct ptrace_platform *platform)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in a stub process above SPACE_ADDRESS_END, for C and for stub_code.S. The application can read
- * the code and the control pages and cannot write them; all results of the stub's own system calls come
- * back through kernel objects (an eventfd) and never through memory that an application may forge.
+ * What lies in a stub process above SPACE_ADDRESS_END, for C and for stub_code.S. The application
+ * can read the code and the control pages and cannot write them; all results of the stub's own
+ * system calls come back through kernel objects (an eventfd) and never through memory that an
+ * application may forge.
  */
 #pragma once
 
@@ -36,8 +37,9 @@
 #define OP_SIZE 64
 
 #define OP_PLAIN 0
-#define OP_THREAD 1 /* clone(2): the child takes the signal stack described at args[5], reports, parks */
-#define OP_FORK 2   /* clone(2): the child maps its own control and slot pages and reports */
+#define OP_THREAD \
+    1 /* clone(2): the child takes the signal stack described at args[5], reports, parks */
+#define OP_FORK 2 /* clone(2): the child maps its own control and slot pages and reports */
 
 #ifndef __ASSEMBLER__
 #include "base/base.h"
@@ -58,8 +60,10 @@ struct stub_control {
     struct stub_op ops[STUB_OPS_MAX];
 };
 _Static_assert(sizeof(struct stub_op) == OP_SIZE, "stub_code.S counts on it");
-_Static_assert(offsetof(struct stub_control, done_fd) == CONTROL_DONE_FD, "stub_code.S counts on it");
-_Static_assert(offsetof(struct stub_control, slots_size) == CONTROL_SLOTS_SIZE, "stub_code.S counts on it");
+_Static_assert(offsetof(struct stub_control, done_fd) == CONTROL_DONE_FD,
+               "stub_code.S counts on it");
+_Static_assert(offsetof(struct stub_control, slots_size) == CONTROL_SLOTS_SIZE,
+               "stub_code.S counts on it");
 _Static_assert(offsetof(struct stub_control, ops) == CONTROL_OPS, "stub_code.S counts on it");
 _Static_assert(sizeof(struct stub_control) <= STUB_CONTROL_SIZE, "control pages");
 

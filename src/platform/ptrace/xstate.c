@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Extended state between the host's XSAVE area (ptrace's NT_X86_XSTATE) and the canonical one. It stays
- * in a stub thread until somebody wants it elsewhere. Surprising: only the tracer may fetch it, so another
- * host thread asks the tracer's by a signal, whose handler fetches whatever that thread is doing.
+ * Extended state between the host's XSAVE area (ptrace's NT_X86_XSTATE) and the canonical one. It
+ * stays in a stub thread until somebody wants it elsewhere. Surprising: only the tracer may fetch
+ * it, so another host thread asks the tracer's by a signal, whose handler fetches whatever that
+ * thread is doing.
  */
 #include "platform/ptrace/internal.h"
 #include <cpuid.h>
@@ -40,24 +41,25 @@ static size_t host_offset(u32 number)
 
 static void offsets_find(struct ptrace_platform *platform, size_t size)
 {
-#define X(number, place, bytes)                                                            \
-    {                                                                                      \
-        size_t offset = host_offset(number);                                               \
-        bool fits = offset >= XSTATE_HEADER_OFFSET + 64 && offset + (bytes) <= size;       \
-        platform->xsave_offsets[number] = fits ? offset : 0;                               \
-        if (!fits)                                                                         \
-            platform->xsave_features &= ~(1ull << (number));                               \
+#define X(number, place, bytes)                                                      \
+    {                                                                                \
+        size_t offset = host_offset(number);                                         \
+        bool fits = offset >= XSTATE_HEADER_OFFSET + 64 && offset + (bytes) <= size; \
+        platform->xsave_offsets[number] = fits ? offset : 0;                         \
+        if (!fits)                                                                   \
+            platform->xsave_features &= ~(1ull << (number));                         \
     }
     XSTATE_COMPONENTS(X)
 #undef X
 }
 
-static void image_to_xstate(const struct ptrace_platform *platform, const u8 *image, struct xstate *out)
+static void image_to_xstate(const struct ptrace_platform *platform, const u8 *image,
+                            struct xstate *out)
 {
     memset(out, 0, sizeof *out);
     memcpy(out, image, XSTATE_HEADER_OFFSET + 64);
-#define X(number, place, size)                  \
-    if (platform->xsave_offsets[number] != 0)   \
+#define X(number, place, size)                \
+    if (platform->xsave_offsets[number] != 0) \
         memcpy(out->bytes + (place), image + platform->xsave_offsets[number], (size));
     XSTATE_COMPONENTS(X)
 #undef X
@@ -106,8 +108,8 @@ bool xstate_load(struct stub_thread *thread)
         xstate_init(&canonical);
     memset(thread->image, 0, platform->xsave_size);
     memcpy(thread->image, &canonical, XSTATE_HEADER_OFFSET + 64);
-#define X(number, place, size)                  \
-    if (platform->xsave_offsets[number] != 0)   \
+#define X(number, place, size)                \
+    if (platform->xsave_offsets[number] != 0) \
         memcpy(thread->image + platform->xsave_offsets[number], canonical.bytes + (place), (size));
     XSTATE_COMPONENTS(X)
 #undef X
@@ -117,7 +119,7 @@ bool xstate_load(struct stub_thread *thread)
     return ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &vec) == 0;
 }
 
-/* ---- asking the tracer ----------------------------------------------------------------------------- */
+/* ---- asking the tracer ---------------------------------------------------------------------- */
 
 struct remote {
     struct stub_thread *thread;
@@ -170,7 +172,7 @@ static bool xstate_fetch_remote(struct stub_thread *thread)
     return remote.is_fetched;
 }
 
-/* ---- contexts -------------------------------------------------------------------------------------- */
+/* ---- contexts ------------------------------------------------------------------------------- */
 
 static void context_detach(struct context *context)
 {

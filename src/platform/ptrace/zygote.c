@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first stub process: a copy of the sentry that forgets everything of it, step by step, on a stack
- * of its own and without the C library. What it must not keep: descriptors, signal handlers, mappings
- * (the vDSO among them), the rseq registration (the kernel would write to memory that is gone).
+ * The first stub process: a copy of the sentry that forgets everything of it, step by step, on a
+ * stack of its own and without the C library. What it must not keep: descriptors, signal handlers,
+ * mappings (the vDSO among them), the rseq registration (the kernel would write to memory that is
+ * gone).
  */
 #include "platform/ptrace/internal.h"
 #include <errno.h>
@@ -41,7 +42,8 @@ struct zygote_plan {
     u64 rseq_address;
 };
 
-static inline __attribute__((always_inline)) i64 raw(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+static inline __attribute__((always_inline)) i64 raw(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e,
+                                                     u64 f)
 {
     i64 result;
     register u64 r10 __asm__("r10") = d;
@@ -104,8 +106,8 @@ NO_SANITIZER static void zygote_main(const struct zygote_plan *plan)
                 break;
 
     raw_check(raw(SYS_munmap, STUB_BASE, STUB_END - STUB_BASE, 0, 0, 0, 0));
-    raw_check(raw(SYS_mmap, STUB_CODE, STUB_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
-                  (u64)plan->control_fd, 0));
+    raw_check(raw(SYS_mmap, STUB_CODE, STUB_CODE_SIZE, PROT_READ | PROT_EXEC,
+                  MAP_SHARED | MAP_FIXED, (u64)plan->control_fd, 0));
     raw_check(raw(SYS_mmap, STUB_CONTROL, STUB_CONTROL_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED,
                   (u64)plan->control_fd, plan->offset));
     raw_check(raw(SYS_mmap, STUB_SLOTS, plan->slots_size, PROT_READ | PROT_WRITE,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The script platform: interprets byte code (bytecode.h) from guest memory, in process. The program counter
- * is rip itself. While a system call is out, rip stands 2 bytes behind its instruction's start, as behind a
- * real `syscall`, so that the kernel's way of making a call again (rip -= 2) works here too.
+ * The script platform: interprets byte code (bytecode.h) from guest memory, in process. The program
+ * counter is rip itself. While a system call is out, rip stands 2 bytes behind its instruction's
+ * start, as behind a real `syscall`, so that the kernel's way of making a call again (rip -= 2)
+ * works here too.
  *
  * Memory is reached through the page table of the space; an entry that is absent or closed gives
  * EVENT_FAULT with the registers as before the instruction, which then runs again from its start.
@@ -47,11 +48,12 @@ struct run {
     bool is_over;
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static void fault(struct run *run, u64 address, u32 access)
 {
-    *run->event = (struct event){.type = EVENT_FAULT, .address = address, .access = access, .trapno = 14};
+    *run->event = (struct event){
+        .type = EVENT_FAULT, .address = address, .access = access, .trapno = 14};
     run->is_over = true;
 }
 
@@ -60,7 +62,8 @@ static u8 *reach(struct run *run, u64 address, u32 access)
 {
     struct pagetable_entry entry;
     struct space *space = run->cpu->space;
-    if (address >= SPACE_ADDRESS_END || !pagetable_get(&space->table, uaddr_make(address), &entry) || !(entry.prot & access)) {
+    if (address >= SPACE_ADDRESS_END ||
+        !pagetable_get(&space->table, uaddr_make(address), &entry) || !(entry.prot & access)) {
         fault(run, address, access);
         return NULL;
     }
@@ -96,7 +99,7 @@ static bool store_var(struct run *run, u32 index, u64 value)
     return at != NULL;
 }
 
-/* ---- events --------------------------------------------------------------------------------------------------- */
+/* ---- events --------------------------------------------------------------------------------- */
 
 static void illegal(struct run *run)
 {
@@ -157,7 +160,8 @@ static void begin_sys(struct run *run, const struct bytecode_instruction *op)
 static void begin_thread(struct run *run)
 {
     u64 count;
-    if (!load_var(run, BYTECODE_VAR_THREADS, &count) || !store_var(run, BYTECODE_VAR_THREADS, count + 1))
+    if (!load_var(run, BYTECODE_VAR_THREADS, &count) ||
+        !store_var(run, BYTECODE_VAR_THREADS, count + 1))
         return;
     struct regs *regs = run->regs;
     u64 stack = BYTECODE_STACKS + (count % BYTECODE_STACK_COUNT + 1) * BYTECODE_STACK_SIZE - 16;
@@ -167,7 +171,7 @@ static void begin_thread(struct run *run)
     system_call(run, SYS_CLONE);
 }
 
-/* ---- instructions ------------------------------------------------------------------------------------------------- */
+/* ---- instructions --------------------------------------------------------------------------- */
 
 static void next(struct run *run, u32 count)
 {
@@ -183,7 +187,8 @@ static void jump(struct run *run, u32 offset)
 static void end_sys(struct run *run, const struct bytecode_instruction *op)
 {
     u64 result = run->regs->rax;
-    if (!store_var(run, BYTECODE_VAR_RESULT, result) || (op->b != 255 && !store_var(run, op->b, result)))
+    if (!store_var(run, BYTECODE_VAR_RESULT, result) ||
+        (op->b != 255 && !store_var(run, op->b, result)))
         return;
     run->regs->rip -= 2;
     bool is_child = (op->op == OP_FORK || op->op == OP_THREAD) && result == 0;
@@ -201,7 +206,8 @@ static u64 xorshift(u64 *state)
     return *state;
 }
 
-/* Bytes [address, address+size) by seed; pages are reached one by one, and a fault begins the whole again. */
+/* Bytes [address, address+size) by seed; pages are reached one by one, and a fault begins the whole
+ * again. */
 static void fill(struct run *run, const struct bytecode_instruction *op)
 {
     u64 address, size, state = op->imm64;
@@ -345,7 +351,8 @@ static void execute(struct run *run, const struct bytecode_instruction *op)
     illegal(run);
 }
 
-/* Where native code would be: the entry, a handler's trampoline, the restorer. False: nothing that is known. */
+/* Where native code would be: the entry, a handler's trampoline, the restorer. False: nothing that
+ * is known. */
 static bool enter_native(struct run *run)
 {
     u64 rip = run->regs->rip;
@@ -383,7 +390,7 @@ static void step(struct run *run)
         execute(run, &op);
 }
 
-/* ---- the platform ----------------------------------------------------------------------------------------------------- */
+/* ---- the platform --------------------------------------------------------------------------- */
 
 static int script_init(struct platform *platform, char *err_text, size_t err_size)
 {
@@ -413,7 +420,8 @@ static void script_space_fini(struct space *space)
 static void script_space_map(struct space *space, uaddr address, frame first, u64 count, u32 prot)
 {
     for (u64 i = 0; i < count; i++)
-        pagetable_set(&space->table, uaddr_add(address, i << PAGE_SHIFT), (frame){first.index + i}, prot);
+        pagetable_set(&space->table, uaddr_add(address, i << PAGE_SHIFT), (frame){first.index + i},
+                      prot);
 }
 
 static void script_space_unmap(struct space *space, uaddr address, u64 count)

@@ -58,7 +58,7 @@ static u64 choose_tops(struct mm *mm, const struct dice *dice)
     return stack_top;
 }
 
-/* ---- the interpreter -------------------------------------------------------------- */
+/* ---- the interpreter ------------------------------------------------------------------------ */
 
 SLEEPS static int open_interp(struct task *task, const char *path, struct file **out)
 {
@@ -93,7 +93,7 @@ SLEEPS static int load_interp(struct task *task, struct mm *mm, const char *path
     return err == -ENOEXEC ? -ELIBBAD : err;
 }
 
-/* ---- the whole -------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 static void set_places(struct mm *mm, const struct elf_image *image, const struct elf_place *place,
                        const struct dice *dice)

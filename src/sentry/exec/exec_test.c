@@ -88,7 +88,7 @@ static void run(void (*test)(void), bool has_aslr)
     world_end();
 }
 
-/* ---- files ------------------------------------------------------------------------ */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void write_file(const char *path, const void *bytes, size_t size, u32 mode)
 {
@@ -99,7 +99,7 @@ SLEEPS_ROOT static void write_file(const char *path, const void *bytes, size_t s
     CU_ASSERT_EQUAL(file_write_kernel(world.task, file, bytes, size), (i64)size);
 }
 
-static void write_text(const char *path, const char *text)
+SLEEPS_ROOT static void write_text(const char *path, const char *text)
 {
     write_file(path, text, strlen(text), 0755);
 }
@@ -132,12 +132,12 @@ static struct program_file program_make(u16 type)
     return p;
 }
 
-static void write_program(const char *path, const struct program_file *program)
+SLEEPS_ROOT static void write_program(const char *path, const struct program_file *program)
 {
     write_file(path, program, sizeof *program, 0755);
 }
 
-/* ---- execve in two steps ---------------------------------------------------------- */
+/* ---- execve in two steps -------------------------------------------------------------------- */
 
 SLEEPS_ROOT static int open_program(const char *path, const char *const *argv,
                                     const char *const *envp, struct exec_program *out)
@@ -196,9 +196,9 @@ static u64 auxv_find(const struct mm *mm, u64 type)
     return 0xdead;
 }
 
-/* ---- tests ------------------------------------------------------------------------ */
+/* ---- tests ---------------------------------------------------------------------------------- */
 
-static void body_static(void)
+SLEEPS_ROOT static void body_static(void)
 {
     struct program_file file = program_make(LINUX_ET_EXEC);
     write_program("/prog", &file);
@@ -255,7 +255,7 @@ static void test_a_static_program_is_laid_out_as_the_psabi_says(void)
     run(body_static, false);
 }
 
-static void body_dynamic(void)
+SLEEPS_ROOT static void body_dynamic(void)
 {
     struct program_file linker = program_make(LINUX_ET_DYN), file = program_make(LINUX_ET_DYN);
     file.phdrs[3] = (struct linux_elf_phdr){LINUX_PT_INTERP, 4, 0x200, 0x200, 0, 7, 7, 1};
@@ -297,7 +297,7 @@ static void test_a_movable_program_comes_with_its_interpreter(void)
 static u64 places[2][4];
 static int place_round;
 
-static void body_places(void)
+SLEEPS_ROOT static void body_places(void)
 {
     struct program_file file = program_make(LINUX_ET_DYN);
     write_program("/prog", &file);
@@ -321,7 +321,7 @@ static void test_places_are_drawn_only_with_aslr(void)
     }
 }
 
-static void expect_argv(const char *path, const char *const *argv, const char *want)
+SLEEPS_ROOT static void expect_argv(const char *path, const char *const *argv, const char *want)
 {
     struct exec_program program;
     int err = open_program(path, argv, NULL, &program);
@@ -336,7 +336,7 @@ static void expect_argv(const char *path, const char *const *argv, const char *w
     exec_program_fini(&program);
 }
 
-static void body_scripts(void)
+SLEEPS_ROOT static void body_scripts(void)
 {
     struct program_file file = program_make(LINUX_ET_EXEC);
     struct exec_program program;
@@ -380,7 +380,7 @@ static void test_scripts_name_their_interpreters(void)
     run(body_scripts, false);
 }
 
-static void body_refusals(void)
+SLEEPS_ROOT static void body_refusals(void)
 {
     struct program_file file = program_make(LINUX_ET_EXEC);
     AUTO_EXEC_IMAGE struct exec_image image = {0};
@@ -426,7 +426,7 @@ static void test_what_cannot_run_is_refused_by_its_own_error(void)
     run(body_refusals, false);
 }
 
-static void body_strings(void)
+SLEEPS_ROOT static void body_strings(void)
 {
     struct mm *mm = NULL;
     struct task *task = world.task;

@@ -68,7 +68,7 @@ void elf_file_fini(struct elf_file *elf, struct arena *arena)
     elf->interp = NULL;
 }
 
-/* ---- mapping ---------------------------------------------------------------------- */
+/* ---- mapping -------------------------------------------------------------------------------- */
 
 /* mm_map's answer as an error: the image is damaged if it asks for what cannot be. */
 static int map_error(i64 answer)

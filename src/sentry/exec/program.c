@@ -57,7 +57,7 @@ SLEEPS static int open_exec(struct task *task, const struct path *start, const c
     return err;
 }
 
-/* ---- the first line --------------------------------------------------------------- */
+/* ---- the first line ------------------------------------------------------------------------- */
 
 struct script {
     char line[SCRIPT_LINE_MAX + 1];
@@ -140,7 +140,7 @@ SLEEPS static int script_read(struct task *task, struct file *file, struct scrip
     return *is_script ? script_parse(script, (size_t)size) : 0;
 }
 
-/* ---- the whole -------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 void exec_program_fini(struct exec_program *program)
 {

@@ -87,7 +87,7 @@ static void auxv_fill(struct stack *stack, const struct exec_params *params,
     auxv_add(stack, LINUX_AT_NULL, 0);
 }
 
-/* ---- writing ---------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 SLEEPS static int put(struct stack *stack, u64 *at, const void *bytes, u64 size)
 {

@@ -146,7 +146,7 @@ void vdso_destroy(struct kernel *kernel)
     REF_PUT(vdso);
 }
 
-/* ---- the clock -------------------------------------------------------------------- */
+/* ---- the clock ------------------------------------------------------------------------------ */
 
 /* The counter and the clock at one moment, as nearly as can be had. */
 static void sample(struct kernel *kernel, u64 *tsc, u64 *ns, i64 *realtime_ns)
@@ -199,7 +199,7 @@ void vdso_update(struct kernel *kernel)
               sched_now_ns(kernel->sched) + MAX(vdso->clock.step_ns, 10 * NS_PER_MS));
 }
 
-/* ---- mapping ---------------------------------------------------------------------- */
+/* ---- mapping -------------------------------------------------------------------------------- */
 
 SLEEPS static i64 map_part(struct task *task, struct mm *mm, struct vdso *vdso, u64 address,
                            u64 page, u64 pages, u32 prot, const char *name)

@@ -46,7 +46,7 @@ MUST_CHECK SLEEPS int vdso_map(struct task *task, struct mm *mm);
 u64 vdso_sigreturn(const struct mm *mm);
 u64 vdso_hwcap(const struct kernel *kernel);
 
-/* ---- the measuring, for tests ----------------------------------------------------- */
+/* ---- the measuring, for tests --------------------------------------------------------------- */
 
 struct vdso_params;
 u64 vdso_read_tsc(void);

@@ -54,7 +54,7 @@ i64 vfs_readlink(struct task *task, const struct path *path, char *out, size_t s
     return result;
 }
 
-/* ---- who may change what ------------------------------------------------------------- */
+/* ---- who may change what -------------------------------------------------------------------- */
 
 static bool is_owner(struct task *task, const struct inode *inode)
 {
@@ -131,7 +131,7 @@ int vfs_setattr(struct task *task, const struct path *path, const struct attr *a
     return err;
 }
 
-/* ---- sizes --------------------------------------------------------------------------- */
+/* ---- sizes ---------------------------------------------------------------------------------- */
 
 SLEEPS static int set_size(struct task *task, struct inode *inode, u64 size)
 {

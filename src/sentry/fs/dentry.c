@@ -40,7 +40,7 @@ const struct kind dentry_kind = {.name = "dentry",
                                  .destroy = dentry_destroy,
                                  .loaded = dentry_loaded};
 
-/* ---- the tree of a directory --------------------------------------------------------- */
+/* ---- the tree of a directory ---------------------------------------------------------------- */
 
 static void dentry_hash(struct dentry *dentry)
 {
@@ -69,7 +69,7 @@ struct dentry *dentry_find(const struct dentry *dir, const char *name)
     return NULL;
 }
 
-/* ---- the cache ----------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------------------ */
 
 static struct vfs *dentry_vfs(const struct dentry *dentry)
 {
@@ -116,7 +116,7 @@ void dentry_cache_drop(struct vfs *vfs, const struct super *super)
     }
 }
 
-/* ---- birth and death ----------------------------------------------------------------- */
+/* ---- birth and death ------------------------------------------------------------------------ */
 
 MUST_CHECK static int dentry_create(struct dentry *parent, struct super *super, const char *name,
                                     struct inode *inode, struct arena *arena, struct dentry **out)
@@ -201,7 +201,7 @@ static int dentry_loaded(struct object *object, struct state_reader *reader)
     return 0;
 }
 
-/* ---- looking up ---------------------------------------------------------------------- */
+/* ---- looking up ----------------------------------------------------------------------------- */
 
 /* Is what is cached still right? If not it is dropped. */
 SLEEPS static bool dentry_is_valid(struct task *task, struct dentry *dir, struct dentry *dentry)
@@ -256,7 +256,7 @@ int dentry_lookup(struct task *task, struct dentry *dir, const char *name, struc
     return err;
 }
 
-/* ---- changes ------------------------------------------------------------------------- */
+/* ---- changes -------------------------------------------------------------------------------- */
 
 void dentry_instantiate(struct dentry *dentry, struct inode *inode)
 {

@@ -29,7 +29,7 @@ void dentry_cache_drop(struct vfs *vfs, const struct super *super);
 /* Is DENTRY equal to ANCESTOR or below it? */
 bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor);
 
-/* ---- changes: DIR's lock must not be held. NAME as dentry_lookup --------------------- */
+/* ---- changes: DIR's lock must not be held. NAME as dentry_lookup ---------------------------- */
 
 enum dir_make { DIR_MAKE_FILE, DIR_MAKE_DIR, DIR_MAKE_NODE, DIR_MAKE_SYMLINK, DIR_MAKE_LINK };
 /* What to make; members by `what`. */
@@ -59,7 +59,7 @@ struct dir_rename_args {
 };
 MUST_CHECK SLEEPS int dir_rename(struct task *task, const struct dir_rename_args *args);
 
-/* ---- operations of inodes, one wrapper each ------------------------------------------ */
+/* ---- operations of inodes, one wrapper each ------------------------------------------------- */
 
 MUST_CHECK SLEEPS int inode_lookup(struct task *task, struct inode *dir, const char *name,
                                    struct inode **out);

@@ -17,7 +17,7 @@ static u32 notify_dir_bit(const struct inode *inode)
     return inode_is_dir(inode) ? NOTIFY_ISDIR : 0;
 }
 
-/* ---- making -------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 SLEEPS static int make_call(struct task *task, struct inode *dir, const char *name,
                             const struct dir_make_args *args, struct inode **out)
@@ -77,7 +77,7 @@ int dir_make(struct task *task, struct dentry *dir, const char *name,
     return err;
 }
 
-/* ---- removing ------------------------------------------------------------------------ */
+/* ---- removing ------------------------------------------------------------------------------- */
 
 SLEEPS static int remove_call(struct task *task, struct inode *dir, const char *name,
                               struct inode *inode, bool is_dir)
@@ -129,7 +129,7 @@ int dir_remove(struct task *task, struct dentry *dir, const char *name, u32 flag
     return err;
 }
 
-/* ---- renaming ------------------------------------------------------------------------ */
+/* ---- renaming ------------------------------------------------------------------------------- */
 
 /* Slashes, kinds, loops: what rename(2) says before permissions. */
 MUST_CHECK static int rename_judge_shape(const struct dir_rename_args *args,

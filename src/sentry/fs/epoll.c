@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * epoll(7). An item watches one (file, descriptor number). Its waiters sit on the file's queues and put
- * it on the ready list; epoll_wait asks the file again before it reports, so a stale wake-up is harmless.
- * Weak side: an item does not hold its file; the file's end takes the item away (epoll_forget_file).
+ * epoll(7). An item watches one (file, descriptor number). Its waiters sit on the file's queues and
+ * put it on the ready list; epoll_wait asks the file again before it reports, so a stale wake-up is
+ * harmless. Weak side: an item does not hold its file; the file's end takes the item away
+ * (epoll_forget_file).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +17,9 @@
 #define EPOLL_WAKEUP 0x20000000u
 #define EPOLL_EXCLUSIVE 0x10000000u
 #define EPOLL_PRIVATE (EPOLL_ET | EPOLL_ONESHOT | EPOLL_WAKEUP | EPOLL_EXCLUSIVE)
-#define EPOLL_EXCLUSIVE_OK \
-    (EPOLL_EXCLUSIVE | EPOLL_ET | EPOLL_WAKEUP | POLL_IN | POLL_OUT | POLL_ERR | POLL_HUP | POLL_RDNORM | POLL_WRNORM)
+#define EPOLL_EXCLUSIVE_OK                                                                  \
+    (EPOLL_EXCLUSIVE | EPOLL_ET | EPOLL_WAKEUP | POLL_IN | POLL_OUT | POLL_ERR | POLL_HUP | \
+     POLL_RDNORM | POLL_WRNORM)
 #define EPOLL_CTL_ADD_OP 1
 #define EPOLL_CTL_DEL_OP 2
 #define EPOLL_CTL_MOD_OP 3
@@ -26,10 +28,10 @@
 struct epoll {
     struct object object;
     struct kernel *kernel;
-    struct list items;  /* struct epoll_item.link, in order of addition; owned */
-    struct list ready;  /* struct epoll_item.ready_link */
-    struct file *file;  /* weak: the description that shows this epoll */
-    bool is_armed;      /* waiters are in place; false after a load */
+    struct list items; /* struct epoll_item.link, in order of addition; owned */
+    struct list ready; /* struct epoll_item.ready_link */
+    struct file *file; /* weak: the description that shows this epoll */
+    bool is_armed;     /* waiters are in place; false after a load */
     struct wait_queue changed;
 };
 
@@ -41,11 +43,11 @@ struct epoll_item {
     struct epoll *epoll;   /* weak */
     struct file *file;     /* weak */
     i32 fd;
-    u32 events;            /* wanted, with EPOLL_ET and EPOLL_ONESHOT */
-    bool is_disabled;      /* a one-shot that has fired */
+    u32 events;       /* wanted, with EPOLL_ET and EPOLL_ONESHOT */
+    bool is_disabled; /* a one-shot that has fired */
     u64 data;
-    struct list waiters;   /* struct item_waiter.link */
-    struct task *task;     /* counted: who added it */
+    struct list waiters; /* struct item_waiter.link */
+    struct task *task;   /* counted: who added it */
 };
 
 struct item_waiter {
@@ -94,7 +96,7 @@ bool file_is_epoll(const struct file *file)
     return file->ops == &epoll_ops;
 }
 
-/* ---- items ----------------------------------------------------------------------------------------- */
+/* ---- items ---------------------------------------------------------------------------------- */
 
 static void item_make_ready(struct epoll_item *item)
 {
@@ -130,7 +132,7 @@ static void item_disarm(struct epoll_item *item)
     if (item->waiters.next == NULL)
         return;
     struct item_waiter *entry, *next;
-    list_for_each_safe(entry, next, &item->waiters, link) {
+    list_for_each_safe (entry, next, &item->waiters, link) {
         list_remove(&entry->link);
         wait_queue_remove(&entry->waiter);
         arena_free(item->object.arena, entry, sizeof *entry);
@@ -179,7 +181,7 @@ const struct kind epoll_item_kind = {.name = "epoll_item",
 static struct epoll_item *epoll_find(struct epoll *epoll, const struct file *file, i32 fd)
 {
     struct epoll_item *item;
-    list_for_each(item, &epoll->items, link)
+    list_for_each (item, &epoll->items, link)
         if (item->file == file && item->fd == fd)
             return item;
     return NULL;
@@ -190,17 +192,17 @@ void epoll_forget_file(struct file *file)
     if (file->epoll_links.next == NULL)
         return;
     struct epoll_item *item, *next;
-    list_for_each_safe(item, next, &file->epoll_links, file_link)
+    list_for_each_safe (item, next, &file->epoll_links, file_link)
         item_remove(item);
 }
 
-/* ---- the epoll ----------------------------------------------------------------------------------------- */
+/* ---- the epoll ------------------------------------------------------------------------------ */
 
 static void epoll_destroy(struct object *object)
 {
     struct epoll *epoll = container_of(object, struct epoll, object);
     struct epoll_item *item, *next;
-    list_for_each_safe(item, next, &epoll->items, link)
+    list_for_each_safe (item, next, &epoll->items, link)
         item_remove(item);
 }
 
@@ -210,7 +212,7 @@ static int epoll_loaded(struct object *object, struct state_reader *reader)
     epoll->kernel = state_reader_kernel(reader);
     list_init(&epoll->ready);
     struct epoll_item *item;
-    list_for_each(item, &epoll->items, link) {
+    list_for_each (item, &epoll->items, link) {
         list_init(&item->ready_link);
         list_init(&item->waiters);
         if (item->file->epoll_links.next == NULL)
@@ -233,7 +235,7 @@ static void epoll_arm(struct epoll *epoll)
         return;
     epoll->is_armed = true;
     struct epoll_item *item;
-    list_for_each(item, &epoll->items, link)
+    list_for_each (item, &epoll->items, link)
         item_arm(item);
 }
 
@@ -243,7 +245,7 @@ static u32 epoll_poll(struct file *file, struct poll_table *table)
     epoll_arm(epoll);
     poll_add(table, file, &epoll->changed);
     struct epoll_item *item, *next;
-    list_for_each_safe(item, next, &epoll->ready, ready_link) {
+    list_for_each_safe (item, next, &epoll->ready, ready_link) {
         if (item_ask(item))
             return POLL_IN | POLL_RDNORM;
         list_remove(&item->ready_link);
@@ -254,7 +256,7 @@ static u32 epoll_poll(struct file *file, struct poll_table *table)
 static int epoll_show_info(struct file *file, struct buf *out)
 {
     struct epoll_item *item;
-    list_for_each(item, &epoll_of(file)->items, link) {
+    list_for_each (item, &epoll_of(file)->items, link) {
         int err = buf_printf(out, "tfd: %8d events: %8x data: %16llx\n", item->fd, item->events,
                              (unsigned long long)item->data);
         if (err)
@@ -288,7 +290,7 @@ static bool epoll_reaches(const struct epoll *where, const struct epoll *wanted,
     if (where == wanted || depth > NESTING_MAX)
         return true;
     struct epoll_item *item;
-    list_for_each(item, &where->items, link)
+    list_for_each (item, &where->items, link)
         if (file_is_epoll(item->file) && epoll_reaches(epoll_of(item->file), wanted, depth + 1))
             return true;
     return false;
@@ -346,7 +348,8 @@ int epoll_control(struct task *task, struct file *file, i32 op, i32 fd, struct f
     struct epoll *epoll = epoll_of(file);
     epoll_arm(epoll);
     if (op != EPOLL_CTL_DEL_OP && (event->events & EPOLL_EXCLUSIVE)) {
-        if (op == EPOLL_CTL_MOD_OP || file_is_epoll(target) || (event->events & ~EPOLL_EXCLUSIVE_OK))
+        if (op == EPOLL_CTL_MOD_OP || file_is_epoll(target) ||
+            (event->events & ~EPOLL_EXCLUSIVE_OK))
             return -EINVAL;
     }
     struct epoll_item *item = epoll_find(epoll, target, fd);
@@ -365,7 +368,8 @@ int epoll_control(struct task *task, struct file *file, i32 op, i32 fd, struct f
     }
 }
 
-/* Report what is ready now. A level-triggered item stays on the list, behind those not yet reported. */
+/* Report what is ready now. A level-triggered item stays on the list, behind those not yet
+ * reported. */
 static u32 epoll_collect(struct epoll *epoll, struct linux_epoll_event *events, u32 count)
 {
     u32 found = 0;

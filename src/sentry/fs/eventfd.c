@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-
 #include "base/fields.h"
 #include "sentry/fs/poll.h"
 

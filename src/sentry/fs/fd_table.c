@@ -46,7 +46,7 @@ const struct kind fd_table_kind = {.name = "fd_table",
                                    .destroy = fd_table_destroy,
                                    .loaded = fd_table_loaded};
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 struct fd_arrays {
     struct file **files;
@@ -163,7 +163,7 @@ static int fd_table_loaded(struct object *object, struct state_reader *reader)
     return table->reserved ? 0 : -ENOMEM;
 }
 
-/* ---- numbers ------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 struct file *fd_get(struct task *task, i32 fd)
 {

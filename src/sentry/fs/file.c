@@ -130,7 +130,7 @@ int file_create(struct kernel *kernel, const struct path *path, struct inode *in
     return 0;
 }
 
-/* ---- descriptions without a path ----------------------------------------------------- */
+/* ---- descriptions without a path ------------------------------------------------------------ */
 
 static void anon_inode_destroy(struct object *object)
 {

@@ -178,7 +178,7 @@ SLEEPS int file_flush(struct task *task, struct file *file, struct fd_table *tab
 /* Skip SIZE bytes that an earlier try of this call has moved (task->progress.bytes). */
 void uio_skip(struct uio *uio, u64 size);
 
-/* ---- descriptor tables --------------------------------------------------------------- */
+/* ---- descriptor tables ---------------------------------------------------------------------- */
 
 struct fd_table {
     struct object object;

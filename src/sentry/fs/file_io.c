@@ -32,7 +32,7 @@ void uio_skip(struct uio *uio, u64 size)
     }
 }
 
-/* ---- reading ------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 i64 file_read(struct task *task, struct file *file, struct uio *uio, const u64 *offset)
 {
@@ -78,7 +78,7 @@ i64 file_pread_kernel(struct task *task, struct file *file, void *out, u64 size,
     return (i64)done;
 }
 
-/* ---- writing ------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 /* Set-id bits do not survive a write by somebody else (inode(7)). */
 SLEEPS static int drop_set_id(struct task *task, struct inode *inode)
@@ -194,7 +194,7 @@ i64 file_write_kernel(struct task *task, struct file *file, const void *bytes, u
     return (i64)done;
 }
 
-/* ---- place --------------------------------------------------------------------------- */
+/* ---- place ---------------------------------------------------------------------------------- */
 
 MUST_CHECK static i64 seek_hole_or_data(const struct inode *inode, i64 offset, bool data)
 {
@@ -269,7 +269,7 @@ int file_readdir(struct task *task, struct file *file, struct dir_emit *emit)
     return err;
 }
 
-/* ---- the rest ------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 u32 file_poll(struct file *file, struct poll_table *table)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A sandbox's stdio: reads and writes go to the host's description, whose offset is shared with the
- * processes outside, so texts of both never overwrite each other. Bytes pass through the sentry's own
- * memory. A terminal keeps its line discipline on the host; job control is ours.
+ * processes outside, so texts of both never overwrite each other. Bytes pass through the sentry's
+ * own memory. A terminal keeps its line discipline on the host; job control is ours.
  */
 #include "sentry/fs/host_std.h"
 
@@ -78,9 +78,10 @@ static void std_ready(struct host_watch *watch, u32 ready)
     wake_up(&std->changed, events);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------------- */
+/* ---- bytes ---------------------------------------------------------------------------------- */
 
-SLEEPS static i64 file_op(struct task *task, struct host_std_file *std, enum host_op_type type, void *bytes, u64 size)
+SLEEPS static i64 file_op(struct task *task, struct host_std_file *std, enum host_op_type type,
+                          void *bytes, u64 size)
 {
     struct host_op op;
     memset(&op, 0, sizeof op);
@@ -181,7 +182,7 @@ SLEEPS static i64 std_write(struct task *task, struct file *file, struct uio *ui
     return moved;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 static u32 std_poll(struct file *file, struct poll_table *table)
 {

@@ -5,9 +5,9 @@
 #include "sentry/fs/vfs.h"
 
 struct host_std_file {
-    struct tty tty;              /* first; meant only when is_tty */
+    struct tty tty; /* first; meant only when is_tty */
     struct kernel *kernel;
-    struct host_stream *stream;  /* one of the two, or neither after a load: a dead descriptor */
+    struct host_stream *stream; /* one of the two, or neither after a load: a dead descriptor */
     struct host_file *file;
     u32 mode;
     bool is_tty;
@@ -19,4 +19,5 @@ struct host_std_file {
 extern const struct kind host_std_kind;
 extern const struct file_ops host_std_ops;
 /* After a restore: FILE (a host_std description) gets the restoring side's descriptor. */
-MUST_CHECK SLEEPS int host_std_replace(struct task *task, struct file *file, const struct host_std *std);
+MUST_CHECK SLEEPS int host_std_replace(struct task *task, struct file *file,
+                                       const struct host_std *std);

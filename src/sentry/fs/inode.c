@@ -126,7 +126,7 @@ int inode_load_pages(struct inode *inode, struct state_reader *reader,
     return mapping_load(&inode->mapping, reader);
 }
 
-/* ---- attributes ---------------------------------------------------------------------- */
+/* ---- attributes ----------------------------------------------------------------------------- */
 
 void inode_touch(struct inode *inode, u32 which)
 {
@@ -194,7 +194,7 @@ int inode_permission(struct task *task, const struct inode *inode, u32 want)
     return -EACCES;
 }
 
-/* ---- operations, one wrapper each ---------------------------------------------------- */
+/* ---- operations, one wrapper each ----------------------------------------------------------- */
 
 int inode_lookup(struct task *task, struct inode *dir, const char *name, struct inode **out)
 {

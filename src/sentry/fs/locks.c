@@ -94,7 +94,7 @@ MUST_CHECK static int lock_list_of(struct inode *inode, struct lock_list **out)
     return 0;
 }
 
-/* ---- conflicts ----------------------------------------------------------------------- */
+/* ---- conflicts ------------------------------------------------------------------------------ */
 
 static bool lock_conflicts(const struct file_lock *lock, const struct file_lock *wanted)
 {
@@ -158,7 +158,7 @@ SLEEPS static int wait_for(struct task *task, struct lock_list *list,
     }
 }
 
-/* ---- changing ------------------------------------------------------------------------ */
+/* ---- changing ------------------------------------------------------------------------------- */
 
 static bool is_own(const struct file_lock *lock, const struct file_lock *wanted)
 {
@@ -254,7 +254,7 @@ MUST_CHECK static int lock_apply(struct lock_list *list, const struct file_lock 
     return 0;
 }
 
-/* ---- fcntl --------------------------------------------------------------------------- */
+/* ---- fcntl ---------------------------------------------------------------------------------- */
 
 static struct file_lock lock_wanted(struct task *task, struct file *file,
                                     const struct lock_request *request)
@@ -304,7 +304,7 @@ void lock_test(struct task *task, struct file *file, struct lock_request *reques
     *pid = conflict->pid;
 }
 
-/* ---- flock --------------------------------------------------------------------------- */
+/* ---- flock ---------------------------------------------------------------------------------- */
 
 static struct file_lock *find_own(const struct lock_list *list, const struct file_lock *like)
 {
@@ -344,7 +344,7 @@ int lock_flock(struct task *task, struct file *file, i32 type, bool wait)
     return lock_apply(list, &wanted);
 }
 
-/* ---- ends ---------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 static void release_owner(struct inode *inode, const struct object *owner, bool is_posix)
 {

@@ -17,7 +17,7 @@ SLEEPS static int set(struct task *task, struct file *file, i32 type, u64 start,
     return lock_set(task, file, &request, false);
 }
 
-/* ---- against a model ----------------------------------------------------------------- */
+/* ---- against a model ------------------------------------------------------------------------ */
 
 /* model[owner][byte]: the lock's type + 1, or 0. */
 static bool model_set(u8 model[OWNERS][BYTES], u32 owner, i32 type, u64 start, u64 end)
@@ -71,7 +71,7 @@ static void test_record_locks_equal_a_model_by_bytes(void)
     world_test(random_locks);
 }
 
-/* ---- kinds and ends ------------------------------------------------------------------ */
+/* ---- kinds and ends ------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void kinds(struct task *task, struct world *world)
 {
@@ -107,7 +107,7 @@ static void test_kinds_of_locks_and_their_ends(void)
     world_test(kinds);
 }
 
-/* ---- waiting ------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 static struct file *shared[2];
 static struct fd_table *tables[2];

@@ -77,7 +77,7 @@ const struct kind mount_ns_kind = {.name = "mount_ns",
                                    .destroy = mount_ns_destroy,
                                    .loaded = mount_ns_loaded};
 
-/* ---- one mount ----------------------------------------------------------------------- */
+/* ---- one mount ------------------------------------------------------------------------------ */
 
 int mount_create(struct kernel *kernel, struct super *super, struct dentry *root, u32 flags,
                  const char *source, struct mount **out)
@@ -122,7 +122,7 @@ struct mount *mount_find(const struct mount *parent, const struct dentry *point)
     return NULL;
 }
 
-/* ---- the tree ------------------------------------------------------------------------ */
+/* ---- the tree ------------------------------------------------------------------------------- */
 
 struct mount *mount_tree_next(const struct mount *root, const struct mount *mount)
 {
@@ -211,7 +211,7 @@ void mount_cut_tree(struct mount *root)
     REF_PUT(root);
 }
 
-/* ---- namespaces ---------------------------------------------------------------------- */
+/* ---- namespaces ----------------------------------------------------------------------------- */
 
 int mount_ns_create(struct kernel *kernel, struct super *root_super, u32 flags,
                     struct mount_ns **out)

@@ -30,7 +30,7 @@ static u32 mount_flags(u64 flags)
     return (u32)flags & PER_MOUNT;
 }
 
-/* ---- mount --------------------------------------------------------------------------- */
+/* ---- mount ---------------------------------------------------------------------------------- */
 
 SLEEPS static int mount_new(struct task *task, const struct path *target, const char *source,
                             const char *type_name, u64 flags, const char *options)
@@ -170,7 +170,7 @@ int vfs_mount(struct task *task, const char *source, const char *target_path, co
     return mount_new(task, &target, source, type, flags, options);
 }
 
-/* ---- umount -------------------------------------------------------------------------- */
+/* ---- umount --------------------------------------------------------------------------------- */
 
 /* Held by its parent and by the caller's path, and by nobody else. */
 static bool mount_is_busy(const struct mount *mount)
@@ -205,7 +205,7 @@ int vfs_umount(struct task *task, const char *target_path, u32 flags)
     return 0;
 }
 
-/* ---- pivot_root ---------------------------------------------------------------------- */
+/* ---- pivot_root ----------------------------------------------------------------------------- */
 
 /* The whole rule list of pivot_root(2). */
 MUST_CHECK static int pivot_judge(const struct task *task, const struct path *root,

@@ -15,7 +15,7 @@ SLEEPS static int mount_tmpfs(struct task *task, const char *at)
     return vfs_mount(task, "t", at, "tmpfs", 0, NULL);
 }
 
-/* ---- one mount ----------------------------------------------------------------------- */
+/* ---- one mount ------------------------------------------------------------------------------ */
 
 SLEEPS_ROOT static void basics(struct task *task, struct world *world)
 {
@@ -114,7 +114,7 @@ static void test_binding_and_moving(void)
     world_test(binds);
 }
 
-/* ---- propagation --------------------------------------------------------------------- */
+/* ---- propagation ---------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void propagation(struct task *task, struct world *world)
 {
@@ -152,7 +152,7 @@ static void test_peers_and_slaves_see_mounts(void)
     world_test(propagation);
 }
 
-/* ---- namespaces ---------------------------------------------------------------------- */
+/* ---- namespaces ----------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void namespaces(struct task *task, struct world *world)
 {

@@ -27,7 +27,7 @@ int vfs_permission(struct task *task, const struct path *path, u32 want)
     return err ? err : inode_permission(task, inode, want);
 }
 
-/* ---- making -------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 /* A name that is to be made: where, and is it free? */
 struct new_name {
@@ -170,7 +170,7 @@ int vfs_link(struct task *task, const struct path *old, const struct path *start
     return err;
 }
 
-/* ---- removing ------------------------------------------------------------------------ */
+/* ---- removing ------------------------------------------------------------------------------- */
 
 /* Sticky directories: only the owner of the directory or of the file (unlink(2)). */
 static bool is_sticky_for(struct task *task, const struct inode *dir, const struct inode *inode)
@@ -227,7 +227,7 @@ int vfs_unlink(struct task *task, const struct path *start, const char *path, u3
     return err ? err : dir_remove(task, dir.dentry, name, flags, judge_remove);
 }
 
-/* ---- renaming ------------------------------------------------------------------------ */
+/* ---- renaming ------------------------------------------------------------------------------- */
 
 /* As judge_remove; a directory that gets another parent must be writable itself: its ".." changes.
  */
@@ -274,7 +274,7 @@ int vfs_rename(struct task *task, const struct path *old_start, const char *old_
     return dir_rename(task, &args);
 }
 
-/* ---- for the loader ------------------------------------------------------------------ */
+/* ---- for the loader ------------------------------------------------------------------------- */
 
 int vfs_mkdir_all(struct task *task, const char *path, u32 mode)
 {

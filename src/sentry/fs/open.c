@@ -19,7 +19,7 @@
     (LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC | LINUX_O_CLOEXEC)
 #define FLAGS_OF_PATH (LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_PATH)
 
-/* ---- judging ------------------------------------------------------------------------- */
+/* ---- judging -------------------------------------------------------------------------------- */
 
 static u32 access_wanted(u32 flags)
 {
@@ -71,7 +71,7 @@ SLEEPS static int judge_open(struct task *task, const struct path *path, u32 fla
     return writes && inode->exec_count > 0 ? -ETXTBSY : 0;
 }
 
-/* ---- opening ------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 SLEEPS static int open_by_type(struct task *task, struct inode *inode, struct file *file)
 {
@@ -131,7 +131,7 @@ int vfs_open_path(struct task *task, const struct path *path, u32 flags, struct 
     return open_found(task, &held, flags & ~(LINUX_O_CREAT | LINUX_O_EXCL), false, out);
 }
 
-/* ---- making -------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 /* A file at the walk's name, if it is free: 0 and *OUT; -EEXIST when it is there now. */
 SLEEPS static int open_make(struct walk *walk, u32 flags, u32 mode, struct file **out)

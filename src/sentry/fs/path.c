@@ -30,7 +30,7 @@ void path_put(struct path *path)
     REF_PUT(mount); /* last: it keeps the super alive */
 }
 
-/* ---- text ---------------------------------------------------------------------------- */
+/* ---- text ----------------------------------------------------------------------------------- */
 
 /* One step towards ROOT: the name passed, or NULL at the end. */
 static const char *path_text_step(struct path *at, const struct path *root)
@@ -85,7 +85,7 @@ int path_text(const struct path *path, const struct path *root, struct buf *out)
     return 0;
 }
 
-/* ---- root, cwd, umask ---------------------------------------------------------------- */
+/* ---- root, cwd, umask ----------------------------------------------------------------------- */
 
 static void fs_context_destroy(struct object *object)
 {

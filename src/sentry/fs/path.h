@@ -76,7 +76,7 @@ MUST_CHECK int fs_context_create(struct kernel *kernel, const struct path *root,
                                  const struct path *cwd, struct fs_context **out);
 MUST_CHECK int fs_context_fork(const struct fs_context *from, struct fs_context **out);
 
-/* ---- walking ------------------------------------------------------------------------- */
+/* ---- walking -------------------------------------------------------------------------------- */
 
 #define WALK_FOLLOW 1u    /* follow a symlink in the last place */
 #define WALK_DIRECTORY 2u /* the result must be a directory: -ENOTDIR */
@@ -113,7 +113,7 @@ static inline bool dentry_is_negative(const struct dentry *dentry)
     return dentry->inode == NULL;
 }
 
-/* ---- operations by path (all judge permissions; used by syscalls/ and loader/) ------- */
+/* ---- operations by path (all judge permissions; used by syscalls/ and loader/) -------------- */
 struct file;
 /* open(2): FLAGS are O_*, MODE before umask. A struct file, not yet in a table. */
 MUST_CHECK SLEEPS int vfs_open(struct task *task, const struct path *start, const char *path,
@@ -142,7 +142,7 @@ MUST_CHECK SLEEPS int vfs_permission(struct task *task, const struct path *path,
 /* Make all missing directories of an absolute path (loader). */
 MUST_CHECK SLEEPS int vfs_mkdir_all(struct task *task, const char *path, u32 mode);
 
-/* ---- mounts -------------------------------------------------------------------------- */
+/* ---- mounts --------------------------------------------------------------------------------- */
 /* Mount SUPER at POINT (owned path of a directory or, for bind of a file, a file). */
 MUST_CHECK int mount_attach(struct task *task, struct super *super, struct dentry *root,
                             const struct path *point, u32 flags, const char *source,
@@ -164,7 +164,7 @@ struct mount *mount_next(const struct mount_ns *ns, const struct mount *mount);
 /* The mount TASK's paths start in: nsproxy's, or its root's for kernel tasks. */
 struct mount_ns *task_mount_ns(const struct task *task);
 
-/* ---- attributes ---------------------------------------------------------------------- */
+/* ---- attributes ----------------------------------------------------------------------------- */
 /* Refresh the inode from what is behind it. */
 MUST_CHECK SLEEPS int vfs_getattr(struct task *task, struct inode *inode);
 /* stat(2)'s structure from the members as they are now. */

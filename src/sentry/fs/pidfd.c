@@ -20,12 +20,14 @@ static u32 pidfd_poll(struct file *file, struct poll_table *table)
 static int pidfd_show_info(struct file *file, struct buf *out)
 {
     const struct pid *pid = pidfd_pid(file);
-    return buf_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid->has_exited ? -1 : (int)pid->nrs[0], pid->has_exited ? -1 : (int)pid_nr(pid));
+    return buf_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid->has_exited ? -1 : (int)pid->nrs[0],
+                      pid->has_exited ? -1 : (int)pid_nr(pid));
 }
 
 const struct file_ops pidfd_ops = {.poll = pidfd_poll, .show_info = pidfd_show_info};
 
 int pidfd_create(struct kernel *kernel, struct pid *pid, u32 flags, struct file **out)
 {
-    return file_create_anon(kernel, "anon_inode:[pidfd]", &pidfd_ops, &REF_GET(pid)->object, LINUX_O_RDWR | flags, 0600, out);
+    return file_create_anon(kernel, "anon_inode:[pidfd]", &pidfd_ops, &REF_GET(pid)->object,
+                            LINUX_O_RDWR | flags, 0600, out);
 }

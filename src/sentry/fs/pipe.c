@@ -68,7 +68,7 @@ const struct kind pipe_kind = {.name = "pipe",
                                .save_more = pipe_save_more,
                                .load_more = pipe_load_more};
 
-/* ---- slots --------------------------------------------------------------------------- */
+/* ---- slots ---------------------------------------------------------------------------------- */
 
 static struct pipe_slot *slot_at(const struct pipe *pipe, u32 index)
 {
@@ -184,7 +184,7 @@ MUST_CHECK static int pipe_create_object(struct arena *arena, struct pipe **out)
     return 0;
 }
 
-/* ---- waiting ------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 void pipe_lock(struct task *task, struct pipe *pipe)
 {
@@ -220,7 +220,7 @@ static void signal_pipe(struct task *task)
     (void)!signal_send_task(task, &info);
 }
 
-/* ---- reading ------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* Move what is there: bytes or -errno. The lock is held. */
 SLEEPS static i64 read_slots(struct pipe *pipe, struct uio *uio)
@@ -268,7 +268,7 @@ SLEEPS static i64 pipe_read(struct task *task, struct file *file, struct uio *ui
     }
 }
 
-/* ---- writing ------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 /* SIZE bytes or none: what stops at bad memory is not written, as on Linux. */
 SLEEPS static i64 take_whole(struct uio *uio, u8 *to, u64 size)
@@ -370,7 +370,7 @@ SLEEPS static i64 pipe_write(struct task *task, struct file *file, struct uio *u
     return write_all(task, file, uio, done);
 }
 
-/* ---- the rest ------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 static u32 pipe_poll(struct file *file, struct poll_table *table)
 {
@@ -468,7 +468,7 @@ i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size)
     return (i64)pipe_capacity(pipe);
 }
 
-/* ---- opening ------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static int pipe_file(struct kernel *kernel, struct pipe *pipe, struct inode *inode, u32 flags,
                      struct file **out)
@@ -587,7 +587,7 @@ int fifo_open(struct task *task, struct inode *inode, struct file *file)
     return 0;
 }
 
-/* ---- for splice.c -------------------------------------------------------------------- */
+/* ---- for splice.c --------------------------------------------------------------------------- */
 
 int pipe_wait_data(struct task *task, struct pipe *pipe, bool may_block, bool *is_end)
 {

@@ -12,7 +12,7 @@ u64 pipe_bytes(const struct pipe *pipe);
  * -ENOMEM. */
 MUST_CHECK i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size);
 
-/* ---- for splice.c: one slot at a time; the pipe's lock is taken and given inside ----- */
+/* ---- for splice.c: one slot at a time; the pipe's lock is taken and given inside ------------ */
 
 /* Wait until there is data: 0, or -EAGAIN when MAY_BLOCK is false; *IS_END: no data and no writer.
  */

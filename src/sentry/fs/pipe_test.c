@@ -35,7 +35,7 @@ SLEEPS_ROOT static void make_pipe(struct task *task, struct world *world)
     CU_ASSERT_EQUAL_FATAL(pipe_create(task->kernel, 0, &reader, &writer), 0);
 }
 
-/* ---- ends ---------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void ends(struct task *task, struct world *world)
 {
@@ -72,7 +72,7 @@ static void test_ends_of_a_pipe_know_of_each_other(void)
     world_test(ends);
 }
 
-/* ---- sizes --------------------------------------------------------------------------- */
+/* ---- sizes ---------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void sizes(struct task *task, struct world *world)
 {
@@ -121,7 +121,7 @@ static void test_packets_stay_apart(void)
     world_test(packets);
 }
 
-/* ---- blocking ------------------------------------------------------------------------ */
+/* ---- blocking ------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void reads_three(struct task *task, struct world *world)
 {
@@ -196,7 +196,7 @@ static void test_more_than_a_pipe_holds_goes_through_in_order(void)
     }
 }
 
-/* ---- fifos --------------------------------------------------------------------------- */
+/* ---- fifos ---------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void fifo_open_rules(struct task *task, struct world *world)
 {

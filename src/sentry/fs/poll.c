@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fiber's registrations on the wait queues of several files. Each wake-up wakes the fiber, which asks again. */
+/* A fiber's registrations on the wait queues of several files. Each wake-up wakes the fiber, which
+ * asks again. */
 #include "sentry/fs/poll.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ void poll_wait_init(struct poll_wait *wait, struct task *task)
 void poll_wait_fini(struct poll_wait *wait)
 {
     struct poll_entry *entry, *next;
-    list_for_each_safe(entry, next, &wait->entries, link) {
+    list_for_each_safe (entry, next, &wait->entries, link) {
         list_remove(&entry->link);
         wait_queue_remove(&entry->waiter);
         REF_PUT(entry->file);

@@ -12,7 +12,7 @@
 #include "sentry/fs/mount.h"
 #include "sentry/fs/vfs.h"
 
-/* ---- copies -------------------------------------------------------------------------- */
+/* ---- copies --------------------------------------------------------------------------------- */
 
 /* A copy of a shared mount is its peer, of a slave a slave of the same master. */
 MUST_CHECK static int copy_one(struct mount *mount, struct dentry *root, struct mount **out)
@@ -79,7 +79,7 @@ undo_copy:
     return err;
 }
 
-/* ---- receivers ----------------------------------------------------------------------- */
+/* ---- receivers ------------------------------------------------------------------------------ */
 
 /* Would MOUNT receive what happens at POINT of SOURCE? */
 static bool receives(const struct mount *mount, const struct mount *source,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* signalfd(2): pending signals of whoever reads, as records. Surprising: the reader's signals, not the maker's. */
+/* signalfd(2): pending signals of whoever reads, as records. Surprising: the reader's signals, not
+ * the maker's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

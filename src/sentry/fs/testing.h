@@ -106,7 +106,7 @@ static inline void world_test(void (*body)(struct task *task, struct world *worl
     world_end(&world);
 }
 
-/* ---- short forms --------------------------------------------------------------------- */
+/* ---- short forms ---------------------------------------------------------------------------- */
 
 UNUSED SLEEPS static struct file *must_open(struct task *task, const char *path, u32 flags)
 {

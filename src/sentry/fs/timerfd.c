@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timerfd_create(2). Time is kept in the clock the program named; the scheduler's timer is derived from
- * it, so that a restored timer fires when the program's clock says so.
+ * timerfd_create(2). Time is kept in the clock the program named; the scheduler's timer is derived
+ * from it, so that a restored timer fires when the program's clock says so.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
 #include "sentry/fs/testing.h"
 #include "sentry/fs/memfd.h"
 
-/* ---- names and links ----------------------------------------------------------------- */
+/* ---- names and links ------------------------------------------------------------------------ */
 
 SLEEPS_ROOT static void names(struct task *task, struct world *world)
 {
@@ -95,7 +95,7 @@ static void test_renames_replace_exchange_or_refuse(void)
     world_test(renames);
 }
 
-/* ---- listings ------------------------------------------------------------------------ */
+/* ---- listings ------------------------------------------------------------------------------- */
 
 struct one_emit {
     struct dir_emit emit;
@@ -151,7 +151,7 @@ static void test_a_place_in_a_listing_stays_valid(void)
     world_test(listing);
 }
 
-/* ---- content ------------------------------------------------------------------------- */
+/* ---- content -------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void holes(struct task *task, struct world *world)
 {
@@ -243,7 +243,7 @@ static void test_seals_hold(void)
     world_test(seals);
 }
 
-/* ---- attributes ---------------------------------------------------------------------- */
+/* ---- attributes ----------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void xattrs(struct task *task, struct world *world)
 {
@@ -274,7 +274,7 @@ static void test_extended_attributes_by_name_space(void)
     world_test(xattrs);
 }
 
-/* ---- without memory ------------------------------------------------------------------ */
+/* ---- without memory ------------------------------------------------------------------------- */
 
 SLEEPS static int op_mkdir(struct task *task)
 {

@@ -27,7 +27,7 @@ static void path_set(struct path *path, struct mount *mount, struct dentry *dent
     *path = next;
 }
 
-/* ---- mounts in the way --------------------------------------------------------------- */
+/* ---- mounts in the way ---------------------------------------------------------------------- */
 
 int path_cross_mounts(struct path *path, u32 flags)
 {
@@ -65,7 +65,7 @@ MUST_CHECK static int walk_up(struct walk *walk)
     return path_cross_mounts(at, walk->flags);
 }
 
-/* ---- symlinks ------------------------------------------------------------------------ */
+/* ---- symlinks ------------------------------------------------------------------------------- */
 
 void path_accessed(const struct path *path, struct inode *inode)
 {
@@ -160,7 +160,7 @@ int walk_link(struct walk *walk, const struct path *link, bool *is_end)
     return err;
 }
 
-/* ---- steps --------------------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------------------------------- */
 
 /* The next component into `name`; false at the end of the text. */
 MUST_CHECK static int walk_next_name(struct walk *walk, bool *has_name)

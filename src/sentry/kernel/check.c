@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernel_check: what holds at every quiet point, whatever programs do. Only looks, changes nothing. */
+/* kernel_check: what holds at every quiet point, whatever programs do. Only looks, changes nothing.
+ */
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timers.h"
@@ -9,7 +10,7 @@ static const char *check_queue(const struct signal_queue *queue)
     u32 count = 0;
     if (queue->list.next) {
         const struct pending_signal *pending;
-        list_for_each(pending, &queue->list, link) {
+        list_for_each (pending, &queue->list, link) {
             if (!(queue->set & SIGNAL_BIT(pending->info.signo)))
                 return "a queued signal whose bit is not set";
             count++;
@@ -56,7 +57,7 @@ static const char *check_threads(const struct thread_group *group)
 {
     u32 live = 0, stopped = 0;
     const struct task *task;
-    list_for_each(task, &group->tasks, group_link) {
+    list_for_each (task, &group->tasks, group_link) {
         if (task->group != group)
             return "a thread in another group's list";
         live += task->phase < PHASE_ZOMBIE;
@@ -83,7 +84,7 @@ static const char *check_group(const struct thread_group *group)
     if (group->signals.is_stopped && !group->signals.stop_signal)
         return "a stopped group without a stop signal";
     const struct thread_group *child;
-    list_for_each(child, &group->children, sibling_link)
+    list_for_each (child, &group->children, sibling_link)
         if (child->parent != group)
             return "a child in another parent's list";
     if (group->is_zombie && !list_is_empty(&group->children))
@@ -98,7 +99,7 @@ const char *kernel_check(struct kernel *kernel)
 {
     u32 count = 0;
     const struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link) {
+    list_for_each (task, &kernel->tasks, kernel_link) {
         count++;
         if (task->is_kernel)
             continue;

@@ -13,7 +13,7 @@
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/timers.h"
 
-/* ---- thread groups as objects ----------------------------------------------------------------------- */
+/* ---- thread groups as objects --------------------------------------------------------------- */
 
 static const struct field thread_group_fields[] = {
     FIELD_NONE(struct thread_group, object, "the walker's own header"),
@@ -82,7 +82,10 @@ static int thread_group_loaded(struct object *object, struct state_reader *reade
 {
     struct thread_group *group = container_of(object, struct thread_group, object);
     group->kernel = state_reader_kernel(reader);
-    return group->leader && group->pid_ns && group->sighand && group->signals.stop_signal <= LINUX_NSIG ? 0 : -EINVAL;
+    return group->leader && group->pid_ns && group->sighand &&
+                   group->signals.stop_signal <= LINUX_NSIG
+               ? 0
+               : -EINVAL;
 }
 
 const struct kind thread_group_kind = {.name = "thread_group",
@@ -91,10 +94,10 @@ const struct kind thread_group_kind = {.name = "thread_group",
                                        .destroy = thread_group_destroy,
                                        .loaded = thread_group_loaded};
 
-/* ---- flags ------------------------------------------------------------------------------------------------ */
+/* ---- flags ---------------------------------------------------------------------------------- */
 
-#define NAMESPACE_FLAGS                                                                           \
-    (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER |          \
+#define NAMESPACE_FLAGS                                                                  \
+    (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER | \
      LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP)
 
 int task_clone_check(const struct task *parent, u64 flags)
@@ -124,17 +127,17 @@ int task_clone_check(const struct task *parent, u64 flags)
 static bool may_have_one_more(const struct task *parent)
 {
     u64 limit = task_limit(parent, RLIMIT_NPROC_);
-    if (limit == RLIM_INFINITY_ || parent->cred->uid == 0 || task_has_capability(parent, CAP_SYS_RESOURCE) ||
-        task_has_capability(parent, CAP_SYS_ADMIN))
+    if (limit == RLIM_INFINITY_ || parent->cred->uid == 0 ||
+        task_has_capability(parent, CAP_SYS_RESOURCE) || task_has_capability(parent, CAP_SYS_ADMIN))
         return true;
     u64 count = 0;
     const struct task *task;
-    list_for_each(task, &parent->kernel->tasks, kernel_link)
+    list_for_each (task, &parent->kernel->tasks, kernel_link)
         count += !task->is_kernel && task->cred->uid == parent->cred->uid;
     return count < limit;
 }
 
-/* ---- parts ---------------------------------------------------------------------------------------------------- */
+/* ---- parts ---------------------------------------------------------------------------------- */
 
 void task_parts_put(struct task_parts *parts)
 {
@@ -160,11 +163,11 @@ void mm_unuse(struct mm *mm)
     REF_PUT(mm);
 }
 
-/* ---- making a task -------------------------------------------------------------------------------------------------- */
+/* ---- making a task -------------------------------------------------------------------------- */
 
 struct birth {
     struct kernel *kernel;
-    struct task *parent;               /* NULL: first process of a container */
+    struct task *parent; /* NULL: first process of a container */
     const struct task_create_args *args;
     struct task_parts *parts;
     struct pid_ns *pid_ns;
@@ -208,7 +211,8 @@ static void take_parts(struct task *task, struct task_parts *parts)
 }
 
 /* From here on nothing fails: numbers, lists, parents. */
-static void publish(const struct birth *birth, struct task *task, struct pid *pid, struct thread_group *group)
+static void publish(const struct birth *birth, struct task *task, struct pid *pid,
+                    struct thread_group *group)
 {
     struct kernel *kernel = birth->kernel;
     task->group = group;
@@ -248,7 +252,8 @@ static int make_task(const struct birth *birth, struct task **out)
         return err;
     struct pid *pid;
     const struct task_create_args *args = birth->args;
-    err = pid_alloc(birth->pid_ns, args ? args->set_tids : NULL, args ? args->set_tid_count : 0, &pid);
+    err = pid_alloc(birth->pid_ns, args ? args->set_tids : NULL, args ? args->set_tid_count : 0,
+                    &pid);
     if (err)
         return err;
     task_bind(task, kernel);
@@ -260,9 +265,10 @@ static int make_task(const struct birth *birth, struct task **out)
     return 0;
 }
 
-/* ---- clone(2) --------------------------------------------------------------------------------------------------------- */
+/* ---- clone(2) ------------------------------------------------------------------------------- */
 
-static void inherit_registers(struct task *task, struct task *parent, const struct task_create_args *args)
+static void inherit_registers(struct task *task, struct task *parent,
+                              const struct task_create_args *args)
 {
     if (parent->kernel->platform)
         context_sync(&parent->context);
@@ -277,11 +283,13 @@ static void inherit_registers(struct task *task, struct task *parent, const stru
         regs->fs_base = args->tls.value;
 }
 
-static void inherit_attributes(struct task *task, const struct task *parent, const struct task_create_args *args)
+static void inherit_attributes(struct task *task, const struct task *parent,
+                               const struct task_create_args *args)
 {
     u64 flags = args->clone_flags;
     memcpy(task->comm, parent->comm, sizeof task->comm);
-    task->signals.mask = parent->signals.has_saved_mask ? parent->signals.saved_mask : parent->signals.mask;
+    task->signals.mask = parent->signals.has_saved_mask ? parent->signals.saved_mask
+                                                        : parent->signals.mask;
     if (!(flags & LINUX_CLONE_VM) || flags & LINUX_CLONE_VFORK)
         task->signals.altstack = parent->signals.altstack;
     task->nice = parent->nice;
@@ -299,7 +307,8 @@ static void inherit_attributes(struct task *task, const struct task *parent, con
         task->clear_child_tid = args->child_tid;
 }
 
-static void join_family(struct thread_group *group, struct task *parent, const struct task_create_args *args)
+static void join_family(struct thread_group *group, struct task *parent,
+                        const struct task_create_args *args)
 {
     struct thread_group *mother = parent->group;
     group->exit_signal = args->exit_signal;
@@ -315,7 +324,8 @@ static void join_family(struct thread_group *group, struct task *parent, const s
     process_group_join(parent->group->pgrp, group);
 }
 
-int task_clone(struct task *parent, const struct task_create_args *args, struct task_parts *parts, struct task **out)
+int task_clone(struct task *parent, const struct task_create_args *args, struct task_parts *parts,
+               struct task **out)
 {
     u64 flags = args->clone_flags;
     struct birth birth = {.kernel = parent->kernel, .parent = parent, .args = args, .parts = parts};
@@ -347,7 +357,7 @@ int task_clone(struct task *parent, const struct task_create_args *args, struct 
     return 0;
 }
 
-/* ---- the first process of a container --------------------------------------------------------------------------------- */
+/* ---- the first process of a container ------------------------------------------------------- */
 
 static int init_family(struct task *task, const struct limits *limits)
 {
@@ -361,8 +371,8 @@ static int init_family(struct task *task, const struct limits *limits)
     return 0;
 }
 
-int task_create_init(struct kernel *kernel, struct pid_ns *pid_ns, struct task_parts *parts, const struct limits *limits,
-                     const char *name, struct task **out)
+int task_create_init(struct kernel *kernel, struct pid_ns *pid_ns, struct task_parts *parts,
+                     const struct limits *limits, const char *name, struct task **out)
 {
     struct birth birth = {.kernel = kernel, .parts = parts, .pid_ns = pid_ns};
     struct task *task = NULL;

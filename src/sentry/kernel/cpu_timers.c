@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers on cpu time: ITIMER_VIRTUAL, ITIMER_PROF, posix timers on cpu clocks, RLIMIT_CPU. They are looked
- * at whenever time is accounted, and by a tick while a thread runs application code.
+ * Timers on cpu time: ITIMER_VIRTUAL, ITIMER_PROF, posix timers on cpu clocks, RLIMIT_CPU. They are
+ * looked at whenever time is accounted, and by a tick while a thread runs application code.
  */
 #include "abi/errno.h"
 #include "sentry/kernel/signal.h"
@@ -25,7 +25,8 @@ static void check_itimer(struct thread_group *group, i32 which, i32 signo, u64 n
     if (timer->next_ns == 0 || now < timer->next_ns)
         return;
     if (timer->interval_ns) {
-        timer->next_ns += timer->interval_ns * periods_until(timer->next_ns, timer->interval_ns, now);
+        timer->next_ns += timer->interval_ns *
+                          periods_until(timer->next_ns, timer->interval_ns, now);
     } else {
         timer->next_ns = 0;
         group->timers->cpu_count--;
@@ -33,7 +34,8 @@ static void check_itimer(struct thread_group *group, i32 which, i32 signo, u64 n
     send(group, signo);
 }
 
-/* setrlimit(2), RLIMIT_CPU: SIGXCPU at the soft limit and each second after, SIGKILL at the hard one. */
+/* setrlimit(2), RLIMIT_CPU: SIGXCPU at the soft limit and each second after, SIGKILL at the hard
+ * one. */
 static void check_limit(struct thread_group *group, u64 spent_ns)
 {
     const struct limit *limit = &group->limits.v[RLIMIT_CPU_];
@@ -43,7 +45,8 @@ static void check_limit(struct thread_group *group, u64 spent_ns)
         send(group, LINUX_SIGKILL);
         return;
     }
-    if (limit->soft == RLIM_INFINITY_ || spent_ns / NS_PER_S < limit->soft || spent_ns < group->cpu_limit_next_ns)
+    if (limit->soft == RLIM_INFINITY_ || spent_ns / NS_PER_S < limit->soft ||
+        spent_ns < group->cpu_limit_next_ns)
         return;
     group->cpu_limit_next_ns = spent_ns + NS_PER_S;
     send(group, LINUX_SIGXCPU);
@@ -51,7 +54,8 @@ static void check_limit(struct thread_group *group, u64 spent_ns)
 
 static bool has_limit(const struct thread_group *group)
 {
-    return group->limits.v[RLIMIT_CPU_].soft != RLIM_INFINITY_ || group->limits.v[RLIMIT_CPU_].hard != RLIM_INFINITY_;
+    return group->limits.v[RLIMIT_CPU_].soft != RLIM_INFINITY_ ||
+           group->limits.v[RLIMIT_CPU_].hard != RLIM_INFINITY_;
 }
 
 static bool is_idle(const struct thread_group *group)
@@ -71,8 +75,9 @@ void cpu_timers_check(struct thread_group *group)
     check_itimer(group, LINUX_ITIMER_VIRTUAL, LINUX_SIGVTALRM, user_ns);
     check_itimer(group, LINUX_ITIMER_PROF, LINUX_SIGPROF, user_ns + system_ns);
     struct posix_timer *timer;
-    map_for_each(&group->timers->posix, id, timer)
-        if (clock_is_cpu(timer->clock) && timer->next_ns && !timer->is_queued && posix_timer_now(timer) >= timer->next_ns)
+    map_for_each (&group->timers->posix, id, timer)
+        if (clock_is_cpu(timer->clock) && timer->next_ns && !timer->is_queued &&
+            posix_timer_now(timer) >= timer->next_ns)
             posix_timer_expire(timer);
 }
 
@@ -94,12 +99,12 @@ static u64 time_left(const struct thread_group *group)
     left = sooner(left, timers->itimers[LINUX_ITIMER_VIRTUAL].next_ns, user_ns);
     left = sooner(left, timers->itimers[LINUX_ITIMER_PROF].next_ns, user_ns + system_ns);
     const struct posix_timer *timer;
-    map_for_each(&timers->posix, id, timer)
+    map_for_each (&timers->posix, id, timer)
         if (clock_is_cpu(timer->clock) && !timer->is_queued)
             left = sooner(left, timer->next_ns, posix_timer_now(timer));
     u32 running = 0;
     const struct task *task;
-    list_for_each(task, &group->tasks, group_link)
+    list_for_each (task, &group->tasks, group_link)
         running += task->is_user;
     return left / MAX(running, 1u);
 }
@@ -120,7 +125,7 @@ void cpu_tick_fired(struct timer *timer)
     cpu_timers_check(timers->group);
     struct task *task;
     bool is_running = false;
-    list_for_each(task, &timers->group->tasks, group_link)
+    list_for_each (task, &timers->group->tasks, group_link)
         is_running |= task->is_user;
     if (!is_running || is_idle(timers->group))
         return;

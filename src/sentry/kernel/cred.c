@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials (credentials(7), capabilities(7)). An object is changed only before it is published; ids
- * in it are the kernel's, those of the root user namespace.
+ * Credentials (credentials(7), capabilities(7)). An object is changed only before it is published;
+ * ids in it are the kernel's, those of the root user namespace.
  */
 #include "sentry/kernel/cred.h"
 
@@ -181,8 +181,10 @@ void cred_fix_caps_after_setuid(struct cred *cred, const struct cred *old)
 {
     if (cred->securebits & SECBIT_NO_SETUID_FIXUP)
         return;
-    bool had_root = is_root_uid(old, old->uid) || is_root_uid(old, old->euid) || is_root_uid(old, old->suid);
-    bool has_root = is_root_uid(cred, cred->uid) || is_root_uid(cred, cred->euid) || is_root_uid(cred, cred->suid);
+    bool had_root = is_root_uid(old, old->uid) || is_root_uid(old, old->euid) ||
+                    is_root_uid(old, old->suid);
+    bool has_root = is_root_uid(cred, cred->uid) || is_root_uid(cred, cred->euid) ||
+                    is_root_uid(cred, cred->suid);
     if (had_root && !has_root) {
         if (!cred->keep_caps && !(cred->securebits & SECBIT_KEEP_CAPS)) {
             cred->cap_permitted = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credentials: immutable counted objects; a change makes a new one (credentials(7), capabilities(7)). */
+/* Credentials: immutable counted objects; a change makes a new one (credentials(7),
+ * capabilities(7)). */
 #pragma once
 #include "base/object.h"
 
@@ -63,9 +64,11 @@ MUST_CHECK int cred_copy(const struct cred *cred, struct cred **out);
 bool cred_has_group(const struct cred *cred, u32 gid); /* fsgid or supplementary */
 bool cred_has_cap(const struct cred *cred, u32 capability);
 MUST_CHECK int cred_set_groups(struct cred *cred, const u32 *groups, u32 count);
-/* The capability in NS: in the set and NS within the own namespace, or NS's owner from its parent. */
+/* The capability in NS: in the set and NS within the own namespace, or NS's owner from its parent.
+ */
 bool cred_has_cap_in(const struct cred *cred, const struct user_ns *ns, u32 capability);
-/* In a new user namespace its maker has all capabilities and no securebits. Takes nothing; NS gets a reference. */
+/* In a new user namespace its maker has all capabilities and no securebits. Takes nothing; NS gets
+ * a reference. */
 void cred_enter_user_ns(struct cred *cred, struct user_ns *ns);
 /* Capabilities after a change of user ids (capabilities(7), "Effect of user ID changes"). */
 void cred_fix_caps_after_setuid(struct cred *cred, const struct cred *old);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * execve(2)'s part of the task: one thread remains, with the leader's number, fresh signal actions and
- * a new address space. What upper rooms do (descriptors, registers) is theirs.
+ * execve(2)'s part of the task: one thread remains, with the leader's number, fresh signal actions
+ * and a new address space. What upper rooms do (descriptors, registers) is theirs.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@ SLEEPS static void end_siblings(struct task *task)
     group->exec_task = task;
     task->phase = PHASE_EXEC_WAIT;
     struct task *other;
-    list_for_each(other, &group->tasks, group_link)
+    list_for_each (other, &group->tasks, group_link)
         if (other != task)
             task_interrupt(other);
     while (group->task_count > 1)
@@ -46,7 +46,7 @@ static void become_leader(struct task *task)
     task->start_ns = old->start_ns;
     group->leader = task;
     struct thread_group *child;
-    list_for_each(child, &group->children, sibling_link)
+    list_for_each (child, &group->children, sibling_link)
         child->parent_task = task;
     old->phase = PHASE_DEAD;
     task_release(old);
@@ -114,7 +114,8 @@ SLEEPS int task_exec_commit(struct task *task, struct task_exec *exec)
     become_leader(task);
     group_stop_count(group);
     take_sighand(task, sighand);
-    if (exec->cred && (exec->cred->euid != task->cred->euid || exec->cred->egid != task->cred->egid))
+    if (exec->cred &&
+        (exec->cred->euid != task->cred->euid || exec->cred->egid != task->cred->egid))
         task->death_signal = 0;
     if (exec->cred)
         task_set_cred(task, MOVE(exec->cred));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ends: of a thread, of a process, of a PID namespace (exit(2), wait(2), pid_namespaces(7)). First comes
- * what may sleep (user memory, descriptors), then, in one step, what others see.
+ * Ends: of a thread, of a process, of a PID namespace (exit(2), wait(2), pid_namespaces(7)). First
+ * comes what may sleep (user memory, descriptors), then, in one step, what others see.
  */
 #include <string.h>
 
@@ -14,7 +14,7 @@
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/timers.h"
 
-/* ---- asking for an end --------------------------------------------------------------------------------- */
+/* ---- asking for an end ---------------------------------------------------------------------- */
 
 void thread_group_exit(struct thread_group *group, i32 status)
 {
@@ -24,7 +24,7 @@ void thread_group_exit(struct thread_group *group, i32 status)
     group->exit_code = status;
     group_stop_end(group, false);
     struct task *task;
-    list_for_each(task, &group->tasks, group_link)
+    list_for_each (task, &group->tasks, group_link)
         task_interrupt(task);
 }
 
@@ -43,7 +43,7 @@ void task_exit(struct task *task, i32 status, bool with_group)
     task->exit_code = status;
 }
 
-/* ---- leaving tables -------------------------------------------------------------------------------------- */
+/* ---- leaving tables ------------------------------------------------------------------------- */
 
 void task_release(struct task *task)
 {
@@ -73,12 +73,12 @@ void thread_group_reap(struct thread_group *group)
     task_release(leader);
 }
 
-/* ---- families ----------------------------------------------------------------------------------------------- */
+/* ---- families ------------------------------------------------------------------------------- */
 
 static struct task *other_live_task(const struct thread_group *group, const struct task *except)
 {
     struct task *task;
-    list_for_each(task, &group->tasks, group_link)
+    list_for_each (task, &group->tasks, group_link)
         if (task != except && task->phase < PHASE_EXIT)
             return task;
     return NULL;
@@ -88,7 +88,7 @@ static struct task *other_live_task(const struct thread_group *group, const stru
 static void send_death_signals(struct thread_group *group, const struct task *dead)
 {
     struct task *task;
-    list_for_each(task, &group->tasks, group_link) {
+    list_for_each (task, &group->tasks, group_link) {
         if (!task->death_signal || task->phase >= PHASE_EXIT)
             continue;
         struct linux_siginfo info;
@@ -97,7 +97,8 @@ static void send_death_signals(struct thread_group *group, const struct task *de
     }
 }
 
-/* prctl(2), PR_SET_CHILD_SUBREAPER: the nearest one above in the same namespace, else the namespace's init. */
+/* prctl(2), PR_SET_CHILD_SUBREAPER: the nearest one above in the same namespace, else the
+ * namespace's init. */
 static struct thread_group *find_reaper(const struct thread_group *dead)
 {
     for (struct thread_group *up = dead->parent; up && up->pid_ns == dead->pid_ns; up = up->parent)
@@ -124,7 +125,8 @@ static i64 ticks(u64 ns)
     return (i64)(ns / (NS_PER_S / LINUX_USER_HZ));
 }
 
-static void child_info(const struct thread_group *group, i32 signo, i32 code, i32 status, struct linux_siginfo *info)
+static void child_info(const struct thread_group *group, i32 signo, i32 code, i32 status,
+                       struct linux_siginfo *info)
 {
     const struct thread_group *parent = group->parent;
     const struct user_ns *ns = parent->leader ? parent->leader->cred->user_ns : NULL;
@@ -188,9 +190,11 @@ static void announce_zombie(struct thread_group *group)
 }
 
 /* CHILD's parent has ended: it gets another one, or none. */
-static void reparent(struct thread_group *child, struct thread_group *dead, struct thread_group *reaper)
+static void reparent(struct thread_group *child, struct thread_group *dead,
+                     struct thread_group *reaper)
 {
-    bool was_linked = child->pgrp && dead->pgrp && child->pgrp != dead->pgrp && child->pgrp->session == dead->pgrp->session;
+    bool was_linked = child->pgrp && dead->pgrp && child->pgrp != dead->pgrp &&
+                      child->pgrp->session == dead->pgrp->session;
     list_remove(&child->sibling_link);
     child->parent = reaper;
     child->parent_task = reaper ? reaper->leader : NULL;
@@ -216,7 +220,7 @@ static void pass_children(struct task *task)
     struct thread_group *group = task->group;
     struct task *heir = other_live_task(group, task);
     struct thread_group *child;
-    list_for_each(child, &group->children, sibling_link) {
+    list_for_each (child, &group->children, sibling_link) {
         if (child->parent_task != task)
             continue;
         child->parent_task = heir;
@@ -224,7 +228,7 @@ static void pass_children(struct task *task)
     }
 }
 
-/* ---- the end of a process ------------------------------------------------------------------------------------- */
+/* ---- the end of a process ------------------------------------------------------------------- */
 
 /* setsid(2): with its leader a session loses its terminal. */
 static void end_session(struct thread_group *group)
@@ -279,7 +283,7 @@ static void thread_group_end(struct thread_group *group)
     object_put(&group->object);
 }
 
-/* ---- the end of a namespace --------------------------------------------------------------------------------------- */
+/* ---- the end of a namespace ----------------------------------------------------------------- */
 
 static bool others_live(struct pid_ns *ns, const struct thread_group *init)
 {
@@ -310,7 +314,7 @@ SLEEPS static void end_pid_ns(struct task *task)
         fiber_sleep_on_hard(&task->fiber, &ns->changed);
 }
 
-/* ---- the end of a thread ---------------------------------------------------------------------------------------------- */
+/* ---- the end of a thread -------------------------------------------------------------------- */
 
 void task_vfork_done(struct task *task)
 {
@@ -366,7 +370,8 @@ static void count_dead(struct task *task)
     task->group->dead_system_ns += task->system_ns_time;
 }
 
-/* What others see, in one step. The task may be released before this returns; its fiber keeps it. */
+/* What others see, in one step. The task may be released before this returns; its fiber keeps it.
+ */
 static void leave_group(struct task *task)
 {
     struct thread_group *group = task->group;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * futex(2): sleepers in buckets by key, oldest first. A sleeper lives on its fiber's stack and unwinds
- * when it is interrupted; only one that was chosen by a waker before that returns 0. A word is read
- * and a sleeper added without a sleep between, so no wake-up is lost.
+ * futex(2): sleepers in buckets by key, oldest first. A sleeper lives on its fiber's stack and
+ * unwinds when it is interrupted; only one that was chosen by a waker before that returns 0. A word
+ * is read and a sleeper added without a sleep between, so no wake-up is lost.
  */
 #include "sentry/kernel/futex.h"
 
@@ -63,14 +63,15 @@ void futex_waiter_wake(struct futex_table *table, struct futex_waiter *waiter)
     fiber_wake(&waiter->task->fiber);
 }
 
-int futex_word(struct task *task, uaddr at, bool is_shared, bool for_write, u32 **word, struct futex_key *key)
+int futex_word(struct task *task, uaddr at, bool is_shared, bool for_write, u32 **word,
+               struct futex_key *key)
 {
     if (at.value % sizeof(u32))
         return -EINVAL;
     return mm_futex_word(task->mm, &task->fiber, at, is_shared, for_write, word, key);
 }
 
-/* ---- wait and wake ----------------------------------------------------------------------------------- */
+/* ---- wait and wake -------------------------------------------------------------------------- */
 
 SLEEPS static i64 block_on(struct task *task, struct futex_waiter *waiter, u64 deadline_ns)
 {
@@ -87,7 +88,8 @@ SLEEPS static i64 block_on(struct task *task, struct futex_waiter *waiter, u64 d
     return waiter->is_chosen ? 0 : err;
 }
 
-SLEEPS i64 futex_wait(struct task *task, uaddr at, bool is_shared, u32 value, u32 bitset, u64 deadline_ns)
+SLEEPS i64 futex_wait(struct task *task, uaddr at, bool is_shared, u32 value, u32 bitset,
+                      u64 deadline_ns)
 {
     if (bitset == 0)
         return -EINVAL;
@@ -105,7 +107,7 @@ static u32 wake_key(struct futex_table *table, const struct futex_key *key, u32 
 {
     struct futex_waiter *waiter, *next;
     u32 woken = 0;
-    list_for_each_safe(waiter, next, futex_bucket(table, key), link) {
+    list_for_each_safe (waiter, next, futex_bucket(table, key), link) {
         if (woken == count)
             break;
         if (waiter->is_pi || !futex_key_is_equal(&waiter->key, key) || !(waiter->bitset & bitset))
@@ -119,7 +121,7 @@ static u32 wake_key(struct futex_table *table, const struct futex_key *key, u32 
 static bool has_pi_waiter(struct futex_table *table, const struct futex_key *key)
 {
     struct futex_waiter *waiter;
-    list_for_each(waiter, futex_bucket(table, key), link)
+    list_for_each (waiter, futex_bucket(table, key), link)
         if (waiter->is_pi && futex_key_is_equal(&waiter->key, key))
             return true;
     return false;
@@ -151,15 +153,16 @@ SLEEPS void futex_wake_any(struct task *task, uaddr at, u32 count)
         wake_key(table, &key, count, LINUX_FUTEX_BITSET_ANY);
 }
 
-/* ---- requeue ---------------------------------------------------------------------------------------------- */
+/* ---- requeue -------------------------------------------------------------------------------- */
 
-static u32 move_waiters(struct futex_table *table, const struct futex_key *from, const struct futex_key *to, u32 count)
+static u32 move_waiters(struct futex_table *table, const struct futex_key *from,
+                        const struct futex_key *to, u32 count)
 {
     struct futex_waiter *waiter, *next;
     struct list moved;
     list_init(&moved);
     u32 moved_count = 0;
-    list_for_each_safe(waiter, next, futex_bucket(table, from), link) {
+    list_for_each_safe (waiter, next, futex_bucket(table, from), link) {
         if (moved_count == count)
             break;
         if (waiter->is_pi || !futex_key_is_equal(&waiter->key, from))
@@ -193,7 +196,7 @@ SLEEPS i64 futex_requeue(struct task *task, const struct futex_requeue *request)
     return woken + move_waiters(table, &from, &to, request->move_count);
 }
 
-/* ---- wake and operate --------------------------------------------------------------------------------------- */
+/* ---- wake and operate ----------------------------------------------------------------------- */
 
 /* FUTEX_OP(): what becomes of the old value; false for an operation that is not there. */
 static bool apply_op(u32 op, u32 old, u32 argument, u32 *result)
@@ -262,7 +265,8 @@ SLEEPS i64 futex_wake_op(struct task *task, const struct futex_wake_op *request)
     do {
         if (!apply_op(code, old, argument, &next))
             return -ENOSYS;
-    } while (!__atomic_compare_exchange_n(second, &old, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    } while (!__atomic_compare_exchange_n(second, &old, next, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST));
     int holds = compare_op(compare, (i32)old, sign_extend_12(request->op & 0xfff));
     if (holds < 0)
         return holds;

@@ -13,8 +13,10 @@ void futex_table_destroy(struct futex_table *table); /* nobody sleeps */
 
 /* All results as futex(2). AT is judged (alignment: -EINVAL). */
 /* DEADLINE is sched's. 0, -EAGAIN, -ETIMEDOUT, -ERESTARTSYS. */
-MUST_CHECK SLEEPS i64 futex_wait(struct task *task, uaddr at, bool is_shared, u32 value, u32 bitset, u64 deadline_ns);
-MUST_CHECK SLEEPS i64 futex_wake(struct task *task, uaddr at, bool is_shared, u32 count, u32 bitset);
+MUST_CHECK SLEEPS i64 futex_wait(struct task *task, uaddr at, bool is_shared, u32 value, u32 bitset,
+                                 u64 deadline_ns);
+MUST_CHECK SLEEPS i64 futex_wake(struct task *task, uaddr at, bool is_shared, u32 count,
+                                 u32 bitset);
 struct futex_requeue {
     uaddr from, to;
     bool is_shared, has_value;
@@ -27,9 +29,11 @@ struct futex_wake_op {
     u32 first_count, second_count, op;
 };
 MUST_CHECK SLEEPS i64 futex_wake_op(struct task *task, const struct futex_wake_op *request);
-MUST_CHECK SLEEPS i64 futex_lock_pi(struct task *task, uaddr at, bool is_shared, u64 deadline_ns, bool may_block);
+MUST_CHECK SLEEPS i64 futex_lock_pi(struct task *task, uaddr at, bool is_shared, u64 deadline_ns,
+                                    bool may_block);
 MUST_CHECK SLEEPS i64 futex_unlock_pi(struct task *task, uaddr at, bool is_shared);
-/* Wake sleepers of a word of the task's own memory, shared or not; faults are ignored (clear_child_tid). */
+/* Wake sleepers of a word of the task's own memory, shared or not; faults are ignored
+ * (clear_child_tid). */
 SLEEPS void futex_wake_any(struct task *task, uaddr at, u32 count);
 /* The task ends or execs: its robust list, and priority-inheriting locks that it holds. */
 SLEEPS void futex_exit_robust(struct task *task);

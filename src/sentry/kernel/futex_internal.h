@@ -18,10 +18,10 @@ struct futex_waiter {
     struct futex_key key;
     uaddr at;
     u32 bitset;
-    u32 owner;         /* PI: tid of the holder, as the waiter's namespace has it */
+    u32 owner; /* PI: tid of the holder, as the waiter's namespace has it */
     bool is_shared;
     bool is_pi;
-    bool is_chosen;    /* a waker took it out: the call succeeds whatever else happens */
+    bool is_chosen; /* a waker took it out: the call succeeds whatever else happens */
 };
 
 static inline bool futex_key_is_equal(const struct futex_key *a, const struct futex_key *b)
@@ -33,5 +33,5 @@ void futex_waiter_add(struct futex_table *table, struct futex_waiter *waiter);
 void futex_waiter_remove(struct futex_table *table, struct futex_waiter *waiter);
 void futex_waiter_wake(struct futex_table *table, struct futex_waiter *waiter);
 /* 0, -EINVAL (alignment), -EFAULT. WORD until the next sleep. */
-MUST_CHECK SLEEPS int futex_word(struct task *task, uaddr at, bool is_shared, bool for_write, u32 **word,
-                                 struct futex_key *key);
+MUST_CHECK SLEEPS int futex_word(struct task *task, uaddr at, bool is_shared, bool for_write,
+                                 u32 **word, struct futex_key *key);

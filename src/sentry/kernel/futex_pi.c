@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks that know their holder: priority-inheriting futexes (priorities have no effect here, so it is a
- * fair queue) and the robust list of a task that ends (get_robust_list(2)).
+ * Locks that know their holder: priority-inheriting futexes (priorities have no effect here, so it
+ * is a fair queue) and the robust list of a task that ends (get_robust_list(2)).
  */
 #include "abi/errno.h"
 #include "abi/process.h"
@@ -10,21 +10,23 @@
 
 static bool exchange(u32 *word, u32 *expected, u32 desired)
 {
-    return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return __atomic_compare_exchange_n(word, expected, desired, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
 }
 
 static struct futex_waiter *first_pi_waiter(struct futex_table *table, const struct futex_key *key)
 {
     struct futex_waiter *waiter;
-    list_for_each(waiter, futex_bucket(table, key), link)
+    list_for_each (waiter, futex_bucket(table, key), link)
         if (waiter->is_pi && futex_key_is_equal(&waiter->key, key))
             return waiter;
     return NULL;
 }
 
-/* ---- lock ------------------------------------------------------------------------------------------------ */
+/* ---- lock ----------------------------------------------------------------------------------- */
 
-/* 0: the lock is TASK's. -EAGAIN: the word changed, look again. -EBUSY: held, and marked so that its holder calls. */
+/* 0: the lock is TASK's. -EAGAIN: the word changed, look again. -EBUSY: held, and marked so that
+ * its holder calls. */
 static int try_lock(struct task *task, u32 *word, u32 value, bool may_mark)
 {
     u32 owner = value & LINUX_FUTEX_TID_MASK;
@@ -57,10 +59,12 @@ SLEEPS static i64 block_for_lock(struct task *task, struct futex_waiter *waiter,
     return waiter->is_chosen ? 0 : err;
 }
 
-SLEEPS i64 futex_lock_pi(struct task *task, uaddr at, bool is_shared, u64 deadline_ns, bool may_block)
+SLEEPS i64 futex_lock_pi(struct task *task, uaddr at, bool is_shared, u64 deadline_ns,
+                         bool may_block)
 {
     for (;;) {
-        struct futex_waiter waiter = {.task = task, .at = at, .is_shared = is_shared, .is_pi = true};
+        struct futex_waiter waiter = {
+            .task = task, .at = at, .is_shared = is_shared, .is_pi = true};
         u32 *word;
         int err = futex_word(task, at, is_shared, true, &word, &waiter.key);
         if (err)
@@ -78,7 +82,7 @@ SLEEPS i64 futex_lock_pi(struct task *task, uaddr at, bool is_shared, u64 deadli
     }
 }
 
-/* ---- unlock ------------------------------------------------------------------------------------------------ */
+/* ---- unlock --------------------------------------------------------------------------------- */
 
 /* The lock's word goes to the oldest waiter; FLAGS are kept in it. */
 static void hand_over(struct futex_table *table, struct futex_waiter *waiter, u32 *word, u32 flags)
@@ -88,7 +92,7 @@ static void hand_over(struct futex_table *table, struct futex_waiter *waiter, u3
     futex_waiter_wake(table, waiter);
     struct futex_waiter *next;
     bool has_more = false;
-    list_for_each(next, futex_bucket(table, &key), link) {
+    list_for_each (next, futex_bucket(table, &key), link) {
         if (!next->is_pi || !futex_key_is_equal(&next->key, &key))
             continue;
         next->owner = tid;
@@ -118,13 +122,13 @@ SLEEPS i64 futex_unlock_pi(struct task *task, uaddr at, bool is_shared)
     return 0;
 }
 
-/* ---- ends ------------------------------------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 static struct futex_waiter *find_waiter_for(struct futex_table *table, const struct task *holder)
 {
     for (u32 i = 0; i < FUTEX_BUCKETS; i++) {
         struct futex_waiter *waiter;
-        list_for_each(waiter, &table->buckets[i], link)
+        list_for_each (waiter, &table->buckets[i], link)
             if (waiter->is_pi && waiter->owner == task_tid_in(holder, waiter->task->pid->ns))
                 return waiter;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One sandbox's operating system: birth and end, the program's clocks, entropy, deferred work, pause. A
- * pause brings every application task to its boundary; there is no other way to stop one.
+ * One sandbox's operating system: birth and end, the program's clocks, entropy, deferred work,
+ * pause. A pause brings every application task to its boundary; there is no other way to stop one.
  */
 #include "sentry/kernel/kernel.h"
 
@@ -14,7 +14,7 @@
 #define INODE_NR_FIRST 0xeffffff8u /* where Linux numbers its namespaces */
 #define QUIET_STEPS_MAX 1000000u
 
-/* ---- deferred work ------------------------------------------------------------------------------------ */
+/* ---- deferred work -------------------------------------------------------------------------- */
 
 SLEEPS static void reap_one(struct reap_item *item, struct task *reaper)
 {
@@ -49,7 +49,7 @@ void wait_queue_abandon(struct wait_queue *queue)
         wait_queue_remove(list_first(&queue->waiters, struct waiter, link));
 }
 
-/* ---- birth and end --------------------------------------------------------------------------------------- */
+/* ---- birth and end -------------------------------------------------------------------------- */
 
 static int create_namespaces(struct kernel *kernel)
 {
@@ -61,16 +61,20 @@ static int create_namespaces(struct kernel *kernel)
     if (!err)
         err = ipc_ns_create(kernel, kernel->root_user_ns, &kernel->root_ipc_ns);
     if (!err)
-        uts_ns_set_hostname(kernel->root_uts_ns, kernel->config.hostname ? kernel->config.hostname : "picket");
+        uts_ns_set_hostname(kernel->root_uts_ns,
+                            kernel->config.hostname ? kernel->config.hostname : "picket");
     return err;
 }
 
 static int kernel_init(struct kernel *kernel, struct machine_memory *memfile, u32 cpu_count)
 {
-    int err = sched_create(kernel->arena, kernel->host, kernel->platform, cpu_count, &kernel->sched);
+    int err = sched_create(kernel->arena, kernel->host, kernel->platform, cpu_count,
+                           &kernel->sched);
     if (err)
         return err;
-    u64 frames_max = kernel->config.memory_max ? kernel->config.memory_max >> PAGE_SHIFT : memfile ? memfile->frame_count : 0;
+    u64 frames_max = kernel->config.memory_max ? kernel->config.memory_max >> PAGE_SHIFT
+                     : memfile                 ? memfile->frame_count
+                                               : 0;
     if (memfile)
         err = memory_create(kernel->arena, memfile, frames_max, &kernel->memory);
     if (!err)
@@ -111,8 +115,9 @@ static void kernel_abort(struct kernel *kernel)
     kernel_fini(kernel);
 }
 
-int kernel_create(struct arena *arena, struct host *host, struct platform *platform, struct machine_memory *memfile,
-                  u32 cpu_count, struct log *log, const struct kernel_config *config, struct kernel **out)
+int kernel_create(struct arena *arena, struct host *host, struct platform *platform,
+                  struct machine_memory *memfile, u32 cpu_count, struct log *log,
+                  const struct kernel_config *config, struct kernel **out)
 {
     struct kernel *kernel = arena_alloc(arena, sizeof *kernel);
     if (!kernel)
@@ -156,7 +161,7 @@ void kernel_destroy(struct kernel *kernel)
     kernel_fini(kernel);
 }
 
-/* ---- clocks, entropy --------------------------------------------------------------------------------------- */
+/* ---- clocks, entropy ------------------------------------------------------------------------ */
 
 u64 kernel_monotonic_ns(struct kernel *kernel)
 {
@@ -190,12 +195,13 @@ void kernel_entropy(struct kernel *kernel, void *out, size_t size)
     if (host_entropy(kernel->host, out, size) == 0)
         return;
     if (!kernel->has_entropy_failed)
-        log_warn(kernel->log, "kernel", "the host gave no entropy; programs get seeded random numbers instead");
+        log_warn(kernel->log, "kernel",
+                 "the host gave no entropy; programs get seeded random numbers instead");
     kernel->has_entropy_failed = true;
     rand_fill(&kernel->rand, out, size);
 }
 
-/* ---- pause ------------------------------------------------------------------------------------------------------ */
+/* ---- pause ---------------------------------------------------------------------------------- */
 
 bool kernel_is_paused_for(const struct kernel *kernel, const struct task *task)
 {
@@ -207,13 +213,14 @@ bool kernel_is_paused_for(const struct kernel *kernel, const struct task *task)
 /* Does a pause have to wait for TASK? */
 static bool is_at_rest(const struct task *task)
 {
-    return task->is_kernel || task->is_parked || task->fiber.state == FIBER_NEW || task->phase >= PHASE_ZOMBIE;
+    return task->is_kernel || task->is_parked || task->fiber.state == FIBER_NEW ||
+           task->phase >= PHASE_ZOMBIE;
 }
 
 static bool all_are_at_rest(const struct kernel *kernel, const struct task *by)
 {
     struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link)
+    list_for_each (task, &kernel->tasks, kernel_link)
         if (task != by && !is_at_rest(task))
             return false;
     return true;
@@ -223,12 +230,12 @@ SLEEPS void kernel_pause(struct kernel *kernel, struct task *by)
 {
     kernel->pause_count++;
     struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link)
+    list_for_each (task, &kernel->tasks, kernel_link)
         if (task != by && !is_at_rest(task))
             task_interrupt(task);
     while (!all_are_at_rest(kernel, by))
         fiber_sleep_on_hard(&by->fiber, &kernel->parked);
-    list_for_each(task, &kernel->tasks, kernel_link)
+    list_for_each (task, &kernel->tasks, kernel_link)
         if (!task->is_kernel && task->phase < PHASE_ZOMBIE && kernel->platform)
             context_sync(&task->context);
 }

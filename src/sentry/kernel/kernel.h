@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The root of everything: one struct kernel is one sandbox's operating system. Nothing in the sentry
- * is global, so a thousand kernels fit in one process.
+ * The root of everything: one struct kernel is one sandbox's operating system. Nothing in the
+ * sentry is global, so a thousand kernels fit in one process.
  */
 #pragma once
 #include "base/log.h"
@@ -17,17 +17,17 @@ struct pid_ns;
 struct user_ns;
 struct uts_ns;
 struct ipc_ns;
-struct vfs;        /* fs/vfs.h: mounts, file systems, anonymous inodes */
-struct net_stack;  /* net/ */
+struct vfs;       /* fs/vfs.h: mounts, file systems, anonymous inodes */
+struct net_stack; /* net/ */
 struct futex_table;
-struct vdso;       /* exec/ */
+struct vdso; /* exec/ */
 struct session;
 struct thread_group;
 struct call_observer; /* syscalls/syscalls.h; observe/ and the simulator implement it */
 
 struct kernel_config {
-    u64 memory_max;   /* bytes of application memory */
-    u64 seed;         /* for names and ids that must not depend on the host */
+    u64 memory_max; /* bytes of application memory */
+    u64 seed;       /* for names and ids that must not depend on the host */
     bool has_aslr;
     bool has_vdso;
     const char *hostname;
@@ -40,7 +40,8 @@ struct kernel_hooks {
     SLEEPS_OP void (*fds_release)(struct task *task);
     /* TASK ends: what else upper rooms keep by task (semaphore undo, record locks). */
     SLEEPS_OP void (*task_exit)(struct task *task);
-    /* A session's leader has ended: its terminal, still in session->tty, has no session any more. */
+    /* A session's leader has ended: its terminal, still in session->tty, has no session any more.
+     */
     void (*session_ended)(struct session *session);
     /* A process has ended, all its threads are gone; it may not be waited for yet. */
     void (*group_exit)(struct thread_group *group);
@@ -59,32 +60,34 @@ struct kernel {
     struct user_ns *root_user_ns; /* counted */
     struct uts_ns *root_uts_ns;   /* counted */
     struct ipc_ns *root_ipc_ns;   /* counted */
-    struct vfs *vfs;           /* owned; set by fs */
-    struct net_stack *net;     /* owned; set by net */
+    struct vfs *vfs;              /* owned; set by fs */
+    struct net_stack *net;        /* owned; set by net */
     struct futex_table *futexes;
     struct vdso *vdso;
     struct call_observer *call_observers; /* chain; NULL: nobody looks */
-    struct list tasks;         /* struct task.kernel_link: all, in order of creation, kernel tasks too */
+    struct list tasks; /* struct task.kernel_link: all, in order of creation, kernel tasks too */
     u32 task_count;
-    u64 boot_monotonic_ns;     /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */
-    i64 monotonic_offset_ns;   /* added to the host's after a restore so that the program's clock goes on */
-    u32 pause_count;           /* nested pauses; > 0: no application code runs */
-    bool is_frozen;            /* an image is being written: not even a killed task leaves its place */
+    u64 boot_monotonic_ns;   /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */
+    i64 monotonic_offset_ns; /* added to the host's after a restore so that the program's clock goes
+                                on */
+    u32 pause_count;         /* nested pauses; > 0: no application code runs */
+    bool is_frozen; /* an image is being written: not even a killed task leaves its place */
     struct wait_queue parked;  /* woken when a task reaches its boundary during a pause */
     struct wait_queue resumed; /* paused tasks sleep here */
     const struct kernel_hooks *hooks;
     u64 context_next_id;
-    u64 inode_next_nr;         /* of namespaces */
-    struct rand rand;          /* when the host has no entropy */
+    u64 inode_next_nr; /* of namespaces */
+    struct rand rand;  /* when the host has no entropy */
     bool has_entropy_failed;
     bool is_stopping;
-    struct wait_queue task_ended;  /* woken at each exit of a thread group */
-    struct list reap_list;     /* struct reap_item: work for the reaper fiber */
+    struct wait_queue task_ended; /* woken at each exit of a thread group */
+    struct list reap_list;        /* struct reap_item: work for the reaper fiber */
     struct wait_queue reap_queue;
-    struct task *reaper;       /* kernel task */
-    u64 call_count;            /* system calls served */
+    struct task *reaper;                  /* kernel task */
+    u64 call_count;                       /* system calls served */
     const struct syscall_table *syscalls; /* set by syscalls/; how task_main dispatches */
-    void (*task_event)(struct task *task, const char *what, i64 value); /* observers (sim trace); may be NULL */
+    void (*task_event)(struct task *task, const char *what,
+                       i64 value); /* observers (sim trace); may be NULL */
     void *observer;
 };
 
@@ -105,7 +108,8 @@ u64 kernel_realtime_ns(struct kernel *kernel);
 /* SIZE bytes from the host's entropy. Never fails: falls back to a seeded stream and logs once. */
 void kernel_entropy(struct kernel *kernel, void *out, size_t size);
 
-/* An object with QUEUE in it goes: whoever still hangs there (an epoll) hangs nowhere from now on. */
+/* An object with QUEUE in it goes: whoever still hangs there (an epoll) hangs nowhere from now on.
+ */
 void wait_queue_abandon(struct wait_queue *queue);
 
 /* Work that must sleep but was found where sleeping is not allowed (put, timers). */
@@ -122,5 +126,6 @@ bool kernel_is_paused_for(const struct kernel *kernel, const struct task *task);
 /* -EINVAL when there is nothing to resume. */
 MUST_CHECK int kernel_resume(struct kernel *kernel);
 
-/* The invariants of a quiet point: counts, links, phases and tables agree. NULL, or what is wrong (static text). */
+/* The invariants of a quiet point: counts, links, phases and tables agree. NULL, or what is wrong
+ * (static text). */
 const char *kernel_check(struct kernel *kernel);

@@ -7,8 +7,8 @@
 #include "sentry/kernel/task.h"
 
 static const char *const limit_names[RLIMIT_COUNT] = {
-    "CPU",   "FSIZE",      "DATA",     "STACK", "CORE",   "RSS",  "NPROC",  "NOFILE",
-    "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE",  "RTPRIO", "RTTIME",
+    "CPU",     "FSIZE", "DATA",  "STACK",      "CORE",     "RSS",  "NPROC",  "NOFILE",
+    "MEMLOCK", "AS",    "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
 };
 
 void limits_init(struct limits *limits)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The loop of an application task: run application code until an event, serve it, do the boundary's
- * work. A task that rests (paused, stopped, waiting for a vfork child) rests here and nowhere else. A
- * call that had to unwind without a handler is made again from here: the program does not notice.
+ * work. A task that rests (paused, stopped, waiting for a vfork child) rests here and nowhere else.
+ * A call that had to unwind without a handler is made again from here: the program does not notice.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@
 #define VSYSCALL_ADDRESS 0xffffffffff600000ull
 #define TRAP_PAGE_FAULT 14u
 
-/* ---- who must look ------------------------------------------------------------------------------------ */
+/* ---- who must look -------------------------------------------------------------------------- */
 
 void task_interrupt(struct task *task)
 {
@@ -38,7 +38,7 @@ bool task_is_interrupted(const struct task *task)
            kernel_is_paused_for(task->kernel, task);
 }
 
-/* ---- time ---------------------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------------- */
 
 static u64 time_since_look(const struct task *task)
 {
@@ -58,7 +58,8 @@ void task_account(struct task *task)
     const struct fiber *fiber = &task->fiber;
     u64 now = sched_now_ns(task->kernel->sched);
     task->account_ns = now;
-    task->account_away_ns = fiber->away_ns + (fiber->away_since_ns ? now - fiber->away_since_ns : 0);
+    task->account_away_ns = fiber->away_ns +
+                            (fiber->away_since_ns ? now - fiber->away_since_ns : 0);
     if (task->is_user)
         task->user_ns_time += spent;
     else
@@ -77,7 +78,7 @@ void thread_group_times(const struct thread_group *group, u64 *user_ns, u64 *sys
     *user_ns = group->dead_user_ns;
     *system_ns = group->dead_system_ns;
     const struct task *task;
-    list_for_each(task, &group->tasks, group_link) {
+    list_for_each (task, &group->tasks, group_link) {
         if (task->phase >= PHASE_ZOMBIE)
             continue; /* counted among the dead */
         u64 user, system;
@@ -87,7 +88,7 @@ void thread_group_times(const struct thread_group *group, u64 *user_ns, u64 *sys
     }
 }
 
-/* ---- the boundary ------------------------------------------------------------------------------------------ */
+/* ---- the boundary --------------------------------------------------------------------------- */
 
 SLEEPS void task_rest(struct task *task, struct wait_queue *queue)
 {
@@ -106,7 +107,8 @@ SLEEPS static void wait_for_vfork_child(struct task *task)
     task->phase = PHASE_RUN;
 }
 
-/* All that must be done before application code may run (again). The task may be dying afterwards. */
+/* All that must be done before application code may run (again). The task may be dying afterwards.
+ */
 SLEEPS static void task_boundary(struct task *task)
 {
     struct kernel *kernel = task->kernel;
@@ -132,7 +134,7 @@ SLEEPS static void task_boundary(struct task *task)
     } while (task->fiber.is_interrupted || task_is_dying(task));
 }
 
-/* ---- events --------------------------------------------------------------------------------------------------- */
+/* ---- events --------------------------------------------------------------------------------- */
 
 SLEEPS static void dispatch_call(struct task *task)
 {
@@ -147,8 +149,10 @@ static void fault_signal(struct task *task, const struct event *event, i32 signo
     info.signo = signo;
     info.code = code;
     info.fault.address = event->address;
-    log_debug(task->kernel->log, "kernel", "task %u (%s): a fault of its own: signal %d code %d at 0x%llx, rip 0x%llx", task->root_tid,
-              task->comm, signo, code, (unsigned long long)event->address, (unsigned long long)task->context.regs.rip);
+    log_debug(task->kernel->log, "kernel",
+              "task %u (%s): a fault of its own: signal %d code %d at 0x%llx, rip 0x%llx",
+              task->root_tid, task->comm, signo, code, (unsigned long long)event->address,
+              (unsigned long long)task->context.regs.rip);
     task->fault_trapno = event->trapno;
     task->fault_error = event->error_code;
     if (event->type == EVENT_FAULT || event->trapno == TRAP_PAGE_FAULT)
@@ -162,7 +166,8 @@ SLEEPS static bool serve_vsyscall(struct task *task, u64 address)
     static const u64 numbers[] = {96 /* gettimeofday */, 201 /* time */, 309 /* getcpu */};
     struct regs *regs = &task->context.regs;
     u64 index = (address - VSYSCALL_ADDRESS) / 1024;
-    if (address < VSYSCALL_ADDRESS || address % 1024 || index >= ARRAY_COUNT(numbers) || regs->rip != address)
+    if (address < VSYSCALL_ADDRESS || address % 1024 || index >= ARRAY_COUNT(numbers) ||
+        regs->rip != address)
         return false;
     u64 return_address;
     if (copy_from_user(task, &return_address, uaddr_make(regs->rsp), sizeof return_address))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * namespaces(7), user_namespaces(7). Maps hold the kernel's ids (those of the root namespace), worked
- * out when a map is written, so that a look-up never walks to the parents. NULL stands for the root
- * user namespace everywhere.
+ * namespaces(7), user_namespaces(7). Maps hold the kernel's ids (those of the root namespace),
+ * worked out when a map is written, so that a look-up never walks to the parents. NULL stands for
+ * the root user namespace everywhere.
  */
 #include "sentry/kernel/namespaces.h"
 
@@ -18,7 +18,7 @@ u64 kernel_next_inode_nr(struct kernel *kernel)
     return kernel->inode_next_nr++;
 }
 
-/* ---- nsproxy ---------------------------------------------------------------------------------------- */
+/* ---- nsproxy -------------------------------------------------------------------------------- */
 
 static const struct field nsproxy_fields[] = {
     FIELD_NONE(struct nsproxy, object, "the walker's own header"),
@@ -43,8 +43,10 @@ static void nsproxy_destroy(struct object *object)
     object_put(ns->cgroup_ns);
 }
 
-const struct kind nsproxy_kind = {
-    .name = "nsproxy", .size = sizeof(struct nsproxy), .fields = nsproxy_fields, .destroy = nsproxy_destroy};
+const struct kind nsproxy_kind = {.name = "nsproxy",
+                                  .size = sizeof(struct nsproxy),
+                                  .fields = nsproxy_fields,
+                                  .destroy = nsproxy_destroy};
 
 int nsproxy_create(struct kernel *kernel, struct nsproxy **out)
 {
@@ -80,7 +82,7 @@ int nsproxy_copy(const struct nsproxy *ns, struct nsproxy **out)
     return 0;
 }
 
-/* ---- uts, ipc ------------------------------------------------------------------------------------------ */
+/* ---- uts, ipc ------------------------------------------------------------------------------- */
 
 static const struct field uts_ns_fields[] = {
     FIELD_NONE(struct uts_ns, object, "the walker's own header"),
@@ -117,7 +119,8 @@ void uts_ns_set_hostname(struct uts_ns *uts, const char *name)
     strncpy(uts->hostname, name, sizeof uts->hostname - 1);
 }
 
-int uts_ns_create(struct kernel *kernel, struct user_ns *user_ns, const struct uts_ns *from, struct uts_ns **out)
+int uts_ns_create(struct kernel *kernel, struct user_ns *user_ns, const struct uts_ns *from,
+                  struct uts_ns **out)
 {
     struct uts_ns *uts = object_create(kernel->arena, &uts_ns_kind);
     if (!uts)
@@ -179,7 +182,7 @@ int ipc_ns_create(struct kernel *kernel, struct user_ns *user_ns, struct ipc_ns 
     return 0;
 }
 
-/* ---- user ------------------------------------------------------------------------------------------------ */
+/* ---- user ----------------------------------------------------------------------------------- */
 
 static const struct field id_extent_fields[] = {
     FIELD(struct id_extent, first),
@@ -218,10 +221,13 @@ static void user_ns_destroy(struct object *object)
     REF_CLEAR(ns->parent);
 }
 
-const struct kind user_ns_kind = {
-    .name = "user_ns", .size = sizeof(struct user_ns), .fields = user_ns_fields, .destroy = user_ns_destroy};
+const struct kind user_ns_kind = {.name = "user_ns",
+                                  .size = sizeof(struct user_ns),
+                                  .fields = user_ns_fields,
+                                  .destroy = user_ns_destroy};
 
-int user_ns_create(struct kernel *kernel, struct user_ns *parent, const struct cred *owner, struct user_ns **out)
+int user_ns_create(struct kernel *kernel, struct user_ns *parent, const struct cred *owner,
+                   struct user_ns **out)
 {
     if (parent && parent->level + 1 >= USER_NS_DEPTH_MAX)
         return -ENOSPC;
@@ -327,21 +333,24 @@ static int check_extents(const struct id_extent *extents, u32 count)
     for (u32 i = 0; i < count; i++) {
         const struct id_extent *e = &extents[i];
         u64 end = (u64)e->first + e->count, kernel_end = (u64)e->kernel_first + e->count;
-        if (e->count == 0 || end > ID_INVALID || kernel_end > ID_INVALID || extent_clashes(extents, i))
+        if (e->count == 0 || end > ID_INVALID || kernel_end > ID_INVALID ||
+            extent_clashes(extents, i))
             return -EINVAL;
     }
     return 0;
 }
 
-/* user_namespaces(7), "Defining user and group ID mappings": may WRITER give NS these ids of its parent? */
-static bool may_map(const struct user_ns *ns, bool is_gids, const struct id_extent *extents, u32 count,
-                    const struct task *writer)
+/* user_namespaces(7), "Defining user and group ID mappings": may WRITER give NS these ids of its
+ * parent? */
+static bool may_map(const struct user_ns *ns, bool is_gids, const struct id_extent *extents,
+                    u32 count, const struct task *writer)
 {
     const struct cred *cred = writer->cred;
     if (!cred_has_cap_in(cred, ns, CAP_SYS_ADMIN))
         return false;
     if (count == 1 && extents[0].count == 1 && ns->owner_uid == cred->euid) {
-        u32 own = is_gids ? user_ns_gid_out(ns->parent, cred->egid) : user_ns_uid_out(ns->parent, cred->euid);
+        u32 own = is_gids ? user_ns_gid_out(ns->parent, cred->egid)
+                          : user_ns_uid_out(ns->parent, cred->euid);
         if (extents[0].kernel_first == own && (!is_gids || ns->is_setgroups_denied))
             return true;
     }
@@ -368,7 +377,8 @@ int user_ns_set_map(struct user_ns *ns, bool is_gids, const struct id_extent *ex
         u32 kernel_first = map_in(ns->parent, above, first);
         u32 kernel_last = map_in(ns->parent, above, last);
         copy[i] = (struct id_extent){extents[i].first, kernel_first, extents[i].count};
-        if (kernel_first == ID_INVALID || kernel_last == ID_INVALID || kernel_last - kernel_first != last - first) {
+        if (kernel_first == ID_INVALID || kernel_last == ID_INVALID ||
+            kernel_last - kernel_first != last - first) {
             arena_free(ns->object.arena, copy, count * sizeof *copy);
             return -EPERM;
         }

@@ -38,7 +38,8 @@ struct uts_ns {
 };
 extern const struct kind uts_ns_kind;
 /* FROM: whose names to copy. */
-MUST_CHECK int uts_ns_create(struct kernel *kernel, struct user_ns *user_ns, const struct uts_ns *from, struct uts_ns **out);
+MUST_CHECK int uts_ns_create(struct kernel *kernel, struct user_ns *user_ns,
+                             const struct uts_ns *from, struct uts_ns **out);
 /* Shorter than UTS_NAME_SIZE or cut. */
 void uts_ns_set_hostname(struct uts_ns *uts, const char *name);
 
@@ -46,13 +47,14 @@ struct ipc_ns {
     struct object object;
     struct kernel *kernel;
     struct user_ns *user_ns; /* counted */
-    struct object *shm, *sem, *msg, *mqueue; /* counted: made at first use by their files; NULL before */
+    struct object *shm, *sem, *msg,
+        *mqueue; /* counted: made at first use by their files; NULL before */
     u64 inode_nr;
 };
 extern const struct kind ipc_ns_kind;
 MUST_CHECK int ipc_ns_create(struct kernel *kernel, struct user_ns *user_ns, struct ipc_ns **out);
 
-/* ---- user namespaces ------------------------------------------------------------------------------- */
+/* ---- user namespaces ------------------------------------------------------------------------ */
 
 #define USER_NS_DEPTH_MAX 32u
 #define ID_MAP_COUNT_MAX 340u
@@ -78,7 +80,8 @@ struct user_ns {
     u64 inode_nr;
 };
 extern const struct kind user_ns_kind;
-MUST_CHECK int user_ns_create(struct kernel *kernel, struct user_ns *parent, const struct cred *owner, struct user_ns **out);
+MUST_CHECK int user_ns_create(struct kernel *kernel, struct user_ns *parent,
+                              const struct cred *owner, struct user_ns **out);
 /* A namespace's id to the kernel's; ID_INVALID when it has no place. */
 u32 user_ns_uid_in(const struct user_ns *ns, u32 uid);
 u32 user_ns_gid_in(const struct user_ns *ns, u32 gid);
@@ -88,10 +91,10 @@ u32 user_ns_gid_out(const struct user_ns *ns, u32 kernel_gid);
 /* The same, unmapped ones shown as 65534. */
 u32 user_ns_uid_shown(const struct user_ns *ns, u32 kernel_uid);
 u32 user_ns_gid_shown(const struct user_ns *ns, u32 kernel_gid);
-/* Set a map once (/proc/PID/uid_map): EXTENTS' kernel_first are ids of the parent. WRITER's right is judged
- * as user_namespaces(7) says. 0, -EPERM, -EINVAL, -ENOMEM. */
-MUST_CHECK int user_ns_set_map(struct user_ns *ns, bool is_gids, const struct id_extent *extents, u32 count,
-                               const struct task *writer);
+/* Set a map once (/proc/PID/uid_map): EXTENTS' kernel_first are ids of the parent. WRITER's right
+ * is judged as user_namespaces(7) says. 0, -EPERM, -EINVAL, -ENOMEM. */
+MUST_CHECK int user_ns_set_map(struct user_ns *ns, bool is_gids, const struct id_extent *extents,
+                               u32 count, const struct task *writer);
 /* Is NS ANCESTOR or below it? */
 bool user_ns_is_within(const struct user_ns *ns, const struct user_ns *ancestor);
 u64 kernel_next_inode_nr(struct kernel *kernel);

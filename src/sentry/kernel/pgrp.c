@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Process groups and sessions (setpgid(2), setsid(2), credentials(7)). Zombies are members until they are reaped. */
+/* Process groups and sessions (setpgid(2), setsid(2), credentials(7)). Zombies are members until
+ * they are reaped. */
 #include "abi/errno.h"
 #include "base/fields.h"
 #include "base/state.h"
@@ -57,10 +58,12 @@ static void session_destroy(struct object *object)
     object_put(session->tty);
 }
 
-const struct kind session_kind = {
-    .name = "session", .size = sizeof(struct session), .fields = session_fields, .destroy = session_destroy};
+const struct kind session_kind = {.name = "session",
+                                  .size = sizeof(struct session),
+                                  .fields = session_fields,
+                                  .destroy = session_destroy};
 
-/* ---- membership ------------------------------------------------------------------------------------------ */
+/* ---- membership ----------------------------------------------------------------------------- */
 
 void process_group_join(struct process_group *pgrp, struct thread_group *group)
 {
@@ -75,7 +78,8 @@ void process_group_leave(struct thread_group *group)
     if (!group->pgrp)
         return;
     list_remove(&group->pgrp_link);
-    /* A terminal's foreground group would keep its session, and that the group: break the circle with the last member. */
+    /* A terminal's foreground group would keep its session, and that the group: break the circle
+     * with the last member. */
     struct process_group *pgrp = MOVE(group->pgrp);
     struct session *session = pgrp->session;
     if (list_is_empty(&pgrp->members) && session->foreground == pgrp)
@@ -83,7 +87,8 @@ void process_group_leave(struct thread_group *group)
     REF_PUT(pgrp);
 }
 
-static int process_group_create(struct thread_group *group, struct session *session, struct process_group **out)
+static int process_group_create(struct thread_group *group, struct session *session,
+                                struct process_group **out)
 {
     struct process_group *pgrp = object_create(group->object.arena, &process_group_kind);
     if (!pgrp)
@@ -166,12 +171,12 @@ int thread_group_setpgid(struct task *caller, struct thread_group *group, u32 pg
     return 0;
 }
 
-/* ---- orphans ------------------------------------------------------------------------------------------------- */
+/* ---- orphans -------------------------------------------------------------------------------- */
 
 bool process_group_is_orphaned(const struct process_group *pgrp)
 {
     const struct thread_group *group;
-    list_for_each(group, &pgrp->members, pgrp_link) {
+    list_for_each (group, &pgrp->members, pgrp_link) {
         const struct thread_group *parent = group->parent;
         if (group->is_zombie || !parent || !parent->pgrp)
             continue;
@@ -184,7 +189,7 @@ bool process_group_is_orphaned(const struct process_group *pgrp)
 static bool has_stopped_member(const struct process_group *pgrp)
 {
     const struct thread_group *group;
-    list_for_each(group, &pgrp->members, pgrp_link)
+    list_for_each (group, &pgrp->members, pgrp_link)
         if (group->signals.stop_signal)
             return true;
     return false;
@@ -205,7 +210,8 @@ void process_group_check_orphans(struct thread_group *group)
 {
     const struct thread_group *parent = group->parent;
     struct process_group *pgrp = group->pgrp;
-    if (!pgrp || !parent || !parent->pgrp || parent->pgrp == pgrp || parent->pgrp->session != pgrp->session)
+    if (!pgrp || !parent || !parent->pgrp || parent->pgrp == pgrp ||
+        parent->pgrp->session != pgrp->session)
         return; /* it linked its group to nobody */
     process_group_check_orphaned(pgrp);
 }

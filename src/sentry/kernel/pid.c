@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pid_namespaces(7). Tables go from number to struct pid, in every namespace where it is visible. The
- * table's reference and the namespace's make a cycle that pid_unuse of the last user breaks.
+ * pid_namespaces(7). Tables go from number to struct pid, in every namespace where it is visible.
+ * The table's reference and the namespace's make a cycle that pid_unuse of the last user breaks.
  */
 #include "sentry/kernel/pid.h"
 
@@ -48,7 +48,8 @@ const struct kind pid_ns_kind = {.name = "pid_ns",
                                  .destroy = pid_ns_destroy,
                                  .loaded = pid_ns_loaded};
 
-int pid_ns_create(struct kernel *kernel, struct pid_ns *parent, struct user_ns *user_ns, struct pid_ns **out)
+int pid_ns_create(struct kernel *kernel, struct pid_ns *parent, struct user_ns *user_ns,
+                  struct pid_ns **out)
 {
     if (parent && parent->level + 1 >= PID_NS_DEPTH_MAX)
         return -ENOSPC;
@@ -73,7 +74,7 @@ bool pid_ns_is_within(const struct pid_ns *ns, const struct pid_ns *ancestor)
     return false;
 }
 
-/* ---- struct pid ------------------------------------------------------------------------------------ */
+/* ---- struct pid ----------------------------------------------------------------------------- */
 
 static const struct field pid_fields[] = {
     FIELD_NONE(struct pid, object, "the walker's own header"),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sending signals, masks, actions, alternate stacks: everything about them but delivery
- * (signal_deliver.c). Surprising: SIGKILL never enters a queue, it makes the process exit at once, and
- * SIGCONT acts when it is sent, not when it is delivered.
+ * (signal_deliver.c). Surprising: SIGKILL never enters a queue, it makes the process exit at once,
+ * and SIGCONT acts when it is sent, not when it is delivered.
  */
 #include "sentry/kernel/signal.h"
 
@@ -15,11 +15,11 @@
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/timers.h"
 
-#define STOP_SIGNALS                                                                      \
-    (SIGNAL_BIT(LINUX_SIGSTOP) | SIGNAL_BIT(LINUX_SIGTSTP) | SIGNAL_BIT(LINUX_SIGTTIN) |  \
+#define STOP_SIGNALS                                                                     \
+    (SIGNAL_BIT(LINUX_SIGSTOP) | SIGNAL_BIT(LINUX_SIGTSTP) | SIGNAL_BIT(LINUX_SIGTTIN) | \
      SIGNAL_BIT(LINUX_SIGTTOU))
 
-/* ---- actions --------------------------------------------------------------------------------------------- */
+/* ---- actions -------------------------------------------------------------------------------- */
 
 static const struct field sigaction_fields[] = {
     FIELD(struct linux_sigaction, handler),
@@ -43,8 +43,10 @@ static void sighand_destroy(struct object *object)
     wait_queue_abandon(&container_of(object, struct sighand, object)->signalfd_queue);
 }
 
-const struct kind sighand_kind = {
-    .name = "sighand", .size = sizeof(struct sighand), .fields = sighand_fields, .destroy = sighand_destroy};
+const struct kind sighand_kind = {.name = "sighand",
+                                  .size = sizeof(struct sighand),
+                                  .fields = sighand_fields,
+                                  .destroy = sighand_destroy};
 
 int sighand_create(struct kernel *kernel, struct sighand **out)
 {
@@ -55,7 +57,8 @@ int sighand_create(struct kernel *kernel, struct sighand **out)
     return 0;
 }
 
-int sighand_copy(struct kernel *kernel, const struct sighand *from, bool only_ignored, struct sighand **out)
+int sighand_copy(struct kernel *kernel, const struct sighand *from, bool only_ignored,
+                 struct sighand **out)
 {
     struct sighand *copy;
     int err = sighand_create(kernel, &copy);
@@ -76,7 +79,8 @@ static struct linux_sigaction *action_of(const struct thread_group *group, i32 s
     return &group->sighand->actions[signo - 1];
 }
 
-void signal_set_action(struct task *task, i32 signo, const struct linux_sigaction *set, struct linux_sigaction *old)
+void signal_set_action(struct task *task, i32 signo, const struct linux_sigaction *set,
+                       struct linux_sigaction *old)
 {
     struct thread_group *group = task->group;
     struct linux_sigaction *action = action_of(group, signo);
@@ -90,11 +94,11 @@ void signal_set_action(struct task *task, i32 signo, const struct linux_sigactio
         return;
     signal_queue_drop(&group->signals.queue, SIGNAL_BIT(signo));
     struct task *other;
-    list_for_each(other, &group->tasks, group_link)
+    list_for_each (other, &group->tasks, group_link)
         signal_queue_drop(&other->signals.queue, SIGNAL_BIT(signo));
 }
 
-/* ---- siginfo ----------------------------------------------------------------------------------------------- */
+/* ---- siginfo -------------------------------------------------------------------------------- */
 
 void signal_info_user(struct linux_siginfo *info, i32 signo, i32 code, const struct task *sender,
                       const struct thread_group *to)
@@ -116,7 +120,7 @@ void signal_info_kernel(struct linux_siginfo *info, i32 signo)
     info->code = LINUX_SI_KERNEL;
 }
 
-/* ---- permission ---------------------------------------------------------------------------------------------- */
+/* ---- permission ----------------------------------------------------------------------------- */
 
 int signal_may_send(const struct task *sender, const struct thread_group *to, i32 signo)
 {
@@ -124,11 +128,13 @@ int signal_may_send(const struct task *sender, const struct thread_group *to, i3
         return 0;
     const struct cred *from = sender->cred;
     const struct cred *cred = to->leader->cred;
-    if (from->euid == cred->suid || from->euid == cred->uid || from->uid == cred->suid || from->uid == cred->uid)
+    if (from->euid == cred->suid || from->euid == cred->uid || from->uid == cred->suid ||
+        from->uid == cred->uid)
         return 0;
     if (cred_has_cap_in(from, cred->user_ns, CAP_KILL))
         return 0;
-    if (signo == LINUX_SIGCONT && sender->group->pgrp && to->pgrp && sender->group->pgrp->session == to->pgrp->session)
+    if (signo == LINUX_SIGCONT && sender->group->pgrp && to->pgrp &&
+        sender->group->pgrp->session == to->pgrp->session)
         return 0;
     return -EPERM;
 }
@@ -137,10 +143,11 @@ bool signal_is_absorbed(const struct task *sender, const struct thread_group *to
 {
     if (signo != LINUX_SIGKILL && signo != LINUX_SIGSTOP)
         return false;
-    return sender && !sender->is_kernel && thread_group_is_init(to) && pid_ns_is_within(sender->pid->ns, to->pid_ns);
+    return sender && !sender->is_kernel && thread_group_is_init(to) &&
+           pid_ns_is_within(sender->pid->ns, to->pid_ns);
 }
 
-/* ---- who takes it ---------------------------------------------------------------------------------------------- */
+/* ---- who takes it --------------------------------------------------------------------------- */
 
 static bool task_may_take(const struct task *task, i32 signo)
 {
@@ -155,7 +162,7 @@ static struct task *choose_taker(const struct thread_group *group, i32 signo)
     if (group->leader && task_may_take(group->leader, signo))
         return group->leader;
     struct task *task, *busy = NULL;
-    list_for_each(task, &group->tasks, group_link) {
+    list_for_each (task, &group->tasks, group_link) {
         if (!task_may_take(task, signo))
             continue;
         if (!task->fiber.is_interrupted)
@@ -177,7 +184,7 @@ void signal_retarget(struct thread_group *group)
     }
 }
 
-/* ---- sending -------------------------------------------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 static bool is_dropped(const struct thread_group *group, const struct task *task, i32 signo)
 {
@@ -194,7 +201,7 @@ static void drop_everywhere(struct thread_group *group, u64 set)
 {
     signal_queue_drop(&group->signals.queue, set);
     struct task *task;
-    list_for_each(task, &group->tasks, group_link)
+    list_for_each (task, &group->tasks, group_link)
         signal_queue_drop(&task->signals.queue, set);
 }
 
@@ -241,11 +248,13 @@ static int send_to(struct thread_group *group, struct task *task, const struct l
         posix_timer_taken(timer, NULL);
         return 0;
     }
-    int err = signal_queue_add(queue, group->object.arena, info, group->limits.v[RLIMIT_SIGPENDING_].soft, timer);
+    int err = signal_queue_add(queue, group->object.arena, info,
+                               group->limits.v[RLIMIT_SIGPENDING_].soft, timer);
     if (err)
         return err;
     signal_wake_watchers(group, task);
-    struct task *taker = task ? (task_may_take(task, signo) ? task : NULL) : choose_taker(group, signo);
+    struct task *taker = task ? (task_may_take(task, signo) ? task : NULL)
+                              : choose_taker(group, signo);
     if (taker)
         task_interrupt(taker);
     return 0;
@@ -263,8 +272,8 @@ int signal_send_group(struct thread_group *group, const struct linux_siginfo *in
     return send_to(group, NULL, info, NULL);
 }
 
-int signal_send_timer(struct task *task, struct thread_group *group, const struct linux_siginfo *info,
-                      struct object *timer)
+int signal_send_timer(struct task *task, struct thread_group *group,
+                      const struct linux_siginfo *info, struct object *timer)
 {
     return send_to(group, task, info, timer);
 }
@@ -273,7 +282,7 @@ int signal_send_pgrp(struct process_group *pgrp, const struct linux_siginfo *inf
 {
     struct thread_group *group;
     int result = -ESRCH;
-    list_for_each(group, &pgrp->members, pgrp_link) {
+    list_for_each (group, &pgrp->members, pgrp_link) {
         int err = signal_send_group(group, info);
         if (result != 0)
             result = err;
@@ -321,7 +330,7 @@ void signal_force(struct task *task, const struct linux_siginfo *info)
     task_interrupt(task);
 }
 
-/* ---- masks and pending sets ------------------------------------------------------------------------------------------ */
+/* ---- masks and pending sets ----------------------------------------------------------------- */
 
 u64 signal_pending_set(const struct task *task)
 {
@@ -387,7 +396,7 @@ struct wait_queue *signal_wait_queue(struct task *task)
     return task->group ? &task->group->sighand->signalfd_queue : &task->signals.changed;
 }
 
-/* ---- the alternate stack --------------------------------------------------------------------------------------------------- */
+/* ---- the alternate stack -------------------------------------------------------------------- */
 
 static bool is_on_altstack(const struct task *task, u64 sp)
 {
@@ -422,6 +431,8 @@ int signal_set_altstack(struct task *task, const struct linux_stack *stack, u64 
     if (stack->size < size_min)
         return -ENOMEM;
     task->signals.altstack = (struct linux_stack){
-        .sp = stack->sp, .size = stack->size, .flags = (i32)((u32)stack->flags & LINUX_SS_AUTODISARM)};
+        .sp = stack->sp,
+        .size = stack->size,
+        .flags = (i32)((u32)stack->flags & LINUX_SS_AUTODISARM)};
     return 0;
 }

@@ -14,7 +14,8 @@
 
 #define SYSCALL_INSTRUCTION_SIZE 2u
 
-/* A handler is about to run over a call that had to unwind: its result, or again after the handler. */
+/* A handler is about to run over a call that had to unwind: its result, or again after the handler.
+ */
 static void settle_call(struct task *task, const struct linux_sigaction *action)
 {
     if (!task->in_syscall)
@@ -82,7 +83,8 @@ static void act_by_default(struct task *task, const struct linux_siginfo *info)
     }
     task->signals.forced_kill = false;
     kernel_task_event(task, "killed", signo);
-    thread_group_exit(task->group, signo); /* no core is ever written, so wait(2)'s flag for one stays off */
+    thread_group_exit(task->group,
+                      signo); /* no core is ever written, so wait(2)'s flag for one stays off */
 }
 
 SLEEPS bool signal_deliver_one(struct task *task)
@@ -101,7 +103,8 @@ SLEEPS bool signal_deliver_one(struct task *task)
 SLEEPS void signal_deliver(struct task *task)
 {
     /* A call that ended by itself takes its temporary mask along, before anything is delivered. */
-    if (task->signals.has_saved_mask && !task->in_syscall && task->context.regs.rax != (u64)-EINTR) {
+    if (task->signals.has_saved_mask && !task->in_syscall &&
+        task->context.regs.rax != (u64)-EINTR) {
         task->signals.has_saved_mask = false;
         signal_set_mask(task, task->signals.saved_mask);
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The frame of a signal handler exactly as Linux lays it on x86-64, and rt_sigreturn(2). From high to
- * low: red zone, extended state (64-byte aligned, with its two magic words), struct rt_sigframe with
- * the stack pointer 8 below a multiple of 16. What comes back from user memory is judged: flags,
- * selectors, the state's header.
+ * The frame of a signal handler exactly as Linux lays it on x86-64, and rt_sigreturn(2). From high
+ * to low: red zone, extended state (64-byte aligned, with its two magic words), struct rt_sigframe
+ * with the stack pointer 8 below a multiple of 16. What comes back from user memory is judged:
+ * flags, selectors, the state's header.
  */
 #include <string.h>
 
@@ -17,18 +17,35 @@
 #define LEGACY_SIZE 512u
 #define UC_FLAGS (LINUX_UC_FP_XSTATE | LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS)
 
-/* ---- out ------------------------------------------------------------------------------------------------ */
+/* ---- out ------------------------------------------------------------------------------------ */
 
 static void fill_context(const struct task *task, struct linux_sigcontext *out)
 {
     const struct regs *regs = &task->context.regs;
     *out = (struct linux_sigcontext){
-        .r8 = regs->r8,   .r9 = regs->r9,   .r10 = regs->r10, .r11 = regs->r11, .r12 = regs->r12,
-        .r13 = regs->r13, .r14 = regs->r14, .r15 = regs->r15, .rdi = regs->rdi, .rsi = regs->rsi,
-        .rbp = regs->rbp, .rbx = regs->rbx, .rdx = regs->rdx, .rax = regs->rax, .rcx = regs->rcx,
-        .rsp = regs->rsp, .rip = regs->rip, .eflags = regs->eflags,
-        .cs = REGS_CS_USER, .ss = REGS_SS_USER,
-        .error_code = task->fault_error, .trapno = task->fault_trapno, .cr2 = task->fault_address,
+        .r8 = regs->r8,
+        .r9 = regs->r9,
+        .r10 = regs->r10,
+        .r11 = regs->r11,
+        .r12 = regs->r12,
+        .r13 = regs->r13,
+        .r14 = regs->r14,
+        .r15 = regs->r15,
+        .rdi = regs->rdi,
+        .rsi = regs->rsi,
+        .rbp = regs->rbp,
+        .rbx = regs->rbx,
+        .rdx = regs->rdx,
+        .rax = regs->rax,
+        .rcx = regs->rcx,
+        .rsp = regs->rsp,
+        .rip = regs->rip,
+        .eflags = regs->eflags,
+        .cs = REGS_CS_USER,
+        .ss = REGS_SS_USER,
+        .error_code = task->fault_error,
+        .trapno = task->fault_trapno,
+        .cr2 = task->fault_address,
     };
 }
 
@@ -58,7 +75,8 @@ static bool is_on(const struct linux_stack *stack, u64 sp)
 }
 
 /* Where the frame begins. False: it would run over the end of the alternate stack. */
-static bool place_frame(const struct task *task, const struct linux_sigaction *action, u64 *frame, u64 *fpstate)
+static bool place_frame(const struct task *task, const struct linux_sigaction *action, u64 *frame,
+                        u64 *fpstate)
 {
     u64 sp = task->context.regs.rsp - RED_ZONE_SIZE;
     struct linux_stack now;
@@ -74,8 +92,8 @@ static bool place_frame(const struct task *task, const struct linux_sigaction *a
     return !(is_inside || enters) || is_on(&task->signals.altstack, *frame);
 }
 
-static void enter_handler(struct task *task, const struct linux_siginfo *info, const struct linux_sigaction *action,
-                          u64 frame)
+static void enter_handler(struct task *task, const struct linux_siginfo *info,
+                          const struct linux_sigaction *action, u64 frame)
 {
     struct regs *regs = &task->context.regs;
     regs->rdi = (u64)info->signo;
@@ -119,14 +137,15 @@ SLEEPS int signal_frame_push(struct task *task, const struct linux_siginfo *info
     return 0;
 }
 
-/* ---- back ------------------------------------------------------------------------------------------------- */
+/* ---- back ----------------------------------------------------------------------------------- */
 
 /* Is there a whole state behind the legacy area? Else the legacy area counts alone, as on Linux. */
 SLEEPS static bool has_whole_xstate(struct task *task, u64 at, const u8 *legacy)
 {
     struct linux_fpx_sw sw;
     memcpy(&sw, legacy + LINUX_FPX_SW_OFFSET, sizeof sw);
-    if (sw.magic1 != LINUX_FP_XSTATE_MAGIC1 || sw.xstate_size != XSTATE_SIZE || sw.extended_size < FRAME_XSTATE_SIZE)
+    if (sw.magic1 != LINUX_FP_XSTATE_MAGIC1 || sw.xstate_size != XSTATE_SIZE ||
+        sw.extended_size < FRAME_XSTATE_SIZE)
         return false;
     u32 magic2;
     if (copy_from_user(task, &magic2, uaddr_make(at + XSTATE_SIZE), sizeof magic2))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pending signals: two queues (a task's own, its process's), and the names and default actions of
- * signals (signal(7)). A standard signal is pending at most once; when memory is short its bit alone
- * is set and its siginfo is made up when it is taken.
+ * signals (signal(7)). A standard signal is pending at most once; when memory is short its bit
+ * alone is set and its siginfo is made up when it is taken.
  */
 #include "sentry/kernel/signal.h"
 
@@ -15,16 +15,18 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timers.h"
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 static const char *const signal_names[LINUX_NSIG + 1] = {
-    "SIG0",    "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",  "SIGTRAP", "SIGABRT", "SIGBUS",    "SIGFPE",
-    "SIGKILL", "SIGUSR1", "SIGSEGV",   "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD",
-    "SIGCONT", "SIGSTOP", "SIGTSTP",   "SIGTTIN", "SIGTTOU", "SIGURG",  "SIGXCPU", "SIGXFSZ",   "SIGVTALRM",
-    "SIGPROF", "SIGWINCH", "SIGIO",    "SIGPWR",  "SIGSYS",  "SIGRT_0", "SIGRT_1", "SIGRT_2",   "SIGRT_3",
-    "SIGRT_4", "SIGRT_5", "SIGRT_6",   "SIGRT_7", "SIGRT_8", "SIGRT_9", "SIGRT_10", "SIGRT_11", "SIGRT_12",
-    "SIGRT_13", "SIGRT_14", "SIGRT_15", "SIGRT_16", "SIGRT_17", "SIGRT_18", "SIGRT_19", "SIGRT_20", "SIGRT_21",
-    "SIGRT_22", "SIGRT_23", "SIGRT_24", "SIGRT_25", "SIGRT_26", "SIGRT_27", "SIGRT_28", "SIGRT_29", "SIGRT_30",
+    "SIG0",     "SIGHUP",   "SIGINT",    "SIGQUIT",  "SIGILL",   "SIGTRAP",   "SIGABRT",
+    "SIGBUS",   "SIGFPE",   "SIGKILL",   "SIGUSR1",  "SIGSEGV",  "SIGUSR2",   "SIGPIPE",
+    "SIGALRM",  "SIGTERM",  "SIGSTKFLT", "SIGCHLD",  "SIGCONT",  "SIGSTOP",   "SIGTSTP",
+    "SIGTTIN",  "SIGTTOU",  "SIGURG",    "SIGXCPU",  "SIGXFSZ",  "SIGVTALRM", "SIGPROF",
+    "SIGWINCH", "SIGIO",    "SIGPWR",    "SIGSYS",   "SIGRT_0",  "SIGRT_1",   "SIGRT_2",
+    "SIGRT_3",  "SIGRT_4",  "SIGRT_5",   "SIGRT_6",  "SIGRT_7",  "SIGRT_8",   "SIGRT_9",
+    "SIGRT_10", "SIGRT_11", "SIGRT_12",  "SIGRT_13", "SIGRT_14", "SIGRT_15",  "SIGRT_16",
+    "SIGRT_17", "SIGRT_18", "SIGRT_19",  "SIGRT_20", "SIGRT_21", "SIGRT_22",  "SIGRT_23",
+    "SIGRT_24", "SIGRT_25", "SIGRT_26",  "SIGRT_27", "SIGRT_28", "SIGRT_29",  "SIGRT_30",
     "SIGRT_31", "SIGRT_32",
 };
 
@@ -85,7 +87,10 @@ i32 signal_by_name(const char *name)
     static const struct {
         const char *name;
         i32 signo;
-    } aliases[] = {{"IOT", LINUX_SIGABRT}, {"CLD", LINUX_SIGCHLD}, {"POLL", LINUX_SIGIO}, {"UNUSED", LINUX_SIGSYS}};
+    } aliases[] = {{"IOT", LINUX_SIGABRT},
+                   {"CLD", LINUX_SIGCHLD},
+                   {"POLL", LINUX_SIGIO},
+                   {"UNUSED", LINUX_SIGSYS}};
     for (u32 i = 0; i < ARRAY_COUNT(aliases); i++)
         if (is_same_name(name, aliases[i].name))
             return aliases[i].signo;
@@ -125,7 +130,7 @@ enum signal_default signal_default_action(i32 signo)
     }
 }
 
-/* ---- fields ---------------------------------------------------------------------------------------------- */
+/* ---- fields --------------------------------------------------------------------------------- */
 
 static const struct field pending_signal_fields[] = {
     FIELD_NONE(struct pending_signal, object, "the walker's own header"),
@@ -198,7 +203,7 @@ const struct field group_signals_fields[] = {
 };
 FIELDS_COMPLETE(struct group_signals, group_signals_fields);
 
-/* ---- queues ------------------------------------------------------------------------------------------------ */
+/* ---- queues --------------------------------------------------------------------------------- */
 
 static void queue_prepare(struct signal_queue *queue)
 {
@@ -211,8 +216,8 @@ bool signal_queue_has(const struct signal_queue *queue, i32 signo)
     return queue->set & SIGNAL_BIT(signo);
 }
 
-int signal_queue_add(struct signal_queue *queue, struct arena *arena, const struct linux_siginfo *info, u64 limit,
-                     struct object *timer)
+int signal_queue_add(struct signal_queue *queue, struct arena *arena,
+                     const struct linux_siginfo *info, u64 limit, struct object *timer)
 {
     i32 signo = info->signo;
     bool is_realtime = signo >= LINUX_SIGRTMIN;
@@ -223,7 +228,8 @@ int signal_queue_add(struct signal_queue *queue, struct arena *arena, const stru
     if (!is_realtime || queue->count < limit || timer)
         pending = object_create(arena, &pending_signal_kind);
     if (!pending) {
-        /* Linux: kill(2) and the kernel get through without a siginfo, sigqueue(2) and timers do not. */
+        /* Linux: kill(2) and the kernel get through without a siginfo, sigqueue(2) and timers do
+         * not. */
         if (is_realtime && info->code != LINUX_SI_USER && info->code != LINUX_SI_KERNEL)
             return -EAGAIN;
         queue->set |= SIGNAL_BIT(signo);
@@ -247,7 +253,8 @@ static void remove_pending(struct signal_queue *queue, struct pending_signal *pe
     object_put(&pending->object);
 }
 
-static struct pending_signal *find_pending(const struct signal_queue *queue, i32 signo, struct pending_signal *after)
+static struct pending_signal *find_pending(const struct signal_queue *queue, i32 signo,
+                                           struct pending_signal *after)
 {
     if (!queue->list.next)
         return NULL;
@@ -263,8 +270,9 @@ static struct pending_signal *find_pending(const struct signal_queue *queue, i32
 /* Faults first, then the lowest number. */
 static i32 next_signo(u64 set)
 {
-    const u64 synchronous = SIGNAL_BIT(LINUX_SIGSEGV) | SIGNAL_BIT(LINUX_SIGBUS) | SIGNAL_BIT(LINUX_SIGILL) |
-                            SIGNAL_BIT(LINUX_SIGTRAP) | SIGNAL_BIT(LINUX_SIGFPE) | SIGNAL_BIT(LINUX_SIGSYS);
+    const u64 synchronous = SIGNAL_BIT(LINUX_SIGSEGV) | SIGNAL_BIT(LINUX_SIGBUS) |
+                            SIGNAL_BIT(LINUX_SIGILL) | SIGNAL_BIT(LINUX_SIGTRAP) |
+                            SIGNAL_BIT(LINUX_SIGFPE) | SIGNAL_BIT(LINUX_SIGSYS);
     if (set & synchronous)
         set &= synchronous;
     return __builtin_ctzll(set) + 1;
@@ -301,7 +309,7 @@ void signal_queue_drop(struct signal_queue *queue, u64 set)
     }
     queue->set &= ~set;
     struct pending_signal *pending, *next;
-    list_for_each_safe(pending, next, &queue->list, link) {
+    list_for_each_safe (pending, next, &queue->list, link) {
         if (!(SIGNAL_BIT(pending->info.signo) & set))
             continue;
         struct object *timer = MOVE(pending->timer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Job control: a process stops when all its tasks rest at their boundaries, and goes on when SIGCONT is
- * sent or it is killed (signal(7), wait(2)).
+ * Job control: a process stops when all its tasks rest at their boundaries, and goes on when
+ * SIGCONT is sent or it is killed (signal(7), wait(2)).
  */
 #include "abi/errno.h"
 #include "sentry/kernel/signal.h"
@@ -18,7 +18,7 @@ void group_stop_begin(struct thread_group *group, i32 signo)
     signals->stop_reported = false;
     signals->is_continued = false;
     struct task *task;
-    list_for_each(task, &group->tasks, group_link)
+    list_for_each (task, &group->tasks, group_link)
         task_interrupt(task);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks as objects: fields, birth of kernel tasks, first run, end of the fiber. Every task is held by
- * kernel->tasks until it is reaped, and by its fiber until that has ended.
+ * Tasks as objects: fields, birth of kernel tasks, first run, end of the fiber. Every task is held
+ * by kernel->tasks until it is reaped, and by its fiber until that has ended.
  */
 #include "sentry/kernel/task.h"
 
@@ -165,8 +165,8 @@ void task_set_comm(struct task *task, const char *name)
     strncpy(task->comm, name, sizeof task->comm - 1);
 }
 
-int task_create_kernel(struct kernel *kernel, const char *name, void (*main)(struct task *, void *), void *arg,
-                       struct task **out)
+int task_create_kernel(struct kernel *kernel, const char *name, void (*main)(struct task *, void *),
+                       void *arg, struct task **out)
 {
     AUTO_PUT struct task *task = object_create(kernel->arena, &task_kind);
     if (!task)
@@ -187,7 +187,7 @@ int task_create_kernel(struct kernel *kernel, const char *name, void (*main)(str
     return 0;
 }
 
-/* ---- fibers ------------------------------------------------------------------------------------------- */
+/* ---- fibers --------------------------------------------------------------------------------- */
 
 /* On the cpu's own stack: nothing of the fiber is in use any more. */
 static void task_fiber_ended(struct fiber *fiber)
@@ -210,8 +210,8 @@ int task_start(struct task *task)
 {
     ASSERT(task->fiber.state == FIBER_NEW);
     ASSERT(task->phase < PHASE_ZOMBIE);
-    int err = fiber_start(&task->fiber, task->kernel->sched, task->comm, task->is_kernel ? kernel_task_main : task_main,
-                          task, task_fiber_ended);
+    int err = fiber_start(&task->fiber, task->kernel->sched, task->comm,
+                          task->is_kernel ? kernel_task_main : task_main, task, task_fiber_ended);
     if (err)
         return err;
     task->account_ns = sched_now_ns(task->kernel->sched);
@@ -219,7 +219,7 @@ int task_start(struct task *task)
     return 0;
 }
 
-/* ---- calls that wait ------------------------------------------------------------------------------------ */
+/* ---- calls that wait ------------------------------------------------------------------------ */
 
 u64 task_deadline(struct task *task, u64 timeout_ns)
 {

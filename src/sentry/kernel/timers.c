@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clocks by name, setitimer(2), timer_create(2). A periodic posix timer is armed again when its signal
- * is taken, and counts what it missed by then, as Linux does: a program that takes no signals costs
- * nothing.
+ * Clocks by name, setitimer(2), timer_create(2). A periodic posix timer is armed again when its
+ * signal is taken, and counts what it missed by then, as Linux does: a program that takes no
+ * signals costs nothing.
  */
 #include "sentry/kernel/timers.h"
 
@@ -18,7 +18,7 @@
 
 #define OVERRUN_MAX INT32_MAX
 
-/* ---- clocks ------------------------------------------------------------------------------------------- */
+/* ---- clocks --------------------------------------------------------------------------------- */
 
 /* clock_getcpuclockid(3): ~pid in the upper bits, 4 for a thread, 2 for run time. */
 static int resolve_cpu_clock(struct task *task, i32 id, struct clock_ref *out)
@@ -69,7 +69,8 @@ u64 clock_now_ns(struct kernel *kernel, const struct clock_ref *clock)
     else if (clock->id == LINUX_CLOCK_THREAD_CPUTIME_ID)
         task_times(clock->task, &user_ns, &system_ns);
     else
-        return clock_is_realtime(clock->id) ? kernel_realtime_ns(kernel) : kernel_monotonic_ns(kernel);
+        return clock_is_realtime(clock->id) ? kernel_realtime_ns(kernel)
+                                            : kernel_monotonic_ns(kernel);
     return user_ns + system_ns;
 }
 
@@ -84,7 +85,7 @@ u64 clock_deadline(struct kernel *kernel, i32 id, u64 at_ns)
     return left < NO_DEADLINE - sched_now ? sched_now + left : NO_DEADLINE;
 }
 
-/* ---- the group's set ------------------------------------------------------------------------------------- */
+/* ---- the group's set ------------------------------------------------------------------------ */
 
 static const struct field itimer_fields[] = {
     FIELD(struct itimer, next_ns),
@@ -152,7 +153,7 @@ int group_timers_get(struct thread_group *group, struct group_timers **out)
     return 0;
 }
 
-/* ---- interval timers --------------------------------------------------------------------------------------- */
+/* ---- interval timers ------------------------------------------------------------------------ */
 
 u64 periods_until(u64 next_ns, u64 interval_ns, u64 now_ns)
 {
@@ -164,7 +165,8 @@ static void arm_real(struct group_timers *timers)
 {
     struct itimer *real = &timers->itimers[LINUX_ITIMER_REAL];
     if (real->next_ns)
-        timer_set(timers->kernel->sched, &timers->real, kernel_deadline_to_sched(timers->kernel, real->next_ns));
+        timer_set(timers->kernel->sched, &timers->real,
+                  kernel_deadline_to_sched(timers->kernel, real->next_ns));
     else
         timer_cancel(timers->kernel->sched, &timers->real);
 }
@@ -176,7 +178,8 @@ static void real_fired(struct timer *timer)
     u64 now = kernel_monotonic_ns(timers->kernel);
     if (now >= real->next_ns) {
         if (real->interval_ns)
-            real->next_ns += real->interval_ns * periods_until(real->next_ns, real->interval_ns, now);
+            real->next_ns += real->interval_ns *
+                             periods_until(real->next_ns, real->interval_ns, now);
         else
             real->next_ns = 0;
         struct linux_siginfo info;
@@ -234,7 +237,7 @@ int itimer_set(struct task *task, i32 which, const struct itimer *set, struct it
     return 0;
 }
 
-/* ---- posix timers ---------------------------------------------------------------------------------------------- */
+/* ---- posix timers --------------------------------------------------------------------------- */
 
 static const struct field posix_timer_fields[] = {
     FIELD_NONE(struct posix_timer, object, "the walker's own header"),
@@ -285,7 +288,8 @@ const struct kind posix_timer_kind = {.name = "posix_timer",
 
 u64 posix_timer_now(const struct posix_timer *timer)
 {
-    const struct clock_ref clock = {.id = timer->clock, .group = timer->group, .task = timer->clock_task};
+    const struct clock_ref clock = {
+        .id = timer->clock, .group = timer->group, .task = timer->clock_task};
     return clock_now_ns(timer->group->kernel, &clock);
 }
 
@@ -293,7 +297,8 @@ static void arm_posix(struct posix_timer *timer)
 {
     struct kernel *kernel = timer->group->kernel;
     timer_cancel(kernel->sched, &timer->timer);
-    if (timer->next_ns == 0 || timer->is_queued || clock_is_cpu(timer->clock) || timer->notify == LINUX_SIGEV_NONE)
+    if (timer->next_ns == 0 || timer->is_queued || clock_is_cpu(timer->clock) ||
+        timer->notify == LINUX_SIGEV_NONE)
         return;
     timer_set(kernel->sched, &timer->timer, clock_deadline(kernel, timer->clock, timer->next_ns));
 }
@@ -373,7 +378,8 @@ static int judge_event(struct task *task, const struct linux_sigevent *event, st
     return event->signo > 0 && event->signo <= LINUX_NSIG ? 0 : -EINVAL;
 }
 
-int posix_timer_create(struct task *task, const struct clock_ref *clock, const struct linux_sigevent *event, i32 *id)
+int posix_timer_create(struct task *task, const struct clock_ref *clock,
+                       const struct linux_sigevent *event, i32 *id)
 {
     struct task *target = NULL;
     struct group_timers *timers;
@@ -426,7 +432,8 @@ void posix_timer_get(struct posix_timer *timer, struct itimer *left)
         left->next_ns = timer->notify == LINUX_SIGEV_NONE ? 0 : 1; /* due, but not seen yet */
 }
 
-void posix_timer_set(struct posix_timer *timer, u64 next_ns, u64 interval_ns, bool is_absolute, struct itimer *old)
+void posix_timer_set(struct posix_timer *timer, u64 next_ns, u64 interval_ns, bool is_absolute,
+                     struct itimer *old)
 {
     bool is_cpu = clock_is_cpu(timer->clock);
     posix_timer_get(timer, old);
@@ -457,14 +464,14 @@ void posix_timer_delete(struct posix_timer *timer)
     object_put(&timer->object);
 }
 
-/* ---- ends ---------------------------------------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 void group_timers_exec(struct thread_group *group)
 {
     struct posix_timer *timer;
     if (!group->timers)
         return;
-    map_for_each(&group->timers->posix, id, timer)
+    map_for_each (&group->timers->posix, id, timer)
         posix_timer_delete(timer);
 }
 
@@ -483,7 +490,7 @@ void group_timers_task_gone(struct task *task)
     struct posix_timer *timer;
     if (!task->group->timers)
         return;
-    map_for_each(&task->group->timers->posix, id, timer) {
+    map_for_each (&task->group->timers->posix, id, timer) {
         if (timer->target == task || timer->clock_task == task) {
             timer_cancel(task->kernel->sched, &timer->timer);
             task->group->timers->cpu_count -= clock_is_cpu(timer->clock) && timer->next_ns;

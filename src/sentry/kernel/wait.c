@@ -5,11 +5,13 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
 
-static bool is_wanted(const struct task *task, const struct thread_group *child, const struct wait_request *request)
+static bool is_wanted(const struct task *task, const struct thread_group *child,
+                      const struct wait_request *request)
 {
     if (request->id_type == LINUX_P_PID && (!request->pid || child->leader->pid != request->pid))
         return false;
-    if (request->id_type == LINUX_P_PGID && (!request->pid || !child->pgrp || child->pgrp->pid != request->pid))
+    if (request->id_type == LINUX_P_PGID &&
+        (!request->pid || !child->pgrp || child->pgrp->pid != request->pid))
         return false;
     if (request->options & LINUX_WNOTHREAD && child->parent_task != task)
         return false;
@@ -19,7 +21,8 @@ static bool is_wanted(const struct task *task, const struct thread_group *child,
     return is_clone == !!(request->options & LINUX_WCLONE);
 }
 
-static void fill_common(const struct task *task, const struct thread_group *child, struct wait_result *out)
+static void fill_common(const struct task *task, const struct thread_group *child,
+                        struct wait_result *out)
 {
     out->pid = thread_group_pid_in(child, task->pid->ns);
     out->uid = user_ns_uid_shown(task->cred->user_ns, child->leader->cred->uid);
@@ -42,7 +45,8 @@ static void fill_exit(const struct thread_group *child, struct wait_result *out)
     }
 }
 
-static void reap_child(struct task *task, struct thread_group *child, const struct wait_result *result)
+static void reap_child(struct task *task, struct thread_group *child,
+                       const struct wait_result *result)
 {
     struct thread_group *group = task->group;
     group->children_user_ns += result->user_ns;
@@ -52,7 +56,8 @@ static void reap_child(struct task *task, struct thread_group *child, const stru
 }
 
 /* Has CHILD anything to tell? */
-static bool take_news(struct task *task, struct thread_group *child, u32 options, struct wait_result *out)
+static bool take_news(struct task *task, struct thread_group *child, u32 options,
+                      struct wait_result *out)
 {
     struct group_signals *signals = &child->signals;
     *out = (struct wait_result){0};
@@ -83,11 +88,12 @@ static bool take_news(struct task *task, struct thread_group *child, u32 options
 }
 
 /* 1 with news, 0 when there are children but no news, -ECHILD. */
-static int look_at_children(struct task *task, const struct wait_request *request, struct wait_result *out)
+static int look_at_children(struct task *task, const struct wait_request *request,
+                            struct wait_result *out)
 {
     struct thread_group *child;
     bool has_child = false;
-    list_for_each(child, &task->group->children, sibling_link) {
+    list_for_each (child, &task->group->children, sibling_link) {
         if (!is_wanted(task, child, request))
             continue;
         if (take_news(task, child, request->options, out))

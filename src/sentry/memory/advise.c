@@ -154,7 +154,7 @@ int mm_advise(struct mm *mm, struct fiber *fiber, u64 address, u64 size, i32 adv
     return result;
 }
 
-/* ---- locking and naming ----------------------------------------------------------- */
+/* ---- locking and naming --------------------------------------------------------------------- */
 
 int mm_lock(struct mm *mm, struct fiber *fiber, u64 address, u64 size, bool lock)
 {

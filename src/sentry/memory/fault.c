@@ -59,7 +59,7 @@ static int fault_fail_by(struct fault *fault, int err)
     return fault_fail(fault, err, LINUX_SIGBUS, LINUX_BUS_ADRERR);
 }
 
-/* ---- anonymous memory ------------------------------------------------------------- */
+/* ---- anonymous memory ----------------------------------------------------------------------- */
 
 /* The part of WINDOW around ADDRESS that has no entries. */
 static struct window absent_part(const struct mm *mm, struct window window, u64 address)
@@ -120,7 +120,7 @@ static int fill_anonymous(struct fault *fault, struct vma *vma, u64 address)
     return 0;
 }
 
-/* ---- copy on write ---------------------------------------------------------------- */
+/* ---- copy on write -------------------------------------------------------------------------- */
 
 /* Is there a private page at ADDRESS that others hold too? */
 static bool is_shared_copy(const struct mm *mm, u64 address)
@@ -164,7 +164,7 @@ static int own_copy(struct fault *fault, struct vma *vma, u64 address)
     return 0;
 }
 
-/* ---- files ------------------------------------------------------------------------ */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 /* What a file fault needs to know again after it slept. */
 struct file_fault {
@@ -348,7 +348,7 @@ SLEEPS static int fault_file(struct fault *fault, struct vma *vma, u64 address)
     return err;
 }
 
-/* ---- stacks ----------------------------------------------------------------------- */
+/* ---- stacks --------------------------------------------------------------------------------- */
 
 struct vma *stack_grow(struct mm *mm, u64 address)
 {
@@ -370,7 +370,7 @@ struct vma *stack_grow(struct mm *mm, u64 address)
     return vma;
 }
 
-/* ---- the whole -------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 /* A present entry: does it serve already? For a forced write it must be a copy of our own. */
 static bool entry_serves(const struct fault *fault, const struct vma *vma,

@@ -179,7 +179,7 @@ static u64 run_find(struct memory *memory, u64 hint, u64 *want)
     return index;
 }
 
-/* ---- giving back ------------------------------------------------------------------ */
+/* ---- giving back ---------------------------------------------------------------------------- */
 
 /* The free, backed frames [from, to) of a group go. */
 static void stretch_discard(struct memory *memory, u64 group_index, u64 from, u64 to)

@@ -94,7 +94,7 @@ int mapping_get_page(struct mapping *mapping, struct fiber *fiber, u64 index, u6
     }
 }
 
-/* ---- reading and writing ---------------------------------------------------------- */
+/* ---- reading and writing -------------------------------------------------------------------- */
 
 /* The part of the transfer that lies in one page. */
 static u64 page_part(u64 offset, u64 remaining)
@@ -218,7 +218,7 @@ i64 mapping_write(struct mapping *mapping, struct fiber *fiber, struct uio *uio,
     return (i64)done;
 }
 
-/* ---- taking pages away ------------------------------------------------------------ */
+/* ---- taking pages away ---------------------------------------------------------------------- */
 
 /* Remove pages [from, end) from every space (WITH_COPIES: private copies too) and from the cache.
  */
@@ -294,7 +294,7 @@ void mapping_drop_clean(struct mapping *mapping)
     }
 }
 
-/* ---- writing back ----------------------------------------------------------------- */
+/* ---- writing back --------------------------------------------------------------------------- */
 
 /* All dirty pages become pages in writing; what is stored from now on makes them dirty again. */
 static u64 sync_begin(struct mapping *mapping)
@@ -349,7 +349,7 @@ int mapping_sync(struct mapping *mapping, struct fiber *fiber)
     return result;
 }
 
-/* ---- looking ---------------------------------------------------------------------- */
+/* ---- looking -------------------------------------------------------------------------------- */
 
 i64 mapping_seek(const struct mapping *mapping, u64 offset, bool data)
 {

@@ -76,7 +76,7 @@ void mapping_drop_clean(struct mapping *mapping);
  */
 i64 mapping_seek(const struct mapping *mapping, u64 offset, bool data);
 
-/* ---- saving and loading (called by the owner's kind: inode, shared memory) -------- */
+/* ---- saving and loading (called by the owner's kind: inode, shared memory) ------------------ */
 
 /* For FIELD_STRUCT(struct x, mapping, mapping_fields): size, use, limits; pages go by the two
  * below. */

@@ -7,7 +7,7 @@
 
 static struct test_world world;
 
-/* ---- the tests' files ------------------------------------------------------------- */
+/* ---- the tests' files ----------------------------------------------------------------------- */
 
 static void test_file_destroy(struct object *object)
 {
@@ -67,7 +67,7 @@ SLEEPS_ROOT static i64 file_write(struct test_file *file, const void *bytes, u64
     return mapping_write(&file->mapping, NULL, &uio, offset);
 }
 
-/* ---- reading and writing ---------------------------------------------------------- */
+/* ---- reading and writing -------------------------------------------------------------------- */
 
 static u8 big[64 * 4096];
 
@@ -217,7 +217,7 @@ SLEEPS_ROOT static void test_a_uio_walks_segments_and_goes_back(void)
     CU_ASSERT(a[2] == 0 && b[0] == 0 && b[1] == '2');
 }
 
-/* ---- several fibers ------------------------------------------------------------------ */
+/* ---- several fibers ------------------------------------------------------------------------- */
 
 #define FIBERS 6
 static struct test_file *slow_file;

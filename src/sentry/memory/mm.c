@@ -244,7 +244,7 @@ const struct kind mm_kind = {
     .load_more = mm_load_more,
 };
 
-/* ---- checking --------------------------------------------------------------------- */
+/* ---- checking ------------------------------------------------------------------------------- */
 
 static const char *check_entries(const struct mm *mm, const struct vma *vma, u64 *resident)
 {

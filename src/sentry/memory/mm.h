@@ -164,7 +164,7 @@ struct futex_key {
 MUST_CHECK SLEEPS int mm_futex_word(struct mm *mm, struct fiber *fiber, uaddr at, bool is_shared,
                                     bool for_write, u32 **word, struct futex_key *key);
 
-/* ---- shared anonymous memory: an object around a mapping -------------------------- */
+/* ---- shared anonymous memory: an object around a mapping ------------------------------------ */
 
 /* MAP_SHARED|MAP_ANONYMOUS, the vDSO's pages. As vma->file it is told from a struct file by its
  * kind. */
@@ -176,7 +176,7 @@ extern const struct kind shared_memory_kind;
 MUST_CHECK int shared_memory_create(struct memory *memory, enum frame_use use, u64 size,
                                     struct shared_memory **out);
 
-/* ---- checking, saving, loading ---------------------------------------------------- */
+/* ---- checking, saving, loading -------------------------------------------------------------- */
 
 /* NULL when all holds: vmas sorted, disjoint, counted; every entry in a vma, of a used frame,
  * writable only where nobody else would see it; sums right. Else what does not, static text. For

@@ -83,7 +83,7 @@ int place_judge_fixed(const struct mm *mm, u64 start, u64 size)
     return start < SPACE_ADDRESS_MIN ? -EPERM : 0; /* mmap(2), below mmap_min_addr */
 }
 
-/* ---- limits ----------------------------------------------------------------------- */
+/* ---- limits --------------------------------------------------------------------------------- */
 
 static bool request_is_data(const struct mm_map_request *request)
 {
@@ -106,7 +106,7 @@ static int judge_limits(const struct mm *mm, const struct mm_map_request *reques
     return mm->vma_count >= VMA_COUNT_MAX ? -ENOMEM : 0;
 }
 
-/* ---- mmap and munmap -------------------------------------------------------------- */
+/* ---- mmap and munmap ------------------------------------------------------------------------ */
 
 /* Whole vmas between START and END go, with their entries. */
 void range_remove(struct mm *mm, u64 start, u64 end)
@@ -228,7 +228,7 @@ int mm_unmap(struct mm *mm, struct fiber *fiber, u64 address, u64 size)
     return 0;
 }
 
-/* ---- mprotect --------------------------------------------------------------------- */
+/* ---- mprotect ------------------------------------------------------------------------------- */
 
 static int judge_protect(const struct vma *vma, u32 prot)
 {
@@ -292,7 +292,7 @@ int mm_protect(struct mm *mm, struct fiber *fiber, u64 address, u64 size, u32 pr
     return err;
 }
 
-/* ---- brk -------------------------------------------------------------------------- */
+/* ---- brk ------------------------------------------------------------------------------------ */
 
 u64 mm_brk(struct mm *mm, struct fiber *fiber, u64 end)
 {

@@ -32,7 +32,7 @@ static bool next_run(const struct mm *mm, u64 at, u64 end, u64 max, struct paget
                               count);
 }
 
-/* ---- limbo ------------------------------------------------------------------------ */
+/* ---- limbo ---------------------------------------------------------------------------------- */
 
 static struct limbo_block *limbo_open(struct mm *mm)
 {
@@ -116,7 +116,7 @@ void table_settle(struct mm *mm)
     limbo_reap(mm);
 }
 
-/* ---- edits ------------------------------------------------------------------------ */
+/* ---- edits ---------------------------------------------------------------------------------- */
 
 int table_map(struct mm *mm, u64 address, frame first, u64 count, u32 prot)
 {

@@ -47,7 +47,7 @@ const struct kind vma_kind = {
     .destroy = vma_destroy,
 };
 
-/* ---- sums ------------------------------------------------------------------------- */
+/* ---- sums ----------------------------------------------------------------------------------- */
 
 /* RLIMIT_DATA (getrlimit(2)) counts private writable memory, stacks aside. */
 static bool vma_is_data(const struct vma *vma)
@@ -88,7 +88,7 @@ void vma_resize(struct vma *vma, u64 start, u64 end)
     vma_account(vma, true);
 }
 
-/* ---- making and finding ----------------------------------------------------------- */
+/* ---- making and finding --------------------------------------------------------------------- */
 
 static void name_copy(char out[32], const char *name)
 {
@@ -198,7 +198,7 @@ void vma_remove(struct vma *vma)
     REF_PUT(vma);
 }
 
-/* ---- cutting and joining ---------------------------------------------------------- */
+/* ---- cutting and joining -------------------------------------------------------------------- */
 
 /* Cut VMA in two at AT; the upper part is new. */
 MUST_CHECK static int vma_split(struct vma *vma, u64 at)
@@ -254,7 +254,7 @@ void vmas_merge(struct mm *mm, u64 start, u64 end)
     }
 }
 
-/* ---- rights ----------------------------------------------------------------------- */
+/* ---- rights --------------------------------------------------------------------------------- */
 
 u32 prot_bits(u32 prot)
 {
@@ -289,7 +289,7 @@ u32 vma_entry_prot(const struct vma *vma, u64 address, frame f)
     return may_write ? bits : bits & ~PROT_WRITE_BIT;
 }
 
-/* ---- for mappings ----------------------------------------------------------------- */
+/* ---- for mappings --------------------------------------------------------------------------- */
 
 /* The addresses of VMA where pages [from, end) of its mapping are; false for none. */
 static bool vma_part(const struct vma *vma, u64 from, u64 end, u64 *first, u64 *last)

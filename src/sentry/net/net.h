@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network stack's root: abstract unix names, later interfaces. Addresses are judged by the families. */
+/* The network stack's root: abstract unix names, later interfaces. Addresses are judged by the
+ * families. */
 #pragma once
 #include "base/object.h"
 #include "sentry/kernel/task.h"
@@ -7,8 +8,8 @@
 struct net_stack {
     struct object object;
     struct kernel *kernel;
-    struct list abstract;   /* struct unix_name.link: bound abstract names */
-    u32 port_next;          /* for autobind */
+    struct list abstract; /* struct unix_name.link: bound abstract names */
+    u32 port_next;        /* for autobind */
     bool has_loopback;
 };
 extern const struct kind net_stack_kind;

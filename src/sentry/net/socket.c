@@ -50,7 +50,7 @@ void socket_init(struct socket *socket, struct kernel *kernel, i32 domain, i32 t
     socket->receive_low = 1;
 }
 
-/* ---- scm -------------------------------------------------------------------------------------------- */
+/* ---- scm ------------------------------------------------------------------------------------ */
 
 static const struct field scm_fields[] = {
     FIELD_NONE(struct scm, object, "the walker's own header"),
@@ -88,7 +88,7 @@ int scm_create(struct arena *arena, u32 file_count, struct scm **out)
     return 0;
 }
 
-/* ---- descriptions -------------------------------------------------------------------------------------- */
+/* ---- descriptions --------------------------------------------------------------------------- */
 
 static struct socket *socket_of(const struct file *file)
 {
@@ -152,8 +152,8 @@ const struct file_ops socket_file_ops = {
 int socket_file_create(struct socket *socket, u32 flags, struct file **out)
 {
     struct file *file;
-    int err = file_create_anon(socket->kernel, "socket:", &socket_file_ops, &socket->object, O_RDWR | (flags & O_NONBLOCK),
-                               LINUX_S_IFSOCK | 0777, &file);
+    int err = file_create_anon(socket->kernel, "socket:", &socket_file_ops, &socket->object,
+                               O_RDWR | (flags & O_NONBLOCK), LINUX_S_IFSOCK | 0777, &file);
     if (err)
         return err;
     socket->ino = file->inode->ino;

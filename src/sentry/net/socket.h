@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets of all families behind one set of operations. syscalls/socket.c judges arguments and moves
- * control messages; a family moves bytes, names and states.
+ * Sockets of all families behind one set of operations. syscalls/socket.c judges arguments and
+ * moves control messages; a family moves bytes, names and states.
  */
 #pragma once
 #include "abi/socket.h"
@@ -24,27 +24,33 @@ MUST_CHECK int scm_create(struct arena *arena, u32 file_count, struct scm **out)
 
 struct socket_message {
     struct uio *uio;
-    u32 flags;                 /* MSG_* in */
-    u32 out_flags;             /* MSG_TRUNC, MSG_CTRUNC, MSG_EOR out */
-    u8 name[SOCKADDR_SIZE_MAX];/* destination in, source out */
-    u32 name_size;             /* 0: none */
-    struct scm *scm;           /* counted: given with a send; received: the caller's */
-    u64 full_size;             /* datagram's real size, for MSG_TRUNC */
+    u32 flags;                  /* MSG_* in */
+    u32 out_flags;              /* MSG_TRUNC, MSG_CTRUNC, MSG_EOR out */
+    u8 name[SOCKADDR_SIZE_MAX]; /* destination in, source out */
+    u32 name_size;              /* 0: none */
+    struct scm *scm;            /* counted: given with a send; received: the caller's */
+    u64 full_size;              /* datagram's real size, for MSG_TRUNC */
 };
 
 struct socket_ops {
     SLEEPS_OP int (*bind)(struct task *task, struct socket *socket, const u8 *name, u32 size);
-    SLEEPS_OP int (*connect)(struct task *task, struct socket *socket, const u8 *name, u32 size, bool may_block);
+    SLEEPS_OP int (*connect)(struct task *task, struct socket *socket, const u8 *name, u32 size,
+                             bool may_block);
     SLEEPS_OP int (*listen)(struct task *task, struct socket *socket, u32 backlog);
-    SLEEPS_OP int (*accept)(struct task *task, struct socket *socket, bool may_block, struct socket **out);
+    SLEEPS_OP int (*accept)(struct task *task, struct socket *socket, bool may_block,
+                            struct socket **out);
     int (*get_name)(struct task *task, struct socket *socket, bool of_peer, u8 *name, u32 *size);
-    SLEEPS_OP i64 (*send)(struct task *task, struct socket *socket, struct socket_message *message, bool may_block);
-    SLEEPS_OP i64 (*receive)(struct task *task, struct socket *socket, struct socket_message *message, bool may_block);
+    SLEEPS_OP i64 (*send)(struct task *task, struct socket *socket, struct socket_message *message,
+                          bool may_block);
+    SLEEPS_OP i64 (*receive)(struct task *task, struct socket *socket,
+                             struct socket_message *message, bool may_block);
     int (*shutdown)(struct task *task, struct socket *socket, bool read, bool write);
     u32 (*poll)(struct socket *socket);
     /* Options of the family's own levels; -ENOPROTOOPT. VALUE lies in the sentry. */
-    int (*set_option)(struct task *task, struct socket *socket, i32 level, i32 name, const void *value, u32 size);
-    int (*get_option)(struct task *task, struct socket *socket, i32 level, i32 name, void *value, u32 *size);
+    int (*set_option)(struct task *task, struct socket *socket, i32 level, i32 name,
+                      const void *value, u32 size);
+    int (*get_option)(struct task *task, struct socket *socket, i32 level, i32 name, void *value,
+                      u32 *size);
     SLEEPS_OP i64 (*ioctl)(struct task *task, struct socket *socket, u32 request, u64 arg);
     void (*release)(struct socket *socket); /* the last descriptor is gone; never sleeps */
 };
@@ -57,8 +63,8 @@ struct socket {
     i32 domain, type, protocol;
     bool is_shut_read, is_shut_write;
     bool passes_cred, reuses_address, reuses_port, keeps_alive, broadcasts;
-    i32 error;                    /* SO_ERROR, positive */
-    u32 send_size_max, receive_size_max; /* SO_SNDBUF, SO_RCVBUF */
+    i32 error;                               /* SO_ERROR, positive */
+    u32 send_size_max, receive_size_max;     /* SO_SNDBUF, SO_RCVBUF */
     u64 send_timeout_ns, receive_timeout_ns; /* 0: none */
     u32 receive_low;
     i32 linger_on, linger_seconds;
@@ -79,6 +85,7 @@ struct socket *socket_of_file(const struct file *file);
 extern const struct file_ops socket_file_ops;
 
 /* Families: 0 or -errno (EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT). */
-MUST_CHECK int socket_create(struct task *task, i32 domain, i32 type, i32 protocol, struct socket **out);
+MUST_CHECK int socket_create(struct task *task, i32 domain, i32 type, i32 protocol,
+                             struct socket **out);
 MUST_CHECK int unix_create(struct kernel *kernel, i32 type, struct socket **out);
 MUST_CHECK int unix_pair(struct task *task, i32 type, struct socket **a, struct socket **b);

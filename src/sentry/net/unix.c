@@ -55,7 +55,7 @@ static void unix_put(struct unix_socket *socket)
 static void pending_drop(struct unix_socket *listener)
 {
     struct unix_socket *server, *next;
-    list_for_each_safe(server, next, &listener->pending, pending_link) {
+    list_for_each_safe (server, next, &listener->pending, pending_link) {
         list_remove(&server->pending_link);
         listener->pending_count--;
         if (server->peer) {
@@ -124,7 +124,8 @@ static void make_pair(struct unix_socket *a, struct unix_socket *b)
 }
 
 /* Room in LISTENER's queue, or why not. */
-SLEEPS static int wait_backlog(struct task *task, struct unix_socket *socket, struct unix_socket *listener, bool may_block)
+SLEEPS static int wait_backlog(struct task *task, struct unix_socket *socket,
+                               struct unix_socket *listener, bool may_block)
 {
     u64 timeout_ns = socket->base.send_timeout_ns;
     u64 deadline_ns = timeout_ns ? task_deadline(task, timeout_ns) : NO_DEADLINE;
@@ -141,7 +142,8 @@ SLEEPS static int wait_backlog(struct task *task, struct unix_socket *socket, st
     }
 }
 
-SLEEPS static int connect_stream(struct task *task, struct unix_socket *socket, const u8 *name, u32 size, bool may_block)
+SLEEPS static int connect_stream(struct task *task, struct unix_socket *socket, const u8 *name,
+                                 u32 size, bool may_block)
 {
     if (socket->state == UNIX_CONNECTED)
         return -EISCONN;
@@ -171,7 +173,8 @@ SLEEPS static int connect_stream(struct task *task, struct unix_socket *socket, 
     return 0;
 }
 
-SLEEPS static int unix_connect(struct task *task, struct socket *base, const u8 *name, u32 size, bool may_block)
+SLEEPS static int unix_connect(struct task *task, struct socket *base, const u8 *name, u32 size,
+                               bool may_block)
 {
     struct unix_socket *socket = unix_of(base);
     u16 family;
@@ -202,16 +205,19 @@ SLEEPS static int unix_connect(struct task *task, struct socket *base, const u8 
     return 0;
 }
 
-SLEEPS static int unix_accept(struct task *task, struct socket *base, bool may_block, struct socket **out)
+SLEEPS static int unix_accept(struct task *task, struct socket *base, bool may_block,
+                              struct socket **out)
 {
     struct unix_socket *socket = unix_of(base);
     if (!is_connection_type(socket))
         return -EOPNOTSUPP;
-    u64 deadline_ns = base->receive_timeout_ns ? task_deadline(task, base->receive_timeout_ns) : NO_DEADLINE;
+    u64 deadline_ns = base->receive_timeout_ns ? task_deadline(task, base->receive_timeout_ns)
+                                               : NO_DEADLINE;
     for (;;) {
         if (socket->state != UNIX_LISTENING || base->is_shut_read)
             return -EINVAL;
-        struct unix_socket *server = list_first_or_null(&socket->pending, struct unix_socket, pending_link);
+        struct unix_socket *server = list_first_or_null(&socket->pending, struct unix_socket,
+                                                        pending_link);
         if (server) {
             list_remove(&server->pending_link);
             socket->pending_count--;
@@ -274,7 +280,8 @@ static u32 unix_poll(struct socket *base)
     struct unix_socket *peer = socket->peer;
     if (!is_connection_type(socket)) {
         bool has_room = !peer || peer->queued_size < peer->base.receive_size_max;
-        return ready | (has_room ? POLL_OUT | POLL_WRNORM : 0) | (base->is_shut_read ? POLL_RDHUP | POLL_IN : 0);
+        return ready | (has_room ? POLL_OUT | POLL_WRNORM : 0) |
+               (base->is_shut_read ? POLL_RDHUP | POLL_IN : 0);
     }
     bool peer_gone = socket->state == UNIX_CONNECTED && (!peer || peer->state == UNIX_CLOSED);
     if (socket->state == UNIX_OPEN)
@@ -288,14 +295,16 @@ static u32 unix_poll(struct socket *base)
     return ready;
 }
 
-static int unix_get_option(struct task *task, struct socket *base, i32 level, i32 name, void *value, u32 *size)
+static int unix_get_option(struct task *task, struct socket *base, i32 level, i32 name, void *value,
+                           u32 *size)
 {
     const struct unix_socket *socket = unix_of(base);
     if (level != LINUX_SOL_SOCKET || name != LINUX_SO_PEERCRED)
         return -ENOPROTOOPT;
     struct linux_ucred cred = socket->state == UNIX_CONNECTED
                                   ? socket->peer_cred
-                                  : (struct linux_ucred){.pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX};
+                                  : (struct linux_ucred){
+                                        .pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX};
     *size = MIN(*size, (u32)sizeof cred);
     memcpy(value, &cred, *size);
     return 0;
@@ -309,8 +318,11 @@ SLEEPS static i64 unix_ioctl(struct task *task, struct socket *base, u32 request
     case 0x541b: { /* FIONREAD, SIOCINQ: bytes of a stream, else of the next packet */
         if (socket->state == UNIX_LISTENING)
             return -EINVAL;
-        const struct unix_packet *first = list_first_or_null(&socket->packets, struct unix_packet, link);
-        value = base->type == LINUX_SOCK_STREAM ? (i32)socket->queued_size : first ? (i32)first->data.size : 0;
+        const struct unix_packet *first = list_first_or_null(&socket->packets, struct unix_packet,
+                                                             link);
+        value = base->type == LINUX_SOCK_STREAM ? (i32)socket->queued_size
+                : first                         ? (i32)first->data.size
+                                                : 0;
         break;
     }
     case 0x5411: /* TIOCOUTQ, SIOCOUTQ */

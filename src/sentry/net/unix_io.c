@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes and packets between unix sockets. Each receiver has a queue of packets; a stream's writer
- * appends to the last one if nothing rides on it. Surprising: descriptors stick to the first byte they
- * were sent with, so a stream's read stops before the next packet that carries some (unix(7)).
+ * appends to the last one if nothing rides on it. Surprising: descriptors stick to the first byte
+ * they were sent with, so a stream's read stops before the next packet that carries some (unix(7)).
  */
 #include <errno.h>
 #include <string.h>
@@ -47,16 +47,17 @@ static void packet_drop(struct unix_socket *socket, struct unix_packet *packet)
 void unix_drop_packets(struct unix_socket *socket)
 {
     struct unix_packet *packet, *next;
-    list_for_each_safe(packet, next, &socket->packets, link)
+    list_for_each_safe (packet, next, &socket->packets, link)
         packet_drop(socket, packet);
     socket->queued_size = 0;
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 /* SIZE more bytes from the uio to RECEIVER, with SCM (taken on success). The packet or -errno. */
-SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender, struct unix_socket *receiver,
-                          struct socket_message *message, u64 size, bool may_append)
+SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender,
+                          struct unix_socket *receiver, struct socket_message *message, u64 size,
+                          bool may_append)
 {
     struct unix_packet *packet = NULL;
     if (may_append && receiver->packet_count > 0 && !message->scm) {
@@ -92,7 +93,8 @@ SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender, struct 
     receiver->queued_size += packet->data.size - before;
     if (fresh) {
         packet->scm = MOVE(message->scm);
-        packet->cred = (struct linux_ucred){(i32)task->group->pid, task->cred->uid, task->cred->gid};
+        packet->cred = (struct linux_ucred){(i32)task->group->pid, task->cred->uid,
+                                            task->cred->gid};
         if (packet->scm && packet->scm->has_cred)
             packet->cred = packet->scm->cred;
         memcpy(packet->name, sender->name, sender->name_size);
@@ -106,7 +108,8 @@ SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender, struct 
 
 static u64 send_deadline(struct task *task, const struct unix_socket *socket)
 {
-    return socket->base.send_timeout_ns ? task_deadline(task, socket->base.send_timeout_ns) : NO_DEADLINE;
+    return socket->base.send_timeout_ns ? task_deadline(task, socket->base.send_timeout_ns)
+                                        : NO_DEADLINE;
 }
 
 /* May SOCKET send to PEER at all? */
@@ -121,7 +124,8 @@ static int send_check(const struct unix_socket *socket, const struct unix_socket
     return peer->base.is_shut_read && socket->base.type != LINUX_SOCK_DGRAM ? -EPIPE : 0;
 }
 
-SLEEPS static i64 send_stream(struct task *task, struct unix_socket *socket, struct socket_message *message, bool may_block)
+SLEEPS static i64 send_stream(struct task *task, struct unix_socket *socket,
+                              struct socket_message *message, bool may_block)
 {
     u64 moved = task->progress.bytes;
     if (moved > 0) {
@@ -135,7 +139,9 @@ SLEEPS static i64 send_stream(struct task *task, struct unix_socket *socket, str
         int err = send_check(socket, peer);
         if (err)
             return moved > 0 ? (i64)moved : err;
-        u64 room = peer->queued_size < peer->base.receive_size_max ? peer->base.receive_size_max - peer->queued_size : 0;
+        u64 room = peer->queued_size < peer->base.receive_size_max
+                       ? peer->base.receive_size_max - peer->queued_size
+                       : 0;
         if (room == 0) {
             if (!may_block)
                 return moved > 0 ? (i64)moved : -EAGAIN;
@@ -146,7 +152,8 @@ SLEEPS static i64 send_stream(struct task *task, struct unix_socket *socket, str
                 return task_interrupted(task, moved);
             continue;
         }
-        i64 got = deliver(task, socket, peer, message, MIN(MIN(room, message->uio->remaining), PACKET_SIZE_MAX), true);
+        i64 got = deliver(task, socket, peer, message,
+                          MIN(MIN(room, message->uio->remaining), PACKET_SIZE_MAX), true);
         if (got < 0)
             return moved > 0 ? (i64)moved : got;
         moved += (u64)got;
@@ -154,7 +161,8 @@ SLEEPS static i64 send_stream(struct task *task, struct unix_socket *socket, str
     return (i64)moved;
 }
 
-SLEEPS static i64 send_packet(struct task *task, struct unix_socket *socket, struct socket_message *message, bool may_block)
+SLEEPS static i64 send_packet(struct task *task, struct unix_socket *socket,
+                              struct socket_message *message, bool may_block)
 {
     AUTO_PUT struct unix_socket *peer = NULL;
     if (message->name_size > 0 && socket->base.type == LINUX_SOCK_DGRAM) {
@@ -183,7 +191,8 @@ SLEEPS static i64 send_packet(struct task *task, struct unix_socket *socket, str
     return deliver(task, socket, peer, message, size, false);
 }
 
-SLEEPS i64 unix_send(struct task *task, struct socket *base, struct socket_message *message, bool may_block)
+SLEEPS i64 unix_send(struct task *task, struct socket *base, struct socket_message *message,
+                     bool may_block)
 {
     struct unix_socket *socket = unix_of(base);
     if (message->flags & LINUX_MSG_OOB)
@@ -196,7 +205,7 @@ SLEEPS i64 unix_send(struct task *task, struct socket *base, struct socket_messa
     return send_packet(task, socket, message, may_block);
 }
 
-/* ---- receiving ----------------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------ */
 
 /* Room was made in SOCKET's queue: whoever writes to it may go on. */
 static void consumed(struct unix_socket *socket, u64 size)
@@ -209,7 +218,8 @@ static void consumed(struct unix_socket *socket, u64 size)
 }
 
 /* What rides on PACKET, to the caller: once, also for MSG_PEEK (a new reference). */
-static void take_extras(struct unix_socket *socket, struct unix_packet *packet, struct socket_message *message)
+static void take_extras(struct unix_socket *socket, struct unix_packet *packet,
+                        struct socket_message *message)
 {
     memcpy(message->name, packet->name, packet->name_size);
     message->name_size = packet->name_size;
@@ -235,7 +245,8 @@ static int receive_check(struct unix_socket *socket)
     bool needs_peer = socket->base.type != LINUX_SOCK_DGRAM;
     if (needs_peer && socket->state != UNIX_CONNECTED)
         return socket->base.type == LINUX_SOCK_STREAM ? -EINVAL : -ENOTCONN;
-    if (socket->base.is_shut_read || (needs_peer && (!socket->peer || socket->peer->state == UNIX_CLOSED)))
+    if (socket->base.is_shut_read ||
+        (needs_peer && (!socket->peer || socket->peer->state == UNIX_CLOSED)))
         return 0;
     return 1;
 }
@@ -243,7 +254,9 @@ static int receive_check(struct unix_socket *socket)
 /* Until a packet is there: 1; else receive_check's answer, -EAGAIN or -ERESTARTSYS. */
 SLEEPS static int receive_wait(struct task *task, struct unix_socket *socket, bool may_block)
 {
-    u64 deadline_ns = socket->base.receive_timeout_ns ? task_deadline(task, socket->base.receive_timeout_ns) : NO_DEADLINE;
+    u64 deadline_ns = socket->base.receive_timeout_ns
+                          ? task_deadline(task, socket->base.receive_timeout_ns)
+                          : NO_DEADLINE;
     for (;;) {
         if (socket->packet_count > 0)
             return 1;
@@ -264,8 +277,9 @@ SLEEPS static i64 receive_available(struct unix_socket *socket, struct socket_me
     bool is_peek = message->flags & LINUX_MSG_PEEK;
     i64 moved = 0;
     struct unix_packet *packet, *next;
-    list_for_each_safe(packet, next, &socket->packets, link) {
-        /* Plain bytes and the bytes behind them that carry descriptors come together; senders stay apart. */
+    list_for_each_safe (packet, next, &socket->packets, link) {
+        /* Plain bytes and the bytes behind them that carry descriptors come together; senders stay
+         * apart. */
         if (message->uio->remaining == 0 ||
             (moved > 0 && packet->scm && (message->scm || packet->scm->file_count == 0)))
             break;
@@ -290,7 +304,8 @@ SLEEPS static i64 receive_available(struct unix_socket *socket, struct socket_me
     return moved;
 }
 
-SLEEPS static i64 receive_stream(struct task *task, struct unix_socket *socket, struct socket_message *message, bool may_block)
+SLEEPS static i64 receive_stream(struct task *task, struct unix_socket *socket,
+                                 struct socket_message *message, bool may_block)
 {
     bool waits_all = (message->flags & LINUX_MSG_WAITALL) && !(message->flags & LINUX_MSG_PEEK);
     i64 moved = 0;
@@ -312,7 +327,8 @@ SLEEPS static i64 receive_stream(struct task *task, struct unix_socket *socket, 
     }
 }
 
-SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket, struct socket_message *message, bool may_block)
+SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket,
+                                 struct socket_message *message, bool may_block)
 {
     int ready = receive_wait(task, socket, may_block);
     if (ready <= 0)
@@ -334,7 +350,8 @@ SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket, 
     return message->flags & LINUX_MSG_TRUNC ? (i64)full : got;
 }
 
-SLEEPS i64 unix_receive(struct task *task, struct socket *base, struct socket_message *message, bool may_block)
+SLEEPS i64 unix_receive(struct task *task, struct socket *base, struct socket_message *message,
+                        bool may_block)
 {
     struct unix_socket *socket = unix_of(base);
     if (message->flags & LINUX_MSG_OOB)

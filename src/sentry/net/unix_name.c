@@ -22,7 +22,7 @@ static bool name_is_path(const u8 *name, u32 size, char path[UNIX_NAME_SIZE])
 static struct unix_socket *abstract_find(struct net_stack *stack, const u8 *name, u32 size)
 {
     struct unix_socket *socket;
-    list_for_each(socket, &stack->abstract, abstract_link)
+    list_for_each (socket, &stack->abstract, abstract_link)
         if (socket->name_size == size && memcmp(socket->name, name, size) == 0)
             return socket;
     return NULL;
@@ -44,7 +44,8 @@ SLEEPS static int path_find(struct task *task, const char *text, struct unix_soc
     return 0;
 }
 
-SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type, struct unix_socket **out)
+SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type,
+                       struct unix_socket **out)
 {
     char path[UNIX_NAME_SIZE];
     struct unix_socket *found = NULL;
@@ -63,7 +64,8 @@ SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type, st
     int err = 0;
     if (found->base.type != type)
         err = -EPROTOTYPE;
-    else if (found->state == UNIX_CLOSED || (type != LINUX_SOCK_DGRAM && found->state != UNIX_LISTENING))
+    else if (found->state == UNIX_CLOSED ||
+             (type != LINUX_SOCK_DGRAM && found->state != UNIX_LISTENING))
         err = -ECONNREFUSED;
     if (err) {
         object_put(&found->base.object);
@@ -73,7 +75,8 @@ SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type, st
     return 0;
 }
 
-static int bind_abstract(struct net_stack *stack, struct unix_socket *socket, const u8 *name, u32 size)
+static int bind_abstract(struct net_stack *stack, struct unix_socket *socket, const u8 *name,
+                         u32 size)
 {
     if (abstract_find(stack, name, size))
         return -EADDRINUSE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The system call log: one line a call at its end, arguments by the kinds of its row, in strace(1)'s manner. */
+/* The system call log: one line a call at its end, arguments by the kinds of its row, in
+ * strace(1)'s manner. */
 #include "sentry/observe/strace.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ SLEEPS static void put_string(struct line *line, struct task *task, u64 at)
         put_quoted(line, (u8 *)text, size < 0 ? sizeof text - 1 : (size_t)size, size < 0);
 }
 
-SLEEPS static void put_bytes(struct line *line, struct task *task, const struct strace *strace, u64 at, u64 size)
+SLEEPS static void put_bytes(struct line *line, struct task *task, const struct strace *strace,
+                             u64 at, u64 size)
 {
     u8 bytes[TEXT_SIZE_MAX];
     u64 shown = MIN(MIN(size, (u64)strace->config.size_max), (u64)sizeof bytes);
@@ -90,8 +92,9 @@ SLEEPS static void put_strings(struct line *line, struct task *task, u64 at)
     put(line, "]");
 }
 
-SLEEPS static void put_arg(struct line *line, struct task *task, const struct strace *strace, const struct syscall_row *row,
-                           const struct sysargs *args, u32 i, i64 result)
+SLEEPS static void put_arg(struct line *line, struct task *task, const struct strace *strace,
+                           const struct syscall_row *row, const struct sysargs *args, u32 i,
+                           i64 result)
 {
     u64 v = args->v[i];
     u64 size = i + 1 < 6 ? args->v[i + 1] : 0;
@@ -144,7 +147,8 @@ SLEEPS static void put_arg(struct line *line, struct task *task, const struct st
 
 static bool is_wanted(const struct strace *strace, u64 nr)
 {
-    return !strace->config.wanted || (nr < SYSCALL_COUNT && (strace->config.wanted[nr / 64] >> (nr % 64) & 1));
+    return !strace->config.wanted ||
+           (nr < SYSCALL_COUNT && (strace->config.wanted[nr / 64] >> (nr % 64) & 1));
 }
 
 static void put_result(struct line *line, i64 result)
@@ -159,13 +163,15 @@ static void put_result(struct line *line, i64 result)
         put(line, " = %lld", (long long)result);
 }
 
-SLEEPS static void put_call(struct line *line, struct task *task, const struct strace *strace, u64 nr, const struct syscall_row *row,
-                            const struct sysargs *args, i64 result)
+SLEEPS static void put_call(struct line *line, struct task *task, const struct strace *strace,
+                            u64 nr, const struct syscall_row *row, const struct sysargs *args,
+                            i64 result)
 {
     put(line, "[%4u] %s ", task->root_tid, task->comm);
     if (!row) {
-        put(line, "syscall_%llu(0x%llx, 0x%llx, 0x%llx)", (unsigned long long)nr, (unsigned long long)args->v[0],
-            (unsigned long long)args->v[1], (unsigned long long)args->v[2]);
+        put(line, "syscall_%llu(0x%llx, 0x%llx, 0x%llx)", (unsigned long long)nr,
+            (unsigned long long)args->v[0], (unsigned long long)args->v[1],
+            (unsigned long long)args->v[2]);
         return;
     }
     put(line, "%s(", row->name);
@@ -179,11 +185,12 @@ SLEEPS static void put_call(struct line *line, struct task *task, const struct s
 /* execve's arguments are gone at its end: it is told at its beginning. */
 static bool is_told_early(const struct syscall_row *row)
 {
-    return row && (strcmp(row->name, "execve") == 0 || strcmp(row->name, "execveat") == 0 || strncmp(row->name, "exit", 4) == 0);
+    return row && (strcmp(row->name, "execve") == 0 || strcmp(row->name, "execveat") == 0 ||
+                   strncmp(row->name, "exit", 4) == 0);
 }
 
-SLEEPS static void strace_enter(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
-                                const struct sysargs *args)
+SLEEPS static void strace_enter(struct call_observer *self, struct task *task, u64 nr,
+                                const struct syscall_row *row, const struct sysargs *args)
 {
     struct strace *strace = container_of(self, struct strace, observer);
     if (!is_told_early(row) || !is_wanted(strace, nr))
@@ -193,8 +200,9 @@ SLEEPS static void strace_enter(struct call_observer *self, struct task *task, u
     log_line(strace->kernel->log, LOG_INFO, "strace", "%s", line.text);
 }
 
-SLEEPS static void strace_exit(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
-                               const struct sysargs *args, i64 result)
+SLEEPS static void strace_exit(struct call_observer *self, struct task *task, u64 nr,
+                               const struct syscall_row *row, const struct sysargs *args,
+                               i64 result)
 {
     struct strace *strace = container_of(self, struct strace, observer);
     if (!is_wanted(strace, nr))
@@ -215,7 +223,8 @@ int strace_create(struct kernel *kernel, const struct strace_config *config, str
         return -ENOMEM;
     strace->kernel = kernel;
     strace->config = *config;
-    strace->observer = (struct call_observer){.next = kernel->call_observers, .enter = strace_enter, .exit = strace_exit};
+    strace->observer = (struct call_observer){
+        .next = kernel->call_observers, .enter = strace_enter, .exit = strace_exit};
     kernel->call_observers = &strace->observer;
     *out = strace;
     return 0;

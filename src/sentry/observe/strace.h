@@ -6,9 +6,10 @@
 struct strace;
 
 struct strace_config {
-    u32 size_max; /* bytes of a buffer that are shown */
+    u32 size_max;      /* bytes of a buffer that are shown */
     const u64 *wanted; /* bitmap by number; NULL: all */
 };
 /* Starts looking: puts itself into kernel->call_observers. */
-MUST_CHECK int strace_create(struct kernel *kernel, const struct strace_config *config, struct strace **out);
+MUST_CHECK int strace_create(struct kernel *kernel, const struct strace_config *config,
+                             struct strace **out);
 void strace_destroy(struct strace *strace);

@@ -2,12 +2,12 @@
 /*
  * The kernel lock and the loop of one cpu.
  *
- * The lock is released in two places: around cpu_run in fiber_run_user, and in cpu_idle. In simulation
- * there is no lock: all cpus are stepped by sched_run_until_quiet on one thread (sim.c), and a fiber
- * that goes to user code gives its cpu back until it is that cpu's turn.
+ * The lock is released in two places: around cpu_run in fiber_run_user, and in cpu_idle. In
+ * simulation there is no lock: all cpus are stepped by sched_run_until_quiet on one thread (sim.c),
+ * and a fiber that goes to user code gives its cpu back until it is that cpu's turn.
  *
- * Waking another host thread is dear (tens of microseconds), so a fiber that becomes ready while its
- * waker is about to block is left for the waker's own cpu; only when the waker goes on to run
+ * Waking another host thread is dear (tens of microseconds), so a fiber that becomes ready while
+ * its waker is about to block is left for the waker's own cpu; only when the waker goes on to run
  * application code for long does an idle cpu hear of it.
  */
 #include "sentry/sched/internal.h"
@@ -15,11 +15,12 @@
 #include "platform/machine.h"
 
 #define SLICE_NS (10 * NS_PER_MS)
-/* A ready fiber waits at most this long for the cpu of a short-running one before another cpu is woken. */
+/* A ready fiber waits at most this long for the cpu of a short-running one before another cpu is
+ * woken. */
 #define HANDOVER_NS (500 * NS_PER_US)
 #define LOCK_SPINS 200u
 
-/* ---- the kernel lock ------------------------------------------------------------------------------- */
+/* ---- the kernel lock ------------------------------------------------------------------------ */
 
 void sched_lock(struct sched *sched)
 {
@@ -51,7 +52,7 @@ void sched_unlock(struct sched *sched)
         machine_wake(&lock->owner, UINT32_MAX);
 }
 
-/* ---- interrupts --------------------------------------------------------------------------------------- */
+/* ---- interrupts ----------------------------------------------------------------------------- */
 
 static void cpu_end_idle(struct sched_cpu *cpu)
 {
@@ -96,7 +97,8 @@ void sched_wake_idle(struct sched *sched)
 {
     if (sched->is_simulated)
         return;
-    /* The cpu that holds the lock will look at the queue itself before it idles; see fiber_run_user. */
+    /* The cpu that holds the lock will look at the queue itself before it idles; see
+     * fiber_run_user. */
     bool somebody_looks = false;
     for (u32 i = 0; i < sched->cpu_count; i++)
         somebody_looks |= sched->cpus[i].current && !sched->cpus[i].is_in_user;
@@ -114,7 +116,7 @@ void sched_poll(struct sched *sched)
     sched_fire_timers(sched, sched_now_ns(sched));
 }
 
-/* ---- user code ------------------------------------------------------------------------------------------ */
+/* ---- user code ------------------------------------------------------------------------------ */
 
 static void tell_poller(struct sched *sched, u64 deadline_ns)
 {
@@ -200,7 +202,7 @@ bool fiber_should_yield(const struct fiber *fiber)
     return sched->is_simulated || host_monotonic_ns(sched->host) >= fiber->slice_end_ns;
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 static bool somebody_polls(const struct sched *sched)
 {
@@ -216,7 +218,8 @@ static void cpu_idle(struct sched_cpu *cpu)
     u64 deadline = sched_next_deadline(sched);
     if (somebody_polls(sched)) {
         cpu->idle = IDLE_WAITS;
-        tell_earlier(sched, deadline, sched_now_ns(sched)); /* who polls does not know of a timer set since */
+        tell_earlier(sched, deadline,
+                     sched_now_ns(sched)); /* who polls does not know of a timer set since */
         __atomic_store_n(&cpu->wake_word, 0, __ATOMIC_RELEASE);
         sched_unlock(sched);
         machine_wait(&cpu->wake_word, 0, NO_DEADLINE);

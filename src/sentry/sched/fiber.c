@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fibers: kernel stacks switched in user space. A fiber gives its cpu back in sched_switch_away only,
- * so everything between two sleeps is one step that nobody interrupts. Surprising: a fiber may come
- * back on another host thread, so nothing here may keep a thread-local address over a switch.
+ * Fibers: kernel stacks switched in user space. A fiber gives its cpu back in sched_switch_away
+ * only, so everything between two sleeps is one step that nobody interrupts. Surprising: a fiber
+ * may come back on another host thread, so nothing here may keep a thread-local address over a
+ * switch.
  */
 #include "sentry/sched/internal.h"
 
@@ -55,17 +56,17 @@ static void stack_prepare(struct fiber *fiber)
     *--top = 0; /* the trampoline's own return address slot; keeps the call 16-byte aligned */
     *--top = 0;
     *--top = (u64)(uintptr_t)fiber_trampoline;
-    *--top = 0;                            /* rbp */
-    *--top = 0;                            /* rbx */
-    *--top = (u64)(uintptr_t)fiber;        /* r12 */
-    *--top = (u64)(uintptr_t)fiber_main;   /* r13 */
-    *--top = 0;                            /* r14 */
-    *--top = 0;                            /* r15 */
+    *--top = 0;                          /* rbp */
+    *--top = 0;                          /* rbx */
+    *--top = (u64)(uintptr_t)fiber;      /* r12 */
+    *--top = (u64)(uintptr_t)fiber_main; /* r13 */
+    *--top = 0;                          /* r14 */
+    *--top = 0;                          /* r15 */
     fiber->stack_pointer = top;
 }
 
-int fiber_start(struct fiber *fiber, struct sched *sched, const char *name, void (*entry)(void *arg),
-                void *arg, void (*ended)(struct fiber *fiber))
+int fiber_start(struct fiber *fiber, struct sched *sched, const char *name,
+                void (*entry)(void *arg), void *arg, void (*ended)(struct fiber *fiber))
 {
     ASSERT(fiber->state == FIBER_NEW || fiber->state == FIBER_ENDED);
     *fiber = (struct fiber){

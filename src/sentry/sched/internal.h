@@ -24,12 +24,12 @@ enum idle_state {
 struct sched_cpu {
     struct sched *sched;
     u32 index;
-    struct cpu *platform_cpu;  /* NULL without a platform */
-    struct fiber *current;     /* running or in user code */
-    bool is_in_user;           /* production: between unlock and lock; sim: waits for its turn */
+    struct cpu *platform_cpu; /* NULL without a platform */
+    struct fiber *current;    /* running or in user code */
+    bool is_in_user;          /* production: between unlock and lock; sim: waits for its turn */
     enum idle_state idle;
-    u32 wake_word;             /* any thread: machine_wait's */
-    void *loop_stack_pointer;  /* while a fiber runs on it */
+    u32 wake_word;            /* any thread: machine_wait's */
+    void *loop_stack_pointer; /* while a fiber runs on it */
     void *sanitizer_stack;
     const void *loop_stack_bottom;
     size_t loop_stack_size;
@@ -53,14 +53,14 @@ struct sched {
     struct kernel_lock lock;
     u32 cpu_count;
     struct sched_cpu *cpus;
-    struct list ready;         /* struct fiber.link, oldest first */
+    struct list ready; /* struct fiber.link, oldest first */
     u32 ready_count;
     struct tree timers;
     u64 fiber_next_id;
     bool is_stopping;
-    u32 interrupt_pending;     /* atomic: the poller has something, or a deadline came */
+    u32 interrupt_pending; /* atomic: the poller has something, or a deadline came */
     struct host_interrupt interrupt;
-    u64 poller_deadline_ns;    /* what the poller was told */
+    u64 poller_deadline_ns; /* what the poller was told */
     void *stack_pool[STACK_POOL_MAX];
     u32 stack_pool_count;
     struct list fibers_unused;

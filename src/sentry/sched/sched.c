@@ -118,7 +118,7 @@ void sched_dump(struct sched *sched, void (*line)(void *arg, const char *text), 
         line(arg, text);
     }
     struct fiber *fiber;
-    list_for_each(fiber, &sched->ready, link) {
+    list_for_each (fiber, &sched->ready, link) {
         snprintf(text, sizeof text, "fiber %llu %s: ready", (unsigned long long)fiber->id,
                  fiber->name);
         line(arg, text);

@@ -3,9 +3,9 @@
  * K logical cpus, fibers, the kernel lock, wait queues, timers, completions.
  *
  * One kernel lock is held while any sentry code runs. It is released in two places only: around the
- * platform's cpu_run (inside fiber_run_user) and in the idle loop. So state is stable until you sleep.
- * In production each cpu is a host thread; in simulation all cpus are loops on one thread and the
- * seed's `sched` stream decides who goes next.
+ * platform's cpu_run (inside fiber_run_user) and in the idle loop. So state is stable until you
+ * sleep. In production each cpu is a host thread; in simulation all cpus are loops on one thread
+ * and the seed's `sched` stream decides who goes next.
  */
 #pragma once
 #include "base/arena.h"
@@ -21,7 +21,7 @@ struct fiber;
 /* Kernel-internal results: born in fiber_block, die in syscalls/dispatch.c. */
 #define ERESTARTSYS 512
 
-/* ---- fibers -------------------------------------------------------------------------------------- */
+/* ---- fibers --------------------------------------------------------------------------------- */
 
 enum fiber_state {
     FIBER_NEW,
@@ -34,26 +34,27 @@ enum fiber_state {
 
 /* Embedded in a task; may stand alone (poller clients, reaper). All members are sched's own. */
 struct fiber {
-    struct list link;     /* run queue, or none */
+    struct list link; /* run queue, or none */
     struct sched *sched;
     const char *name;
-    u64 id;               /* order of creation; ties are broken by it */
+    u64 id; /* order of creation; ties are broken by it */
     enum fiber_state state;
-    bool is_woken;        /* a wake-up came since the last fiber_block began to look */
-    bool is_interrupted;  /* interruptible sleeps end at once; cleared by fiber_clear_interrupt */
-    bool is_interruptible;/* the present sleep is */
+    bool is_woken;         /* a wake-up came since the last fiber_block began to look */
+    bool is_interrupted;   /* interruptible sleeps end at once; cleared by fiber_clear_interrupt */
+    bool is_interruptible; /* the present sleep is */
     bool has_timed_out;
-    u32 cpu_index;        /* where it runs or last ran */
+    u32 cpu_index; /* where it runs or last ran */
     u64 slice_end_ns;
-    u64 away_ns;          /* in all, spent blocked or waiting for a cpu: not the task's system time */
-    u64 away_since_ns;    /* 0: it is on a cpu */
+    u64 away_ns;       /* in all, spent blocked or waiting for a cpu: not the task's system time */
+    u64 away_since_ns; /* 0: it is on a cpu */
     void *stack;
     size_t stack_size;
-    void *stack_pointer;  /* while not running */
-    void *sanitizer_stack;/* ASan's fake stack */
+    void *stack_pointer;   /* while not running */
+    void *sanitizer_stack; /* ASan's fake stack */
     void (*entry)(void *arg);
     void *arg;
-    void (*ended)(struct fiber *fiber); /* runs on the cpu's own stack after the fiber has ended; may be NULL */
+    void (*ended)(struct fiber *fiber); /* runs on the cpu's own stack after the fiber has ended;
+                                           may be NULL */
     struct space *user_space;           /* while FIBER_USER */
     struct context *user_context;
     struct event user_event;
@@ -71,14 +72,16 @@ SLEEPS void fiber_relax(struct fiber *fiber);
 SLEEPS void fiber_yield(struct fiber *fiber);
 /*
  * Block until woken (0), DEADLINE (-ETIMEDOUT) or, if INTERRUPTIBLE, fiber_interrupt (-ERESTARTSYS;
- * at once when the fiber is interrupted already). Returns at once with 0 when a wake-up has come since
- * fiber_prepare. The pattern: prepare; add waiters / test the condition; block; remove waiters; retest.
+ * at once when the fiber is interrupted already). Returns at once with 0 when a wake-up has come
+ * since fiber_prepare. The pattern: prepare; add waiters / test the condition; block; remove
+ * waiters; retest.
  */
 void fiber_prepare(struct fiber *fiber);
 MUST_CHECK SLEEPS int fiber_block(struct fiber *fiber, u64 deadline_ns, bool interruptible);
 /* Make a blocked fiber ready (is_woken). Harmless in any state. */
 void fiber_wake(struct fiber *fiber);
-/* Signals, pause, checkpoint: end interruptible sleeps and kick the cpu if the fiber is in user code. Sticky. */
+/* Signals, pause, checkpoint: end interruptible sleeps and kick the cpu if the fiber is in user
+ * code. Sticky. */
 void fiber_interrupt(struct fiber *fiber);
 void fiber_clear_interrupt(struct fiber *fiber);
 /*
@@ -90,7 +93,7 @@ SLEEPS void fiber_run_user(struct fiber *fiber, struct space *space, struct cont
 /* Does someone else wait for this cpu while FIBER's slice has ended? */
 bool fiber_should_yield(const struct fiber *fiber);
 
-/* ---- wait queues ----------------------------------------------------------------------------------- */
+/* ---- wait queues ---------------------------------------------------------------------------- */
 
 struct wait_queue {
     struct list waiters;
@@ -120,8 +123,10 @@ void wake_up(struct wait_queue *queue, u32 events);
 /* Wake at most COUNT waiters, oldest first; how many. */
 u32 wake_up_some(struct wait_queue *queue, u32 count);
 /* Block on one queue: 0, -ETIMEDOUT or -ERESTARTSYS. Test the condition again after it. */
-MUST_CHECK SLEEPS int fiber_sleep_on(struct fiber *fiber, struct wait_queue *queue, u64 deadline_ns);
-/* Not interruptible; for things that end by themselves soon (host operations, other fibers' locks). */
+MUST_CHECK SLEEPS int fiber_sleep_on(struct fiber *fiber, struct wait_queue *queue,
+                                     u64 deadline_ns);
+/* Not interruptible; for things that end by themselves soon (host operations, other fibers' locks).
+ */
 SLEEPS void fiber_sleep_on_hard(struct fiber *fiber, struct wait_queue *queue);
 
 /* A lock that is held over sleeps (directory changes, copy-up). Zeroed is free. Not recursive. */
@@ -132,7 +137,7 @@ struct sleep_lock {
 SLEEPS void sleep_lock(struct sleep_lock *lock, struct fiber *fiber);
 void sleep_unlock(struct sleep_lock *lock, struct fiber *fiber);
 
-/* ---- timers ------------------------------------------------------------------------------------------ */
+/* ---- timers --------------------------------------------------------------------------------- */
 
 struct timer {
     struct tree_node node; /* key: deadline; equal ones fire in the order they were set */
@@ -145,12 +150,13 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *), void *owner);
 void timer_set(struct sched *sched, struct timer *timer, u64 deadline_ns);
 void timer_cancel(struct sched *sched, struct timer *timer);
 
-/* ---- host operations ---------------------------------------------------------------------------------- */
+/* ---- host operations ------------------------------------------------------------------------ */
 
-/* Submit OP and sleep (not interruptibly) until it is done; its result. OP may live on the stack. */
+/* Submit OP and sleep (not interruptibly) until it is done; its result. OP may live on the stack.
+ */
 SLEEPS i64 fiber_host_op(struct fiber *fiber, struct host_op *op);
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 /* PLATFORM may be NULL in tests that run no user code. Lent: host, platform, arena. */
 MUST_CHECK int sched_create(struct arena *arena, struct host *host, struct platform *platform,
@@ -161,8 +167,10 @@ u32 sched_cpu_count(const struct sched *sched);
 /* Monotonic time now: virtual in simulation. */
 u64 sched_now_ns(struct sched *sched);
 u64 sched_realtime_ns(struct sched *sched);
-/* Nanoseconds of user and system time are accounted by the caller (tasks); the sim adds a fixed cost: */
-void sched_charge_call(struct sched *sched); /* sim: move virtual time by the cost of one system call */
+/* Nanoseconds of user and system time are accounted by the caller (tasks); the sim adds a fixed
+ * cost: */
+void sched_charge_call(
+    struct sched *sched); /* sim: move virtual time by the cost of one system call */
 /* Production: run all cpus until sched_stop; cpu 0 on the calling thread. Takes the lock itself. */
 void sched_run(struct sched *sched);
 void sched_stop(struct sched *sched);
@@ -175,12 +183,14 @@ MUST_CHECK bool sched_run_until_quiet(struct sched *sched, u64 step_max);
 u64 sched_next_deadline(const struct sched *sched);
 /* Move virtual time to NS and fire what is due (does not run fibers). */
 void sched_advance_to(struct sched *sched, u64 ns);
-/* Convenience: quiet, jump to the next deadline, and so on, until nothing is left or virtual UNTIL_NS. */
+/* Convenience: quiet, jump to the next deadline, and so on, until nothing is left or virtual
+ * UNTIL_NS. */
 MUST_CHECK bool sched_run_until(struct sched *sched, u64 until_ns, u64 step_max);
 /* Called with the lock held at each point where the sentry is quiet (sim checkers). */
 /* For tests outside fibers: state may be touched between runs, the "lock" is free then. */
 
-/* Stop all application code: kick every cpu in user code; returns when none is (the caller is a fiber). */
+/* Stop all application code: kick every cpu in user code; returns when none is (the caller is a
+ * fiber). */
 SLEEPS void sched_kick_all(struct sched *sched, struct fiber *fiber);
 /* One line a cpu and a fiber, for debug.Stacks. */
 void sched_dump(struct sched *sched, void (*line)(void *arg, const char *text), void *arg);

@@ -69,7 +69,7 @@ u32 wake_up_some(struct wait_queue *queue, u32 count)
     if (wait_queue_is_empty(queue))
         return 0;
     struct waiter *waiter, *next;
-    list_for_each_safe(waiter, next, &queue->waiters, link) {
+    list_for_each_safe (waiter, next, &queue->waiters, link) {
         if (woken == count)
             break;
         waiter->wake(waiter, WAKE_ALL_EVENTS);

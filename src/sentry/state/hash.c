@@ -36,7 +36,8 @@ int state_hash(struct kernel *kernel, struct object *extra_root, bool with_local
     writer.flush_owner = &hashing;
     int err = hash_graph(&writer, extra_root);
     for (u64 i = 0; i < writer.frame_count && !err && with_local; i++)
-        XXH3_128bits_update(hashing.state, frame_bytes(kernel->memory, writer.frame_list[i]), PAGE_SIZE);
+        XXH3_128bits_update(hashing.state, frame_bytes(kernel->memory, writer.frame_list[i]),
+                            PAGE_SIZE);
     writer_fini(&writer);
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(hashing.state));

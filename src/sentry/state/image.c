@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chunks: a header with sizes and a checksum, then bytes, perhaps compressed. A file without its end
- * chunk, with a wrong checksum or with bytes behind its end is no image.
+ * Chunks: a header with sizes and a checksum, then bytes, perhaps compressed. A file without its
+ * end chunk, with a wrong checksum or with bytes behind its end is no image.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +17,8 @@ static u64 chunk_checksum(const struct chunk_header *header, const void *stored)
     return XXH3_64bits_withSeed(stored, header->stored_size, seed);
 }
 
-SLEEPS static int output_write(struct state_output *output, const void *bytes, size_t size, u64 *total)
+SLEEPS static int output_write(struct state_output *output, const void *bytes, size_t size,
+                               u64 *total)
 {
     int err = output->write(output, bytes, size);
     if (!err && total)
@@ -25,8 +26,8 @@ SLEEPS static int output_write(struct state_output *output, const void *bytes, s
     return err;
 }
 
-SLEEPS int chunk_write(struct state_output *output, struct arena *arena, enum chunk_type type, const void *bytes,
-                       size_t size, bool is_compressed, u64 *total)
+SLEEPS int chunk_write(struct state_output *output, struct arena *arena, enum chunk_type type,
+                       const void *bytes, size_t size, bool is_compressed, u64 *total)
 {
     struct chunk_header header = {.type = type, .raw_size = (u32)size, .stored_size = (u32)size};
     const void *stored = bytes;
@@ -63,7 +64,8 @@ SLEEPS int input_read_all(struct state_input *input, void *out, size_t size)
     return 0;
 }
 
-SLEEPS int chunk_read(struct state_input *input, struct arena *arena, struct chunk_header *header, u8 **out)
+SLEEPS int chunk_read(struct state_input *input, struct arena *arena, struct chunk_header *header,
+                      u8 **out)
 {
     int err = input_read_all(input, header, sizeof *header);
     if (err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state_load: read everything and check it, build the graph beside what the kernel has, and only then
- * put it in place. So a damaged, truncated or foreign image is refused before anything is touched.
+ * state_load: read everything and check it, build the graph beside what the kernel has, and only
+ * then put it in place. So a damaged, truncated or foreign image is refused before anything is
+ * touched.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,15 +41,19 @@ SLEEPS static int load_head(struct load *load, struct error *err)
         memcpy(&load->head, bytes, sizeof load->head);
     arena_free(load->reader.arena, bytes, header.raw_size + 1u);
     if (!is_head || load->head.metadata_hash != hash)
-        return error_set(err, EINVAL, "hash mismatch: the image's metadata does not fit its checksum");
+        return error_set(err, EINVAL,
+                         "hash mismatch: the image's metadata does not fit its checksum");
     if (load->head.format_version != STATE_FORMAT_VERSION)
         return error_set(err, EINVAL, "the image has format version %u, this build reads %u",
                          load->head.format_version, STATE_FORMAT_VERSION);
     if (load->head.schema_hash != state_schema_hash())
-        return error_set(err, EINVAL, "the image was written by another build; restore it with that one");
+        return error_set(err, EINVAL,
+                         "the image was written by another build; restore it with that one");
     if ((load->head.has_pages_file != 0) != (load->options->pages != NULL))
-        return error_set(err, EINVAL, load->head.has_pages_file ? "the image's pages are in files of their own, which are missing"
-                                                                : "the image has no pages files, but some were given");
+        return error_set(err, EINVAL,
+                         load->head.has_pages_file
+                             ? "the image's pages are in files of their own, which are missing"
+                             : "the image has no pages files, but some were given");
     return 0;
 }
 
@@ -58,7 +63,8 @@ static int load_end(struct load *load, const u8 *bytes, size_t size)
         return -EBADMSG;
     memcpy(&load->end, bytes, sizeof load->end);
     load->has_end = true;
-    if (load->end.object_bytes != load->objects.size || load->end.object_count > STATE_OBJECTS_MAX ||
+    if (load->end.object_bytes != load->objects.size ||
+        load->end.object_count > STATE_OBJECTS_MAX ||
         XXH3_64bits(buf_bytes(&load->objects), load->objects.size) != load->end.object_hash)
         return -EBADMSG;
     return 0;
@@ -78,7 +84,8 @@ SLEEPS static int load_chunk(struct load *load)
                   : buf_append(&load->objects, bytes, header.raw_size);
         break;
     case CHUNK_PAGES:
-        err = load->head.has_pages_file ? -EBADMSG : pages_take_chunk(&load->reader, bytes, header.raw_size);
+        err = load->head.has_pages_file ? -EBADMSG
+                                        : pages_take_chunk(&load->reader, bytes, header.raw_size);
         break;
     case CHUNK_END:
         err = load_end(load, bytes, header.raw_size);
@@ -113,7 +120,8 @@ static void replace_root(struct kernel *kernel, struct load *load)
 {
     struct state_reader *reader = &load->reader;
     struct vfs *vfs = container_of(reader->roots[0], struct vfs, object);
-    vfs->file_ops = kernel->vfs->file_ops; /* tables of upper rooms are this build's, not the image's */
+    vfs->file_ops =
+        kernel->vfs->file_ops; /* tables of upper rooms are this build's, not the image's */
     vfs_destroy(kernel);
     kernel->vfs = vfs;
     REF_PUT(kernel->root_pid_ns);
@@ -134,8 +142,9 @@ static void replace_root(struct kernel *kernel, struct load *load)
     }
 }
 
-SLEEPS int state_load(struct kernel *kernel, struct task *by, const struct state_load_options *options,
-                      struct object **extra, struct error *err)
+SLEEPS int state_load(struct kernel *kernel, struct task *by,
+                      const struct state_load_options *options, struct object **extra,
+                      struct error *err)
 {
     (void)by;
     struct load *load = arena_alloc(kernel->arena, sizeof *load);
@@ -155,7 +164,8 @@ SLEEPS int state_load(struct kernel *kernel, struct task *by, const struct state
         int built = reader_build(&load->reader);
         if (built) {
             reader_discard(&load->reader);
-            const char *complaint = load->reader.complaint ? load->reader.complaint : errno_text(-built);
+            const char *complaint = load->reader.complaint ? load->reader.complaint
+                                                           : errno_text(-built);
             result = error_set(err, -built, "cannot build the checkpoint's objects: %s", complaint);
         }
     }
@@ -173,8 +183,9 @@ int state_start(struct kernel *kernel)
 {
     struct task *task, *next;
     int err = 0;
-    list_for_each_safe(task, next, &kernel->tasks, kernel_link)
-        if (!err && !task->is_kernel && task->fiber.state == FIBER_NEW && task->phase < PHASE_ZOMBIE)
+    list_for_each_safe (task, next, &kernel->tasks, kernel_link)
+        if (!err && !task->is_kernel && task->fiber.state == FIBER_NEW &&
+            task->phase < PHASE_ZOMBIE)
             err = task_start(task);
     return err;
 }

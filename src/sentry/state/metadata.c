@@ -42,10 +42,11 @@ int state_metadata_set(struct state_metadata *metadata, const char *key, const c
         return 0;
     }
     char *new_key = arena_strdup(metadata->arena, key);
-    struct state_metadata_entry *bigger =
-        new_key ? arena_realloc(metadata->arena, metadata->entries, metadata->count * sizeof *bigger,
-                                (metadata->count + 1) * sizeof *bigger)
-                : NULL;
+    struct state_metadata_entry *bigger = new_key ? arena_realloc(
+                                                        metadata->arena, metadata->entries,
+                                                        metadata->count * sizeof *bigger,
+                                                        (metadata->count + 1) * sizeof *bigger)
+                                                  : NULL;
     if (!bigger) {
         arena_free_string(metadata->arena, new_key);
         arena_free_string(metadata->arena, new_value);
@@ -85,7 +86,8 @@ int metadata_encode(const struct state_metadata *metadata, struct buf *out)
     return err;
 }
 
-static int metadata_decode(struct state_metadata *metadata, const char *bytes, size_t size, struct error *err)
+static int metadata_decode(struct state_metadata *metadata, const char *bytes, size_t size,
+                           struct error *err)
 {
     struct json_text text;
     if (json_parse(bytes, size, STATE_METADATA_MAX, &text, err))
@@ -102,7 +104,8 @@ static int metadata_decode(struct state_metadata *metadata, const char *bytes, s
         char *key_text = json_string(name, &pool, NULL);
         char *value_text = json_string(value, &pool, NULL);
         if (!key_text || !value_text)
-            result = error_set(err, EINVAL, "the image's metadata has a value that is not a string");
+            result = error_set(err, EINVAL,
+                               "the image's metadata has a value that is not a string");
         else if (state_metadata_set(metadata, key_text, value_text))
             result = error_set(err, ENOMEM, "no memory for the image's metadata");
     }
@@ -111,7 +114,8 @@ static int metadata_decode(struct state_metadata *metadata, const char *bytes, s
 }
 
 /* Reads the head; *HASH is over its bytes. */
-SLEEPS int metadata_read(struct state_input *input, struct state_metadata *out, u64 *hash, struct error *err)
+SLEEPS int metadata_read(struct state_input *input, struct state_metadata *out, u64 *hash,
+                         struct error *err)
 {
     char head[16];
     int result = input_read_all(input, head, sizeof head);
@@ -137,7 +141,8 @@ SLEEPS int metadata_read(struct state_input *input, struct state_metadata *out, 
     return result;
 }
 
-SLEEPS int state_read_metadata(struct state_input *input, struct state_metadata *out, struct error *err)
+SLEEPS int state_read_metadata(struct state_input *input, struct state_metadata *out,
+                               struct error *err)
 {
     u64 hash;
     return metadata_read(input, out, &hash, err);

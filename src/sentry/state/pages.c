@@ -42,7 +42,8 @@ static size_t pages_gather(const struct state_writer *writer, u64 first, u32 cou
     return (size_t)(at - out);
 }
 
-SLEEPS int pages_write(struct state_writer *writer, struct state_output *output, bool is_compressed, u64 *total)
+SLEEPS int pages_write(struct state_writer *writer, struct state_output *output, bool is_compressed,
+                       u64 *total)
 {
     size_t room = sizeof(struct pages_head) + STATE_PAGES_PER_CHUNK * PAGE_SIZE;
     u8 *raw = arena_alloc(writer->arena, room);
@@ -92,12 +93,13 @@ int pages_take_chunk(struct state_reader *reader, const u8 *bytes, size_t size)
     if (size < sizeof head)
         return -EBADMSG;
     memcpy(&head, bytes, sizeof head);
-    if (head.first != reader->frame_count || head.count == 0 || head.count > STATE_PAGES_PER_CHUNK ||
-        head.stored_count != count_bits(head.bitmap) ||
+    if (head.first != reader->frame_count || head.count == 0 ||
+        head.count > STATE_PAGES_PER_CHUNK || head.stored_count != count_bits(head.bitmap) ||
         size != sizeof head + (size_t)head.stored_count * PAGE_SIZE ||
         reader->frame_count + head.count > STATE_FRAMES_MAX)
         return -EBADMSG;
-    frame *bigger = arena_realloc(reader->arena, reader->frames, reader->frame_count * sizeof *bigger,
+    frame *bigger = arena_realloc(reader->arena, reader->frames,
+                                  reader->frame_count * sizeof *bigger,
                                   (reader->frame_count + head.count) * sizeof *bigger);
     if (!bigger)
         return -ENOMEM;
@@ -117,8 +119,8 @@ int pages_take_chunk(struct state_reader *reader, const u8 *bytes, size_t size)
 }
 
 /* Two files: META has the magic and chunks whose pages were taken out, PAGES has just pages. */
-SLEEPS int pages_write_files(struct state_writer *writer, struct state_output *meta, struct state_output *pages,
-                             bool is_compressed, u64 *total)
+SLEEPS int pages_write_files(struct state_writer *writer, struct state_output *meta,
+                             struct state_output *pages, bool is_compressed, u64 *total)
 {
     size_t room = sizeof(struct pages_head) + STATE_PAGES_PER_CHUNK * PAGE_SIZE;
     u8 *raw = arena_alloc(writer->arena, room);
@@ -133,19 +135,22 @@ SLEEPS int pages_write_files(struct state_writer *writer, struct state_output *m
         u64 checksum = XXH3_64bits(raw + sizeof(struct pages_head), data_size);
         memcpy(record, raw, sizeof(struct pages_head));
         memcpy(record + sizeof(struct pages_head), &checksum, sizeof checksum);
-        err = chunk_write(meta, writer->arena, CHUNK_PAGES, record, sizeof record, is_compressed, total);
+        err = chunk_write(meta, writer->arena, CHUNK_PAGES, record, sizeof record, is_compressed,
+                          total);
         if (!err && data_size)
             err = pages->write(pages, raw + sizeof(struct pages_head), data_size);
         if (total)
             *total += data_size;
     }
     if (!err)
-        err = chunk_write(meta, writer->arena, CHUNK_END, &writer->frame_count, sizeof writer->frame_count, false, total);
+        err = chunk_write(meta, writer->arena, CHUNK_END, &writer->frame_count,
+                          sizeof writer->frame_count, false, total);
     arena_free(writer->arena, raw, room);
     return err;
 }
 
-SLEEPS static int pages_join(struct state_reader *reader, const u8 *record, size_t size, struct state_input *pages)
+SLEEPS static int pages_join(struct state_reader *reader, const u8 *record, size_t size,
+                             struct state_input *pages)
 {
     struct pages_head head;
     u64 checksum;
@@ -169,7 +174,8 @@ SLEEPS static int pages_join(struct state_reader *reader, const u8 *record, size
     return err;
 }
 
-SLEEPS int pages_read_files(struct state_reader *reader, struct state_input *meta, struct state_input *pages)
+SLEEPS int pages_read_files(struct state_reader *reader, struct state_input *meta,
+                            struct state_input *pages)
 {
     char magic[sizeof PAGES_MAGIC - 1];
     int err = input_read_all(meta, magic, sizeof magic);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a stream of bytes to the object graph. The stream's checksum has been verified, but its content
- * is judged all the same: every count, number and size, before memory is asked for. Two passes: all
- * objects are made, then their fields are filled, so that references may point anywhere.
+ * From a stream of bytes to the object graph. The stream's checksum has been verified, but its
+ * content is judged all the same: every count, number and size, before memory is asked for. Two
+ * passes: all objects are made, then their fields are filled, so that references may point
+ * anywhere.
  */
 #include <errno.h>
 #include <string.h>
@@ -72,7 +73,8 @@ static int read_object(struct state_reader *reader, struct object **out)
     return 0;
 }
 
-/* A counted reference. Objects come from pass one with no reference at all: refs counts them here. */
+/* A counted reference. Objects come from pass one with no reference at all: refs counts them here.
+ */
 static void take_ref(struct object *object)
 {
     if (object)
@@ -100,7 +102,7 @@ int state_read_frame(struct state_reader *reader, frame *out)
     return 0;
 }
 
-/* ---- fields -------------------------------------------------------------------------------------------------- */
+/* ---- fields --------------------------------------------------------------------------------- */
 
 static int read_fields(struct state_reader *reader, void *base, const struct field *fields);
 
@@ -111,7 +113,8 @@ static int read_string(struct state_reader *reader, char **out)
     *out = NULL;
     if (err || size == 0)
         return err;
-    if (size > left(reader) || reader->at[size - 1] != 0 || strlen((const char *)reader->at) != size - 1)
+    if (size > left(reader) || reader->at[size - 1] != 0 ||
+        strlen((const char *)reader->at) != size - 1)
         return bad(reader, "a damaged text");
     *out = arena_strndup(reader->arena, (const char *)reader->at, size - 1);
     reader->at += size;
@@ -177,7 +180,8 @@ static int read_map(struct state_reader *reader, struct map *map)
     return err;
 }
 
-static int store_count(struct state_reader *reader, char *base, const struct field *field, u64 count)
+static int store_count(struct state_reader *reader, char *base, const struct field *field,
+                       u64 count)
 {
     if (field->count_size == sizeof(u32)) {
         u32 narrow = (u32)count;
@@ -191,8 +195,8 @@ static int store_count(struct state_reader *reader, char *base, const struct fie
 }
 
 /* An array of COUNT elements, its pointer and count stored; elements zero. */
-static int make_array(struct state_reader *reader, char *base, const struct field *field, size_t size,
-                      size_t stored_size_min, u64 *count, void **out)
+static int make_array(struct state_reader *reader, char *base, const struct field *field,
+                      size_t size, size_t stored_size_min, u64 *count, void **out)
 {
     *out = NULL;
     int err = state_read_u64(reader, count);
@@ -286,7 +290,7 @@ static int read_fields(struct state_reader *reader, void *base, const struct fie
     return 0;
 }
 
-/* ---- pass one: every record's kind --------------------------------------------------------------------------------- */
+/* ---- pass one: every record's kind ---------------------------------------------------------- */
 
 static int read_kind(struct state_reader *reader, const struct kind **out)
 {
@@ -358,7 +362,7 @@ static int make_objects(struct state_reader *reader)
     return left(reader) ? bad(reader, "bytes behind the last object") : 0;
 }
 
-/* ---- pass two --------------------------------------------------------------------------------------------------------- */
+/* ---- pass two ------------------------------------------------------------------------------- */
 
 static int fill_objects(struct state_reader *reader)
 {
@@ -407,7 +411,8 @@ static int read_roots(struct state_reader *reader, u64 *monotonic_ns, u64 *boot_
         err = bad(reader, "more tasks than there can be");
     if (err)
         return err;
-    reader->tasks = arena_alloc_array(reader->arena, reader->task_count + 1u, sizeof *reader->tasks);
+    reader->tasks = arena_alloc_array(reader->arena, reader->task_count + 1u,
+                                      sizeof *reader->tasks);
     if (!reader->tasks)
         return -ENOMEM;
     for (u32 i = 0; i < reader->task_count && !err; i++)
@@ -443,7 +448,8 @@ int reader_build(struct state_reader *reader)
     u64 roots_size = 8 * sizeof(u32) + (u64)task_count * sizeof(u32) + 3 * sizeof(u64);
     if (roots_size > left(reader))
         return bad(reader, "roots that are cut off");
-    reader->objects = arena_alloc_array(reader->arena, reader->object_count + 1u, sizeof *reader->objects);
+    reader->objects = arena_alloc_array(reader->arena, reader->object_count + 1u,
+                                        sizeof *reader->objects);
     if (!reader->objects)
         return -ENOMEM;
     reader->at = start + roots_size;
@@ -466,7 +472,7 @@ int reader_build(struct state_reader *reader)
     return run_loaded(reader);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 static void discard_fields(struct state_reader *reader, char *base, const struct field *fields)
 {
@@ -508,9 +514,11 @@ void reader_fini(struct state_reader *reader)
         if (reader->frames[i].index)
             frame_put(reader->kernel->memory, reader->frames[i]);
     arena_free(reader->arena, reader->frames, reader->frame_count * sizeof *reader->frames);
-    arena_free(reader->arena, (void *)(uintptr_t)reader->kinds, reader->kind_capacity * sizeof *reader->kinds);
+    arena_free(reader->arena, (void *)(uintptr_t)reader->kinds,
+               reader->kind_capacity * sizeof *reader->kinds);
     if (reader->objects)
-        arena_free(reader->arena, reader->objects, (reader->object_count + 1u) * sizeof *reader->objects);
+        arena_free(reader->arena, reader->objects,
+                   (reader->object_count + 1u) * sizeof *reader->objects);
     if (reader->tasks)
         arena_free(reader->arena, reader->tasks, (reader->task_count + 1u) * sizeof *reader->tasks);
 }

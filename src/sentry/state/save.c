@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state_save: head, objects, pages, end. Nothing of the kernel changes; a failure leaves it as it was. */
+/* state_save: head, objects, pages, end. Nothing of the kernel changes; a failure leaves it as it
+ * was. */
 #include <errno.h>
 #include <string.h>
 
@@ -20,8 +21,9 @@ SLEEPS static int save_flush(struct state_writer *writer)
     while (writer->out.size > 0) {
         size_t size = MIN(writer->out.size, STATE_CHUNK_SIZE);
         XXH3_64bits_update(save->hash, buf_bytes(&writer->out), size);
-        int err = chunk_write(save->options->state, writer->arena, CHUNK_OBJECTS, buf_bytes(&writer->out), size,
-                              save->options->is_compressed, &save->total);
+        int err = chunk_write(save->options->state, writer->arena, CHUNK_OBJECTS,
+                              buf_bytes(&writer->out), size, save->options->is_compressed,
+                              &save->total);
         if (err)
             return err;
         save->object_bytes += size;
@@ -66,8 +68,8 @@ SLEEPS static int save_head(struct save *save)
     buf_fini(&head);
     if (err)
         return err;
-    return chunk_write(save->options->state, save->writer.arena, CHUNK_HEAD, &image, sizeof image, false,
-                       &save->total);
+    return chunk_write(save->options->state, save->writer.arena, CHUNK_HEAD, &image, sizeof image,
+                       false, &save->total);
 }
 
 SLEEPS static int save_all(struct save *save)
@@ -91,11 +93,12 @@ SLEEPS static int save_all(struct save *save)
         .frame_count = writer->frame_count,
         .object_hash = XXH3_64bits_digest(save->hash),
     };
-    return chunk_write(options->state, writer->arena, CHUNK_END, &end, sizeof end, false, &save->total);
+    return chunk_write(options->state, writer->arena, CHUNK_END, &end, sizeof end, false,
+                       &save->total);
 }
 
-SLEEPS int state_save(struct kernel *kernel, struct task *by, const struct state_save_options *options,
-                      struct error *err)
+SLEEPS int state_save(struct kernel *kernel, struct task *by,
+                      const struct state_save_options *options, struct error *err)
 {
     ASSERT(kernel->pause_count > 0);
     struct save *save = arena_alloc(kernel->arena, sizeof *save);
@@ -118,5 +121,6 @@ SLEEPS int state_save(struct kernel *kernel, struct task *by, const struct state
         *options->bytes_written = save->total;
     arena_free(kernel->arena, save, sizeof *save);
     (void)by;
-    return result ? error_set(err, -result, "cannot write the checkpoint: %s", errno_text(-result)) : 0;
+    return result ? error_set(err, -result, "cannot write the checkpoint: %s", errno_text(-result))
+                  : 0;
 }

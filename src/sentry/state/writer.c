@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the object graph to a stream of bytes, by the field tables. An object gets its number when it is
- * first met and its body is written in that order, so the stream is one pass and the same graph gives
- * the same bytes. Surprising: a weak pointer also leads to its object; the loader checks that something
- * counted leads there too.
+ * From the object graph to a stream of bytes, by the field tables. An object gets its number when
+ * it is first met and its body is written in that order, so the stream is one pass and the same
+ * graph gives the same bytes. Surprising: a weak pointer also leads to its object; the loader
+ * checks that something counted leads there too.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +29,8 @@ void writer_fini(struct state_writer *writer)
         writer->queue[i]->save_index = 0;
     arena_free(writer->arena, writer->queue, writer->queue_capacity * sizeof *writer->queue);
     arena_free(writer->arena, writer->kinds, writer->kind_capacity * sizeof *writer->kinds);
-    arena_free(writer->arena, writer->frame_list, writer->frame_capacity * sizeof *writer->frame_list);
+    arena_free(writer->arena, writer->frame_list,
+               writer->frame_capacity * sizeof *writer->frame_list);
     map_fini(&writer->frames);
     buf_fini(&writer->out);
 }
@@ -108,7 +109,7 @@ int state_write_frame(struct state_writer *writer, frame f)
     return state_write_u64(writer, known - 1);
 }
 
-/* ---- fields ----------------------------------------------------------------------------------------------- */
+/* ---- fields --------------------------------------------------------------------------------- */
 
 static u64 read_count(const char *base, const struct field *field)
 {
@@ -134,7 +135,8 @@ static int write_string(struct state_writer *writer, const char *text)
     return err ? err : state_write(writer, text, size);
 }
 
-static int write_list(struct state_writer *writer, const struct list *head, const struct field *field)
+static int write_list(struct state_writer *writer, const struct list *head,
+                      const struct field *field)
 {
     u32 count = 0;
     if (head->next)
@@ -144,7 +146,8 @@ static int write_list(struct state_writer *writer, const struct list *head, cons
     if (err || count == 0)
         return err;
     for (const struct list *link = head->next; link != head; link = link->next) {
-        struct object *object = (struct object *)(void *)((char *)(uintptr_t)link - field->link_offset);
+        struct object *object = (struct object *)(void *)((char *)(uintptr_t)link -
+                                                          field->link_offset);
         err = state_write_ref(writer, object);
         if (err)
             return err;
@@ -156,7 +159,7 @@ static int write_map(struct state_writer *writer, const struct map *map)
 {
     int err = state_write_u64(writer, map->count);
     void *value;
-    map_for_each(map, key, value) {
+    map_for_each (map, key, value) {
         if (!err)
             err = state_write_u64(writer, key);
         if (!err)
@@ -257,9 +260,10 @@ static int write_fields(struct state_writer *writer, const void *base, const str
     return 0;
 }
 
-/* ---- objects ------------------------------------------------------------------------------------------------- */
+/* ---- objects -------------------------------------------------------------------------------- */
 
-static int number_of_kind(struct state_writer *writer, const struct kind *kind, u32 *number, bool *is_new)
+static int number_of_kind(struct state_writer *writer, const struct kind *kind, u32 *number,
+                          bool *is_new)
 {
     *is_new = false;
     for (u32 i = 0; i < writer->kind_count; i++) {
@@ -312,8 +316,12 @@ static int write_roots(struct state_writer *writer, struct object *extra_root)
 {
     struct kernel *kernel = writer->kernel;
     struct object *roots[] = {
-        &kernel->vfs->object,          &kernel->root_pid_ns->object, &kernel->root_user_ns->object,
-        &kernel->root_uts_ns->object,  &kernel->root_ipc_ns->object, kernel->net ? &kernel->net->object : NULL,
+        &kernel->vfs->object,
+        &kernel->root_pid_ns->object,
+        &kernel->root_user_ns->object,
+        &kernel->root_uts_ns->object,
+        &kernel->root_ipc_ns->object,
+        kernel->net ? &kernel->net->object : NULL,
         extra_root,
     };
     int err = 0;
@@ -321,11 +329,11 @@ static int write_roots(struct state_writer *writer, struct object *extra_root)
         err = state_write_ref(writer, roots[i]);
     u32 count = 0;
     struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link)
+    list_for_each (task, &kernel->tasks, kernel_link)
         count += !task->is_kernel;
     if (!err)
         err = write_u32(writer, count);
-    list_for_each(task, &kernel->tasks, kernel_link)
+    list_for_each (task, &kernel->tasks, kernel_link)
         if (!err && !task->is_kernel)
             err = state_write_ref(writer, &task->object);
     if (writer->skips_local)

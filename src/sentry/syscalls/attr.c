@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What files are: stat(2), statx(2), access(2), chmod(2), chown(2), utimensat(2), statfs(2), xattr(7). */
+/* What files are: stat(2), statx(2), access(2), chmod(2), chown(2), utimensat(2), statfs(2),
+ * xattr(7). */
 #include <string.h>
 
 #include "abi/errno.h"
@@ -7,9 +8,10 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/syscalls/path.h"
 
-/* ---- stat ------------------------------------------------------------------------------------------------------- */
+/* ---- stat ----------------------------------------------------------------------------------- */
 
-/* The inode whose attributes FILE shows: the name's, which an overlay keeps apart from the content's. */
+/* The inode whose attributes FILE shows: the name's, which an overlay keeps apart from the
+ * content's. */
 static struct inode *shown_inode(const struct file *file)
 {
     return file->path.dentry && file->path.dentry->inode ? file->path.dentry->inode : file->inode;
@@ -49,7 +51,9 @@ SLEEPS i64 sys_fstat(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_newfstatat(struct task *task, const struct sysargs *args)
 {
     u32 walk_flags, flags = arg_u32(args, 3);
-    int err = at_flags(flags, LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH, true, &walk_flags);
+    int err = at_flags(flags,
+                       LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH,
+                       true, &walk_flags);
     if (err)
         return err;
     if ((walk_flags & WALK_EMPTY) && arg_fd(args, 0) != LINUX_AT_FDCWD) {
@@ -73,7 +77,8 @@ static struct linux_statx_time statx_time(struct linux_timespec time)
 #define STATX_RESERVED 0x80000000u
 #define STATX_ATTR_MOUNT_ROOT 0x2000u
 
-SLEEPS static int statx_inode(struct task *task, struct inode *inode, const struct path *path, uaddr to)
+SLEEPS static int statx_inode(struct task *task, struct inode *inode, const struct path *path,
+                              uaddr to)
 {
     struct linux_stat stat;
     int err = vfs_getattr(task, inode);
@@ -94,7 +99,8 @@ SLEEPS static int statx_inode(struct task *task, struct inode *inode, const stru
         .atime = statx_time(stat.atime),
         .ctime = statx_time(stat.ctime),
         .mtime = statx_time(stat.mtime),
-        .btime = {.sec = inode->btime_ns / (i64)NS_PER_S, .nsec = (u32)(inode->btime_ns % (i64)NS_PER_S)},
+        .btime = {.sec = inode->btime_ns / (i64)NS_PER_S,
+                  .nsec = (u32)(inode->btime_ns % (i64)NS_PER_S)},
         .rdev_major = (u32)(stat.rdev >> 8 & 0xfff),
         .rdev_minor = (u32)((stat.rdev & 0xff) | (stat.rdev >> 12 & 0xfff00)),
         .dev_major = (u32)(stat.dev >> 8 & 0xfff),
@@ -111,9 +117,11 @@ SLEEPS static int statx_inode(struct task *task, struct inode *inode, const stru
 SLEEPS i64 sys_statx(struct task *task, const struct sysargs *args)
 {
     u32 walk_flags, flags = arg_u32(args, 2);
-    u32 allowed = LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH | LINUX_AT_STATX_SYNC_TYPE;
+    u32 allowed = LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_NO_AUTOMOUNT | LINUX_AT_EMPTY_PATH |
+                  LINUX_AT_STATX_SYNC_TYPE;
     int err = at_flags(flags, allowed, true, &walk_flags);
-    if (!err && ((flags & LINUX_AT_STATX_SYNC_TYPE) == LINUX_AT_STATX_SYNC_TYPE || (arg_u32(args, 3) & STATX_RESERVED)))
+    if (!err && ((flags & LINUX_AT_STATX_SYNC_TYPE) == LINUX_AT_STATX_SYNC_TYPE ||
+                 (arg_u32(args, 3) & STATX_RESERVED)))
         err = -EINVAL;
     AUTO_PATH struct path path = {0};
     if (!err)
@@ -121,7 +129,7 @@ SLEEPS i64 sys_statx(struct task *task, const struct sysargs *args)
     return err ? err : statx_inode(task, path.dentry->inode, &path, arg_uaddr(args, 4));
 }
 
-/* ---- access -------------------------------------------------------------------------------------------------------- */
+/* ---- access --------------------------------------------------------------------------------- */
 
 /* faccessat2(2) asks for the real ids: as if they were the ones for files. */
 SLEEPS static int access_as_real(struct task *task, const struct path *path, u32 mode)
@@ -144,13 +152,18 @@ SLEEPS static int access_as_real(struct task *task, const struct path *path, u32
 SLEEPS static i64 do_access(struct task *task, i32 dirfd, uaddr at, u32 mode, u32 flags)
 {
     u32 walk_flags;
-    int err = mode & ~7u ? -EINVAL : at_flags(flags, LINUX_AT_EACCESS | LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true, &walk_flags);
+    int err = mode & ~7u
+                  ? -EINVAL
+                  : at_flags(flags,
+                             LINUX_AT_EACCESS | LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH,
+                             true, &walk_flags);
     AUTO_PATH struct path path = {0};
     if (!err)
         err = user_path_walk(task, dirfd, at, walk_flags, &path);
     if (err)
         return err;
-    bool is_plain = (flags & LINUX_AT_EACCESS) || (task->cred->uid == task->cred->fsuid && task->cred->gid == task->cred->fsgid);
+    bool is_plain = (flags & LINUX_AT_EACCESS) ||
+                    (task->cred->uid == task->cred->fsuid && task->cred->gid == task->cred->fsgid);
     return is_plain ? vfs_permission(task, &path, mode) : access_as_real(task, &path, mode);
 }
 
@@ -167,9 +180,10 @@ SLEEPS i64 sys_faccessat2(struct task *task, const struct sysargs *args)
     return do_access(task, arg_fd(args, 0), arg_uaddr(args, 1), arg_u32(args, 2), arg_u32(args, 3));
 }
 
-/* ---- changes --------------------------------------------------------------------------------------------------------- */
+/* ---- changes -------------------------------------------------------------------------------- */
 
-SLEEPS static i64 set_path_attr(struct task *task, i32 dirfd, uaddr at, u32 walk_flags, const struct attr *attr)
+SLEEPS static i64 set_path_attr(struct task *task, i32 dirfd, uaddr at, u32 walk_flags,
+                                const struct attr *attr)
 {
     AUTO_PATH struct path path = {0};
     int err = user_path_walk(task, dirfd, at, walk_flags, &path);
@@ -208,13 +222,17 @@ SLEEPS i64 sys_fchmodat2(struct task *task, const struct sysargs *args)
 {
     u32 walk_flags;
     const struct attr attr = mode_attr(arg_u32(args, 2));
-    int err = at_flags(arg_u32(args, 3), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true, &walk_flags);
+    int err = at_flags(arg_u32(args, 3), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true,
+                       &walk_flags);
     return err ? err : set_path_attr(task, arg_fd(args, 0), arg_uaddr(args, 1), walk_flags, &attr);
 }
 
 static struct attr owner_attr(u32 uid, u32 gid)
 {
-    return (struct attr){.mask = (uid != UINT32_MAX ? ATTR_UID : 0) | (gid != UINT32_MAX ? ATTR_GID : 0), .uid = uid, .gid = gid};
+    return (struct attr){.mask = (uid != UINT32_MAX ? ATTR_UID : 0) |
+                                 (gid != UINT32_MAX ? ATTR_GID : 0),
+                         .uid = uid,
+                         .gid = gid};
 }
 
 SLEEPS i64 sys_chown(struct task *task, const struct sysargs *args)
@@ -236,17 +254,19 @@ SLEEPS i64 sys_fchownat(struct task *task, const struct sysargs *args)
 {
     u32 walk_flags;
     const struct attr attr = owner_attr(arg_u32(args, 2), arg_u32(args, 3));
-    int err = at_flags(arg_u32(args, 4), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true, &walk_flags);
+    int err = at_flags(arg_u32(args, 4), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true,
+                       &walk_flags);
     return err ? err : set_path_attr(task, arg_fd(args, 0), arg_uaddr(args, 1), walk_flags, &attr);
 }
 
-/* ---- times -------------------------------------------------------------------------------------------------------------- */
+/* ---- times ---------------------------------------------------------------------------------- */
 
 #define UTIME_NOW 0x3fffffff
 #define UTIME_OMIT 0x3ffffffe
 
 /* The owner may set any time; who may write only "now" (utimensat(2)). */
-SLEEPS static i64 set_times(struct task *task, const struct path *path, const struct linux_timespec *times)
+SLEEPS static i64 set_times(struct task *task, const struct path *path,
+                            const struct linux_timespec *times)
 {
     static const struct linux_timespec now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
     if (!times)
@@ -270,10 +290,12 @@ SLEEPS static i64 set_times(struct task *task, const struct path *path, const st
 
 static bool time_is_valid(const struct linux_timespec *time)
 {
-    return time->nsec == UTIME_NOW || time->nsec == UTIME_OMIT || (time->nsec >= 0 && time->nsec < (i64)NS_PER_S);
+    return time->nsec == UTIME_NOW || time->nsec == UTIME_OMIT ||
+           (time->nsec >= 0 && time->nsec < (i64)NS_PER_S);
 }
 
-SLEEPS static i64 times_at(struct task *task, i32 dirfd, uaddr at, u32 walk_flags, const struct linux_timespec *times)
+SLEEPS static i64 times_at(struct task *task, i32 dirfd, uaddr at, u32 walk_flags,
+                           const struct linux_timespec *times)
 {
     AUTO_PATH struct path path = {0};
     int err = user_path_walk(task, dirfd, at, walk_flags, &path);
@@ -301,7 +323,8 @@ SLEEPS i64 sys_utimensat(struct task *task, const struct sysargs *args)
             return -EINVAL;
         return file && !file->is_path ? set_times(task, &file->path, given) : -EBADF;
     }
-    int err = at_flags(arg_u32(args, 3), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true, &walk_flags);
+    int err = at_flags(arg_u32(args, 3), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true,
+                       &walk_flags);
     return err ? err : times_at(task, arg_fd(args, 0), arg_uaddr(args, 1), walk_flags, given);
 }
 
@@ -316,7 +339,8 @@ SLEEPS i64 sys_utime(struct task *task, const struct sysargs *args)
         times[0] = (struct linux_timespec){seconds[0], 0};
         times[1] = (struct linux_timespec){seconds[1], 0};
     }
-    return times_at(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW, arg_u64(args, 1) ? times : NULL);
+    return times_at(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW,
+                    arg_u64(args, 1) ? times : NULL);
 }
 
 SLEEPS i64 sys_futimesat(struct task *task, const struct sysargs *args)
@@ -333,7 +357,8 @@ SLEEPS i64 sys_futimesat(struct task *task, const struct sysargs *args)
             times[i] = (struct linux_timespec){given[i].sec, given[i].usec * 1000};
         }
     }
-    return times_at(task, arg_fd(args, 0), arg_uaddr(args, 1), WALK_FOLLOW, arg_u64(args, 2) ? times : NULL);
+    return times_at(task, arg_fd(args, 0), arg_uaddr(args, 1), WALK_FOLLOW,
+                    arg_u64(args, 2) ? times : NULL);
 }
 SLEEPS i64 sys_utimes(struct task *task, const struct sysargs *args)
 {
@@ -341,7 +366,7 @@ SLEEPS i64 sys_utimes(struct task *task, const struct sysargs *args)
     return sys_futimesat(task, &all);
 }
 
-/* ---- statfs ------------------------------------------------------------------------------------------------------------- */
+/* ---- statfs --------------------------------------------------------------------------------- */
 
 SLEEPS static i64 put_statfs(struct task *task, const struct path *path, uaddr to)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* User and group ids, groups, capabilities (credentials(7), capabilities(7)). Each change makes new credentials. */
+/* User and group ids, groups, capabilities (credentials(7), capabilities(7)). Each change makes new
+ * credentials. */
 #include <errno.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ SLEEPS i64 sys_getegid(struct task *task, const struct sysargs *args)
     return gid_shown(task, task->cred->egid);
 }
 
-/* ---- changing ids -------------------------------------------------------------------------------------------- */
+/* ---- changing ids --------------------------------------------------------------------------- */
 
 /* Publish CRED (taken) after its user ids changed from the task's. */
 static void publish_uids(struct task *task, struct cred *cred)
@@ -116,7 +117,8 @@ SLEEPS i64 sys_setreuid(struct task *task, const struct sysargs *args)
     bool is_able = task_has_capability(task, CAP_SETUID);
     if (!is_able && real != UNCHANGED && real != old->uid && real != old->euid)
         return -EPERM;
-    if (!is_able && effective != UNCHANGED && effective != old->uid && effective != old->euid && effective != old->suid)
+    if (!is_able && effective != UNCHANGED && effective != old->uid && effective != old->euid &&
+        effective != old->suid)
         return -EPERM;
     struct cred *cred;
     err = cred_copy(old, &cred);
@@ -145,7 +147,8 @@ SLEEPS i64 sys_setregid(struct task *task, const struct sysargs *args)
     bool is_able = task_has_capability(task, CAP_SETGID);
     if (!is_able && real != UNCHANGED && real != old->gid && real != old->egid)
         return -EPERM;
-    if (!is_able && effective != UNCHANGED && effective != old->gid && effective != old->egid && effective != old->sgid)
+    if (!is_able && effective != UNCHANGED && effective != old->gid && effective != old->egid &&
+        effective != old->sgid)
         return -EPERM;
     struct cred *cred;
     err = cred_copy(old, &cred);
@@ -163,7 +166,8 @@ SLEEPS i64 sys_setregid(struct task *task, const struct sysargs *args)
 }
 
 /* Three ids of setresuid and setresgid; each must be one that the task has, or it must be able. */
-static int three_ids(struct task *task, const struct sysargs *args, bool is_group, const u32 have[3], u32 out[3])
+static int three_ids(struct task *task, const struct sysargs *args, bool is_group,
+                     const u32 have[3], u32 out[3])
 {
     bool is_able = task_has_capability(task, is_group ? CAP_SETGID : CAP_SETUID);
     for (u32 i = 0; i < 3; i++) {
@@ -229,13 +233,15 @@ SLEEPS static i64 put_three(struct task *task, const struct sysargs *args, const
 
 SLEEPS i64 sys_getresuid(struct task *task, const struct sysargs *args)
 {
-    const u32 ids[3] = {uid_shown(task, task->cred->uid), uid_shown(task, task->cred->euid), uid_shown(task, task->cred->suid)};
+    const u32 ids[3] = {uid_shown(task, task->cred->uid), uid_shown(task, task->cred->euid),
+                        uid_shown(task, task->cred->suid)};
     return put_three(task, args, ids);
 }
 
 SLEEPS i64 sys_getresgid(struct task *task, const struct sysargs *args)
 {
-    const u32 ids[3] = {gid_shown(task, task->cred->gid), gid_shown(task, task->cred->egid), gid_shown(task, task->cred->sgid)};
+    const u32 ids[3] = {gid_shown(task, task->cred->gid), gid_shown(task, task->cred->egid),
+                        gid_shown(task, task->cred->sgid)};
     return put_three(task, args, ids);
 }
 
@@ -270,7 +276,7 @@ SLEEPS i64 sys_setfsgid(struct task *task, const struct sysargs *args)
     return before;
 }
 
-/* ---- groups ---------------------------------------------------------------------------------------------------- */
+/* ---- groups --------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_getgroups(struct task *task, const struct sysargs *args)
 {
@@ -284,7 +290,8 @@ SLEEPS i64 sys_getgroups(struct task *task, const struct sysargs *args)
         return -EINVAL;
     for (u32 i = 0; i < cred->group_count; i++) {
         u32 gid = gid_shown(task, cred->groups[i]);
-        int err = copy_to_user(task, uaddr_add(arg_uaddr(args, 1), i * sizeof gid), &gid, sizeof gid);
+        int err = copy_to_user(task, uaddr_add(arg_uaddr(args, 1), i * sizeof gid), &gid,
+                               sizeof gid);
         if (err)
             return err;
     }
@@ -320,7 +327,7 @@ SLEEPS i64 sys_setgroups(struct task *task, const struct sysargs *args)
     return 0;
 }
 
-/* ---- capabilities ------------------------------------------------------------------------------------------------ */
+/* ---- capabilities --------------------------------------------------------------------------- */
 
 #define CAPABILITY_VERSION_1 0x19980330u
 #define CAPABILITY_VERSION_2 0x20071026u
@@ -334,14 +341,17 @@ struct linux_cap_data {
     u32 effective, permitted, inheritable;
 };
 
-/* The header's version judged: how many 32-bit words it has, or -EINVAL after telling the newest. */
-SLEEPS static int cap_header(struct task *task, const struct sysargs *args, struct linux_cap_header *header, u32 *words)
+/* The header's version judged: how many 32-bit words it has, or -EINVAL after telling the newest.
+ */
+SLEEPS static int cap_header(struct task *task, const struct sysargs *args,
+                             struct linux_cap_header *header, u32 *words)
 {
     int err = copy_from_user(task, header, arg_uaddr(args, 0), sizeof *header);
     if (err)
         return err;
     *words = header->version == CAPABILITY_VERSION_1 ? 1 : 2;
-    if (header->version == CAPABILITY_VERSION_1 || header->version == CAPABILITY_VERSION_2 || header->version == CAPABILITY_VERSION_3)
+    if (header->version == CAPABILITY_VERSION_1 || header->version == CAPABILITY_VERSION_2 ||
+        header->version == CAPABILITY_VERSION_3)
         return 0;
     u32 newest = CAPABILITY_VERSION_3;
     err = copy_to_user(task, arg_uaddr(args, 0), &newest, sizeof newest);
@@ -363,7 +373,8 @@ SLEEPS i64 sys_capget(struct task *task, const struct sysargs *args)
     const struct cred *cred = target->cred;
     struct linux_cap_data data[2];
     for (u32 i = 0; i < 2; i++)
-        data[i] = (struct linux_cap_data){(u32)(cred->cap_effective >> 32 * i), (u32)(cred->cap_permitted >> 32 * i),
+        data[i] = (struct linux_cap_data){(u32)(cred->cap_effective >> 32 * i),
+                                          (u32)(cred->cap_permitted >> 32 * i),
                                           (u32)(cred->cap_inheritable >> 32 * i)};
     if (arg_u64(args, 1) == 0)
         return 0;
@@ -389,7 +400,8 @@ SLEEPS i64 sys_capset(struct task *task, const struct sysargs *args)
     const struct cred *old = task->cred;
     bool may_inherit_all = task_has_capability(task, CAP_SETPCAP);
     if ((!may_inherit_all && (inheritable & ~(old->cap_inheritable | old->cap_permitted))) ||
-        (inheritable & ~(old->cap_inheritable | old->cap_bounding)) || (permitted & ~old->cap_permitted) || (effective & ~permitted))
+        (inheritable & ~(old->cap_inheritable | old->cap_bounding)) ||
+        (permitted & ~old->cap_permitted) || (effective & ~permitted))
         return -EPERM;
     struct cred *cred;
     err = cred_copy(old, &cred);

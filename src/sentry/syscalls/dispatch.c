@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a number to its handler and back. The table of handlers is made from table.def at compile time.
- * An -ERESTARTSYS stays in rax with task->in_syscall set: the boundary work in kernel/signal decides
- * between EINTR and making the call again.
+ * From a number to its handler and back. The table of handlers is made from table.def at compile
+ * time. An -ERESTARTSYS stays in rax with task->in_syscall set: the boundary work in kernel/signal
+ * decides between EINTR and making the call again.
  */
 #include "sentry/syscalls/syscalls.h"
 
@@ -49,8 +49,7 @@ static void progress_begin(struct task *task)
 SLEEPS static void dispatch(struct task *task)
 {
     struct regs *regs = &task->context.regs;
-    const struct sysargs args = {
-        {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9}};
+    const struct sysargs args = {{regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9}};
     u64 nr = regs->orig_rax;
     const struct syscall_row *row = syscall_find(nr);
     task->in_syscall = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * execve(2): what will run and everything that can fail first, then the point of no return. Set-id bits and
- * file capabilities change the credentials of the new program (capabilities(7)).
+ * execve(2): what will run and everything that can fail first, then the point of no return. Set-id
+ * bits and file capabilities change the credentials of the new program (capabilities(7)).
  */
 #include "sentry/exec/exec.h"
 
@@ -14,7 +14,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/syscalls/path.h"
 
-/* ---- credentials of the new program --------------------------------------------------------------------------- */
+/* ---- credentials of the new program --------------------------------------------------------- */
 
 static bool may_gain(const struct task *task, const struct file *file)
 {
@@ -33,7 +33,8 @@ static void apply_set_ids(const struct task *task, const struct file *file, stru
         cred->egid = inode->gid;
 }
 
-/* P'(permitted) and the rest, without file capabilities: root's come from the bounding and inheritable sets. */
+/* P'(permitted) and the rest, without file capabilities: root's come from the bounding and
+ * inheritable sets. */
 static void apply_caps(const struct cred *old, struct cred *cred, bool is_set_id)
 {
     bool is_root = !(cred->securebits & SECBIT_NOROOT) && (cred->euid == 0 || cred->uid == 0);
@@ -49,7 +50,8 @@ static void apply_caps(const struct cred *old, struct cred *cred, bool is_set_id
     cred->securebits &= ~(u32)SECBIT_KEEP_CAPS;
 }
 
-static int new_cred(const struct task *task, const struct file *file, struct cred **out, bool *is_secure)
+static int new_cred(const struct task *task, const struct file *file, struct cred **out,
+                    bool *is_secure)
 {
     AUTO_PUT struct cred *cred = NULL;
     const struct cred *old = task->cred;
@@ -66,7 +68,7 @@ static int new_cred(const struct task *task, const struct file *file, struct cre
     return 0;
 }
 
-/* ---- the call ------------------------------------------------------------------------------------------------------ */
+/* ---- the call ------------------------------------------------------------------------------- */
 
 /* Descriptors are the new program's alone from now on. */
 static int unshare_fds(struct task *task)
@@ -97,7 +99,10 @@ SLEEPS static i64 exec_program(struct task *task, struct exec_program *program)
     if (err)
         return err;
     bool is_readable = inode_permission(task, program->file->inode, 4) == 0;
-    struct task_exec exec = {.mm = MOVE(image.mm), .cred = MOVE(cred), .comm = program->comm, .is_dumpable = is_readable && !params.is_secure};
+    struct task_exec exec = {.mm = MOVE(image.mm),
+                             .cred = MOVE(cred),
+                             .comm = program->comm,
+                             .is_dumpable = is_readable && !params.is_secure};
     err = task_exec_commit(task, &exec);
     if (err)
         return err;
@@ -107,7 +112,8 @@ SLEEPS static i64 exec_program(struct task *task, struct exec_program *program)
     return 0;
 }
 
-SLEEPS static i64 do_exec(struct task *task, i32 dirfd, const struct sysargs *args, u32 first, u32 flags)
+SLEEPS static i64 do_exec(struct task *task, i32 dirfd, const struct sysargs *args, u32 first,
+                          u32 flags)
 {
     u32 walk_flags;
     int err = at_flags(flags, LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true, &walk_flags);
@@ -116,10 +122,12 @@ SLEEPS static i64 do_exec(struct task *task, i32 dirfd, const struct sysargs *ar
         err = user_path_get(task, dirfd, arg_uaddr(args, first), walk_flags & WALK_EMPTY, &path);
     if (err)
         return err;
-    struct exec_request request = {.start = path.start, .path = path.text, .walk_flags = walk_flags, .name = path.text};
+    struct exec_request request = {
+        .start = path.start, .path = path.text, .walk_flags = walk_flags, .name = path.text};
     char name[PATH_SIZE_MAX + 32];
     if (path.file) {
-        snprintf(name, sizeof name, path.text[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd, path.text);
+        snprintf(name, sizeof name, path.text[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd,
+                 path.text);
         request.name = name;
         request.is_name_closed = fd_is_cloexec(task->fds, dirfd);
     }

@@ -12,15 +12,15 @@
 #include "sentry/kernel/pid.h"
 #include "sentry/syscalls/path.h"
 
-/* ---- locks ------------------------------------------------------------------------------------------------------ */
+/* ---- locks ---------------------------------------------------------------------------------- */
 
 #define F_RDLCK_ 0
 #define F_WRLCK_ 1
 #define F_UNLCK_ 2
 
-
 /* [start, end) of what FLOCK says: 0, -EINVAL, -EOVERFLOW. */
-SLEEPS static int lock_range(struct task *task, struct file *file, const struct linux_flock *flock, struct lock_request *out)
+SLEEPS static int lock_range(struct task *task, struct file *file, const struct linux_flock *flock,
+                             struct lock_request *out)
 {
     i64 base = 0, start;
     switch (flock->whence) {
@@ -65,7 +65,8 @@ SLEEPS static i64 do_lock(struct task *task, struct file *file, i32 cmd, uaddr a
     int err = copy_from_user(task, &flock, at, sizeof flock);
     if (err)
         return err;
-    if (flock.type < F_RDLCK_ || flock.type > F_UNLCK_ || (is_test && flock.type == F_UNLCK_) || (request.is_ofd && flock.pid))
+    if (flock.type < F_RDLCK_ || flock.type > F_UNLCK_ || (is_test && flock.type == F_UNLCK_) ||
+        (request.is_ofd && flock.pid))
         return -EINVAL;
     err = lock_range(task, file, &flock, &request);
     if (err)
@@ -82,7 +83,8 @@ SLEEPS static i64 do_lock(struct task *task, struct file *file, i32 cmd, uaddr a
         }
         return copy_to_user(task, at, &flock, sizeof flock);
     }
-    if ((flock.type == F_RDLCK_ && !file_may_read(file)) || (flock.type == F_WRLCK_ && !file_may_write(file)))
+    if ((flock.type == F_RDLCK_ && !file_may_read(file)) ||
+        (flock.type == F_WRLCK_ && !file_may_write(file)))
         return -EBADF;
     return lock_set(task, file, &request, cmd == LINUX_F_SETLKW || cmd == LINUX_F_OFD_SETLKW);
 }
@@ -93,11 +95,14 @@ SLEEPS i64 sys_flock(struct task *task, const struct sysargs *args)
     if (!file || file->is_path)
         return -EBADF;
     u32 op = arg_u32(args, 1);
-    i32 type = (op & ~4u) == 1 ? F_RDLCK_ : (op & ~4u) == 2 ? F_WRLCK_ : (op & ~4u) == 8 ? F_UNLCK_ : -1;
+    i32 type = (op & ~4u) == 1   ? F_RDLCK_
+               : (op & ~4u) == 2 ? F_WRLCK_
+               : (op & ~4u) == 8 ? F_UNLCK_
+                                 : -1;
     return type < 0 ? -EINVAL : lock_flock(task, file, type, !(op & 4u));
 }
 
-/* ---- owners of SIGIO ------------------------------------------------------------------------------------------------ */
+/* ---- owners of SIGIO ------------------------------------------------------------------------ */
 
 struct linux_owner {
     i32 type, pid;
@@ -122,7 +127,7 @@ static i64 set_owner(struct task *task, struct file *file, i32 pid)
     return file_set_owner(task, file, pid < 0 ? LINUX_F_OWNER_PGRP : LINUX_F_OWNER_PID, nr);
 }
 
-/* ---- fcntl ---------------------------------------------------------------------------------------------------------- */
+/* ---- fcntl ---------------------------------------------------------------------------------- */
 
 static i64 dup_from(struct task *task, struct file *file, u64 from, u32 flags)
 {
@@ -211,7 +216,7 @@ SLEEPS i64 sys_fcntl(struct task *task, const struct sysargs *args)
                : result;
 }
 
-/* ---- ioctl ----------------------------------------------------------------------------------------------------------- */
+/* ---- ioctl ---------------------------------------------------------------------------------- */
 
 #define FIOCLEX_ 0x5451u
 #define FIONCLEX_ 0x5450u
@@ -250,7 +255,9 @@ SLEEPS static i64 ioctl_any(struct task *task, struct file *file, i32 fd, u32 re
         return copy_to_user(task, at, &number, sizeof number);
     case FIOQSIZE_: {
         i64 size = (i64)file->inode->size;
-        return inode_is_regular(file->inode) || inode_is_dir(file->inode) ? copy_to_user(task, at, &size, sizeof size) : -ENOTTY;
+        return inode_is_regular(file->inode) || inode_is_dir(file->inode)
+                   ? copy_to_user(task, at, &size, sizeof size)
+                   : -ENOTTY;
     }
     default:
         return 1;

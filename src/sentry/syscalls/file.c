@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files as a whole: sync(2), truncate(2), fallocate(2), advice, pipe(2), memfd_create(2). Moving is in io.c and splice.c. */
+/* Files as a whole: sync(2), truncate(2), fallocate(2), advice, pipe(2), memfd_create(2). Moving is
+ * in io.c and splice.c. */
 #include <string.h>
 
 #include "abi/errno.h"
@@ -15,7 +16,7 @@ static int file_arg(struct task *task, const struct sysargs *args, u32 index, st
     return !*out || (*out)->is_path ? -EBADF : 0;
 }
 
-/* ---- sync ------------------------------------------------------------------------------------------------------- */
+/* ---- sync ----------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_fsync(struct task *task, const struct sysargs *args)
 {
@@ -28,7 +29,8 @@ SLEEPS i64 sys_fdatasync(struct task *task, const struct sysargs *args)
     return sys_fsync(task, args);
 }
 
-/* Files whose content is on the host write through or at their close; what is in memory has nothing behind it. */
+/* Files whose content is on the host write through or at their close; what is in memory has nothing
+ * behind it. */
 SLEEPS i64 sys_sync(struct task *task, const struct sysargs *args)
 {
     return 0;
@@ -46,14 +48,16 @@ SLEEPS i64 sys_sync_file_range(struct task *task, const struct sysargs *args)
     int err = file_arg(task, args, 0, &file);
     if (err)
         return err;
-    if ((arg_u32(args, 3) & ~7u) || offset < 0 || size < 0 || __builtin_add_overflow(offset, size, &end))
+    if ((arg_u32(args, 3) & ~7u) || offset < 0 || size < 0 ||
+        __builtin_add_overflow(offset, size, &end))
         return -EINVAL;
-    if (!inode_is_regular(file->inode) && !inode_is_dir(file->inode) && !inode_is_symlink(file->inode))
+    if (!inode_is_regular(file->inode) && !inode_is_dir(file->inode) &&
+        !inode_is_symlink(file->inode))
         return -ESPIPE;
     return arg_u32(args, 3) & 4u ? file_fsync(task, file) : 0;
 }
 
-/* ---- sizes ---------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ---------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_truncate(struct task *task, const struct sysargs *args)
 {
@@ -99,7 +103,7 @@ SLEEPS i64 sys_fallocate(struct task *task, const struct sysargs *args)
     return file_allocate(task, file, arg_i32(args, 1), (u64)offset, (u64)size);
 }
 
-/* ---- advice: judged, without effect ------------------------------------------------------------------------------------- */
+/* ---- advice: judged, without effect --------------------------------------------------------- */
 
 SLEEPS i64 sys_fadvise64(struct task *task, const struct sysargs *args)
 {
@@ -123,7 +127,7 @@ SLEEPS i64 sys_readahead(struct task *task, const struct sysargs *args)
     return inode_is_regular(file->inode) ? 0 : -EINVAL;
 }
 
-/* ---- new descriptions ----------------------------------------------------------------------------------------------------- */
+/* ---- new descriptions ----------------------------------------------------------------------- */
 
 SLEEPS i64 sys_pipe2(struct task *task, const struct sysargs *args)
 {

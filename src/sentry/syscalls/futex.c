@@ -23,8 +23,9 @@ static u32 wake_count(u32 value)
 /* Which operations have a time-out in the fourth argument? */
 static bool has_timeout(u32 command)
 {
-    return command == LINUX_FUTEX_WAIT || command == LINUX_FUTEX_WAIT_BITSET || command == LINUX_FUTEX_LOCK_PI ||
-           command == LINUX_FUTEX_LOCK_PI2 || command == LINUX_FUTEX_WAIT_REQUEUE_PI;
+    return command == LINUX_FUTEX_WAIT || command == LINUX_FUTEX_WAIT_BITSET ||
+           command == LINUX_FUTEX_LOCK_PI || command == LINUX_FUTEX_LOCK_PI2 ||
+           command == LINUX_FUTEX_WAIT_REQUEUE_PI;
 }
 
 /* FUTEX_WAIT's is relative, the others' absolute; FUTEX_LOCK_PI's always of the realtime clock. */
@@ -44,12 +45,13 @@ SLEEPS static int read_deadline(struct task *task, uaddr at, struct futex_call *
     if (call->command == LINUX_FUTEX_WAIT)
         call->deadline_ns = task_deadline(task, ns);
     else
-        call->deadline_ns =
-            clock_deadline(task->kernel, is_realtime ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, ns);
+        call->deadline_ns = clock_deadline(
+            task->kernel, is_realtime ? LINUX_CLOCK_REALTIME : LINUX_CLOCK_MONOTONIC, ns);
     return 0;
 }
 
-/* signal(7): a wait with a time-out ends with EINTR, one without is made again if the handler says so. */
+/* signal(7): a wait with a time-out ends with EINTR, one without is made again if the handler says
+ * so. */
 static i64 end_wait(struct task *task, const struct futex_call *call, i64 result)
 {
     if (result != -ERESTARTSYS || call->deadline_ns == NO_DEADLINE)
@@ -65,7 +67,8 @@ static i64 end_lock(struct task *task, i64 result)
     return result;
 }
 
-SLEEPS static i64 do_requeue(struct task *task, const struct sysargs *args, const struct futex_call *call)
+SLEEPS static i64 do_requeue(struct task *task, const struct sysargs *args,
+                             const struct futex_call *call)
 {
     const struct futex_requeue request = {
         .from = call->at,
@@ -79,7 +82,8 @@ SLEEPS static i64 do_requeue(struct task *task, const struct sysargs *args, cons
     return futex_requeue(task, &request);
 }
 
-SLEEPS static i64 do_wake_op(struct task *task, const struct sysargs *args, const struct futex_call *call)
+SLEEPS static i64 do_wake_op(struct task *task, const struct sysargs *args,
+                             const struct futex_call *call)
 {
     const struct futex_wake_op request = {
         .first = call->at,
@@ -92,17 +96,21 @@ SLEEPS static i64 do_wake_op(struct task *task, const struct sysargs *args, cons
     return futex_wake_op(task, &request);
 }
 
-SLEEPS static i64 do_command(struct task *task, const struct sysargs *args, const struct futex_call *call)
+SLEEPS static i64 do_command(struct task *task, const struct sysargs *args,
+                             const struct futex_call *call)
 {
     switch (call->command) {
     case LINUX_FUTEX_WAIT:
         return end_wait(task, call,
-                        futex_wait(task, call->at, call->is_shared, call->value, LINUX_FUTEX_BITSET_ANY, call->deadline_ns));
+                        futex_wait(task, call->at, call->is_shared, call->value,
+                                   LINUX_FUTEX_BITSET_ANY, call->deadline_ns));
     case LINUX_FUTEX_WAIT_BITSET:
         return end_wait(task, call,
-                        futex_wait(task, call->at, call->is_shared, call->value, call->value3, call->deadline_ns));
+                        futex_wait(task, call->at, call->is_shared, call->value, call->value3,
+                                   call->deadline_ns));
     case LINUX_FUTEX_WAKE:
-        return futex_wake(task, call->at, call->is_shared, wake_count(call->value), LINUX_FUTEX_BITSET_ANY);
+        return futex_wake(task, call->at, call->is_shared, wake_count(call->value),
+                          LINUX_FUTEX_BITSET_ANY);
     case LINUX_FUTEX_WAKE_BITSET:
         return futex_wake(task, call->at, call->is_shared, wake_count(call->value), call->value3);
     case LINUX_FUTEX_REQUEUE:
@@ -112,7 +120,8 @@ SLEEPS static i64 do_command(struct task *task, const struct sysargs *args, cons
         return do_wake_op(task, args, call);
     case LINUX_FUTEX_LOCK_PI:
     case LINUX_FUTEX_LOCK_PI2:
-        return end_lock(task, futex_lock_pi(task, call->at, call->is_shared, call->deadline_ns, true));
+        return end_lock(task,
+                        futex_lock_pi(task, call->at, call->is_shared, call->deadline_ns, true));
     case LINUX_FUTEX_TRYLOCK_PI:
         return futex_lock_pi(task, call->at, call->is_shared, NO_DEADLINE, false);
     case LINUX_FUTEX_UNLOCK_PI:
@@ -133,8 +142,8 @@ SLEEPS i64 sys_futex(struct task *task, const struct sysargs *args)
         .is_shared = !(op & LINUX_FUTEX_PRIVATE),
         .is_realtime = op & LINUX_FUTEX_CLOCK_REALTIME,
     };
-    if (call.is_realtime && call.command != LINUX_FUTEX_WAIT_BITSET && call.command != LINUX_FUTEX_LOCK_PI2 &&
-        call.command != LINUX_FUTEX_WAIT_REQUEUE_PI)
+    if (call.is_realtime && call.command != LINUX_FUTEX_WAIT_BITSET &&
+        call.command != LINUX_FUTEX_LOCK_PI2 && call.command != LINUX_FUTEX_WAIT_REQUEUE_PI)
         return -ENOSYS;
     int err = read_deadline(task, arg_uaddr(args, 3), &call);
     return err ? err : do_command(task, args, &call);

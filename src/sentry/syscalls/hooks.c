@@ -4,7 +4,8 @@
 
 #include "sentry/fs/file.h"
 
-/* The last task that uses the table closes every descriptor, in its own fiber: a flush may sleep. */
+/* The last task that uses the table closes every descriptor, in its own fiber: a flush may sleep.
+ */
 SLEEPS static void fds_release(struct task *task)
 {
     if (task->fds->object.refs == 1)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moving bytes: read(2), write(2), pread(2), readv(2), preadv2(2) and their writing halves; lseek(2). */
+/* Moving bytes: read(2), write(2), pread(2), readv(2), preadv2(2) and their writing halves;
+ * lseek(2). */
 #include <string.h>
 
 #include "abi/errno.h"
@@ -8,7 +9,8 @@
 #include "sentry/syscalls/syscalls.h"
 
 #define RW_SIZE_MAX ((u64)0x7ffff000) /* MAX_RW_COUNT */
-#define ACCESS_END 0x7ffffffff000u /* what Linux calls a possible address; what is not there fails later */
+#define ACCESS_END \
+    0x7ffffffff000u /* what Linux calls a possible address; what is not there fails later */
 #define SEGMENTS_ON_STACK 8u
 #define RWF_HIPRI 1u
 #define RWF_DSYNC 2u
@@ -24,7 +26,8 @@ struct transfer {
 };
 
 /* A description that may do it: 0, -EBADF, -ESPIPE for an offset where there is none. */
-static int transfer_file(struct task *task, i32 fd, const struct transfer *transfer, struct file **out)
+static int transfer_file(struct task *task, i32 fd, const struct transfer *transfer,
+                         struct file **out)
 {
     *out = fd_get(task, fd);
     if (!*out || !(transfer->is_write ? file_may_write(*out) : file_may_read(*out)))
@@ -34,10 +37,12 @@ static int transfer_file(struct task *task, i32 fd, const struct transfer *trans
     return 0;
 }
 
-SLEEPS static i64 move(struct task *task, struct file *file, struct uio *uio, const struct transfer *transfer)
+SLEEPS static i64 move(struct task *task, struct file *file, struct uio *uio,
+                       const struct transfer *transfer)
 {
     const u64 *offset = transfer->has_offset ? &transfer->offset : NULL;
-    i64 moved = transfer->is_write ? file_write(task, file, uio, offset) : file_read(task, file, uio, offset);
+    i64 moved = transfer->is_write ? file_write(task, file, uio, offset)
+                                   : file_read(task, file, uio, offset);
     if (moved > 0 && transfer->is_write && (transfer->rwf & (RWF_DSYNC | RWF_SYNC))) {
         int err = file_fsync(task, file);
         return err ? err : moved;
@@ -51,7 +56,8 @@ static bool offset_is_over(u64 offset, u64 size)
     return offset + size > (u64)INT64_MAX;
 }
 
-SLEEPS static i64 move_plain(struct task *task, const struct sysargs *args, const struct transfer *transfer)
+SLEEPS static i64 move_plain(struct task *task, const struct sysargs *args,
+                             const struct transfer *transfer)
 {
     if (transfer->has_offset && (i64)transfer->offset < 0)
         return -EINVAL;
@@ -84,10 +90,11 @@ SLEEPS i64 sys_pread64(struct task *task, const struct sysargs *args)
 }
 SLEEPS i64 sys_pwrite64(struct task *task, const struct sysargs *args)
 {
-    return move_plain(task, args, &(struct transfer){.is_write = true, .has_offset = true, .offset = args->v[3]});
+    return move_plain(
+        task, args, &(struct transfer){.is_write = true, .has_offset = true, .offset = args->v[3]});
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------------------------ */
+/* ---- vectors -------------------------------------------------------------------------------- */
 
 /* Sizes judged: none negative, the sum cut to what one call may move. 0 or -EINVAL, -EFAULT. */
 static int judge_segments(struct uio_segment *segments, u32 count)
@@ -97,7 +104,8 @@ static int judge_segments(struct uio_segment *segments, u32 count)
         u64 end;
         if ((i64)segments[i].size < 0)
             return -EINVAL;
-        if (segments[i].size && (__builtin_add_overflow(segments[i].base, segments[i].size, &end) || end > ACCESS_END))
+        if (segments[i].size &&
+            (__builtin_add_overflow(segments[i].base, segments[i].size, &end) || end > ACCESS_END))
             return -EFAULT;
         segments[i].size = MIN(segments[i].size, RW_SIZE_MAX - total);
         total += segments[i].size;
@@ -105,7 +113,8 @@ static int judge_segments(struct uio_segment *segments, u32 count)
     return 0;
 }
 
-SLEEPS static i64 move_vector(struct task *task, const struct sysargs *args, const struct transfer *transfer)
+SLEEPS static i64 move_vector(struct task *task, const struct sysargs *args,
+                              const struct transfer *transfer)
 {
     if (transfer->has_offset && (i64)transfer->offset < 0)
         return -EINVAL;
@@ -122,7 +131,9 @@ SLEEPS static i64 move_vector(struct task *task, const struct sysargs *args, con
         segments = arena_alloc(arena, count * sizeof *segments);
     if (!segments)
         return -ENOMEM;
-    i64 result = count ? copy_from_user(task, segments, arg_uaddr(args, 1), count * sizeof *segments) : 0;
+    i64 result = count
+                     ? copy_from_user(task, segments, arg_uaddr(args, 1), count * sizeof *segments)
+                     : 0;
     if (!result)
         result = judge_segments(segments, (u32)count);
     if (!result) {
@@ -150,17 +161,21 @@ SLEEPS i64 sys_preadv(struct task *task, const struct sysargs *args)
 }
 SLEEPS i64 sys_pwritev(struct task *task, const struct sysargs *args)
 {
-    return move_vector(task, args, &(struct transfer){.is_write = true, .has_offset = true, .offset = args->v[3]});
+    return move_vector(
+        task, args, &(struct transfer){.is_write = true, .has_offset = true, .offset = args->v[3]});
 }
 
-/* preadv2(2): offset -1 means the description's own. RWF_APPEND and RWF_NOWAIT are not promised by any file here. */
+/* preadv2(2): offset -1 means the description's own. RWF_APPEND and RWF_NOWAIT are not promised by
+ * any file here. */
 SLEEPS static i64 move_vector2(struct task *task, const struct sysargs *args, bool is_write)
 {
     u32 rwf = arg_u32(args, 5);
     if (rwf & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
         return -EOPNOTSUPP;
-    const struct transfer transfer = {
-        .is_write = is_write, .has_offset = (i64)args->v[3] != -1, .offset = args->v[3], .rwf = rwf};
+    const struct transfer transfer = {.is_write = is_write,
+                                      .has_offset = (i64)args->v[3] != -1,
+                                      .offset = args->v[3],
+                                      .rwf = rwf};
     return move_vector(task, args, &transfer);
 }
 

@@ -29,7 +29,7 @@ static bool memlock_refresh(struct task *task)
     return task->mm->limit_memlock != 0;
 }
 
-/* ---- mmap ------------------------------------------------------------------------- */
+/* ---- mmap ----------------------------------------------------------------------------------- */
 
 /* What FILE allows: mode of the description, mount, seals. */
 static int judge_file(const struct file *file, bool is_shared, u32 prot, u32 *vma_flags)
@@ -161,7 +161,7 @@ i64 sys_madvise(struct task *task, const struct sysargs *args)
     return mm_advise(task->mm, &task->fiber, arg_u64(args, 0), arg_u64(args, 1), arg_i32(args, 2));
 }
 
-/* ---- msync and mincore ------------------------------------------------------------ */
+/* ---- msync and mincore ---------------------------------------------------------------------- */
 
 /* An aligned start and a size to be rounded up: the range of whole pages. 0, -EINVAL or -ENOMEM. */
 static int arg_pages(const struct sysargs *args, u64 *start, u64 *end)
@@ -228,7 +228,7 @@ i64 sys_mincore(struct task *task, const struct sysargs *args)
     return err;
 }
 
-/* ---- locking ---------------------------------------------------------------------- */
+/* ---- locking -------------------------------------------------------------------------------- */
 
 i64 sys_mlock(struct task *task, const struct sysargs *args)
 {
@@ -286,7 +286,7 @@ i64 sys_munlockall(struct task *task, const struct sysargs *args)
     return 0;
 }
 
-/* ---- memory policies: one node ---------------------------------------------------- */
+/* ---- memory policies: one node -------------------------------------------------------------- */
 
 static int judge_mode(u32 mode)
 {

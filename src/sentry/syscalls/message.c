@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moving messages: sendto(2), sendmsg(2), recvfrom(2), recvmsg(2), the mmsg pair, and control messages (cmsg(3)). */
+/* Moving messages: sendto(2), sendmsg(2), recvfrom(2), recvmsg(2), the mmsg pair, and control
+ * messages (cmsg(3)). */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static u64 cmsg_align(u64 size)
     return ALIGN_UP(size, (u64)8);
 }
 
-/* ---- control messages in ------------------------------------------------------------------------------- */
+/* ---- control messages in -------------------------------------------------------------------- */
 
 static int cred_check(const struct task *task, const struct linux_ucred *given)
 {
@@ -77,7 +78,8 @@ static int scm_add_cred(struct task *task, struct scm **scm, const struct linux_
     return 0;
 }
 
-static int control_one(struct task *task, const struct linux_cmsghdr *head, const u8 *data, u64 size, struct scm **scm)
+static int control_one(struct task *task, const struct linux_cmsghdr *head, const u8 *data,
+                       u64 size, struct scm **scm)
 {
     if (head->level != LINUX_SOL_SOCKET)
         return 0;
@@ -102,7 +104,8 @@ static int control_one(struct task *task, const struct linux_cmsghdr *head, cons
     }
 }
 
-SLEEPS static int control_from_user(struct task *task, const struct linux_msghdr *user, struct scm **scm)
+SLEEPS static int control_from_user(struct task *task, const struct linux_msghdr *user,
+                                    struct scm **scm)
 {
     u64 size = user->control_size;
     if (size == 0 || user->control == 0)
@@ -120,18 +123,19 @@ SLEEPS static int control_from_user(struct task *task, const struct linux_msghdr
         if (head.size < sizeof head || head.size > size - at)
             err = -EINVAL;
         else
-            err = control_one(task, &head, control + at + sizeof head, head.size - sizeof head, scm);
+            err = control_one(task, &head, control + at + sizeof head, head.size - sizeof head,
+                              scm);
         at += cmsg_align(head.size);
     }
     arena_free(arena, control, size);
     return err;
 }
 
-/* ---- control messages out --------------------------------------------------------------------------------- */
+/* ---- control messages out ------------------------------------------------------------------- */
 
 struct control_out {
     struct task *task;
-    u64 at;     /* user address */
+    u64 at; /* user address */
     u64 left;
     u64 used;
     bool is_cut;
@@ -140,7 +144,8 @@ struct control_out {
 /* One message; the data is cut to what fits. How many bytes of DATA went. */
 SLEEPS static int control_put(struct control_out *out, i32 type, const void *data, u64 size)
 {
-    struct linux_cmsghdr head = {.size = sizeof head + size, .level = LINUX_SOL_SOCKET, .type = type};
+    struct linux_cmsghdr head = {
+        .size = sizeof head + size, .level = LINUX_SOL_SOCKET, .type = type};
     if (out->left < sizeof head) {
         out->is_cut = true;
         return 0;
@@ -151,7 +156,8 @@ SLEEPS static int control_put(struct control_out *out, i32 type, const void *dat
     }
     int err = copy_to_user(out->task, uaddr_make(out->at), &head, sizeof head);
     if (!err)
-        err = copy_to_user(out->task, uaddr_make(out->at + sizeof head), data, head.size - sizeof head);
+        err = copy_to_user(out->task, uaddr_make(out->at + sizeof head), data,
+                           head.size - sizeof head);
     if (err)
         return err;
     u64 step = MIN(cmsg_align(head.size), out->left);
@@ -164,7 +170,9 @@ SLEEPS static int control_put(struct control_out *out, i32 type, const void *dat
 /* SCM_RIGHTS: as many descriptors as there is room for; the rest is closed (MSG_CTRUNC). */
 SLEEPS static int control_put_files(struct control_out *out, struct scm *scm, u32 flags)
 {
-    u64 room = out->left > sizeof(struct linux_cmsghdr) ? (out->left - sizeof(struct linux_cmsghdr)) / sizeof(i32) : 0;
+    u64 room = out->left > sizeof(struct linux_cmsghdr)
+                   ? (out->left - sizeof(struct linux_cmsghdr)) / sizeof(i32)
+                   : 0;
     u32 count = (u32)MIN((u64)scm->file_count, room);
     if (count < scm->file_count)
         out->is_cut = true;
@@ -187,10 +195,11 @@ SLEEPS static int control_put_files(struct control_out *out, struct scm *scm, u3
     return 0;
 }
 
-SLEEPS static int control_to_user(struct task *task, struct linux_msghdr *user, struct socket *socket,
-                                  struct socket_message *message)
+SLEEPS static int control_to_user(struct task *task, struct linux_msghdr *user,
+                                  struct socket *socket, struct socket_message *message)
 {
-    struct control_out out = {.task = task, .at = user->control, .left = user->control ? user->control_size : 0};
+    struct control_out out = {
+        .task = task, .at = user->control, .left = user->control ? user->control_size : 0};
     int err = 0;
     struct scm *scm = message->scm;
     if (scm && scm->has_cred && socket->passes_cred)
@@ -203,12 +212,14 @@ SLEEPS static int control_to_user(struct task *task, struct linux_msghdr *user, 
     return err;
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
-SLEEPS static i64 send_message(struct task *task, struct file *file, struct socket *socket, struct socket_message *message)
+SLEEPS static i64 send_message(struct task *task, struct file *file, struct socket *socket,
+                               struct socket_message *message)
 {
     i64 moved = socket->ops->send(task, socket, message, !(file->flags & O_NONBLOCK));
-    if (moved == -EPIPE && !(message->flags & LINUX_MSG_NOSIGNAL) && socket->type == LINUX_SOCK_STREAM) {
+    if (moved == -EPIPE && !(message->flags & LINUX_MSG_NOSIGNAL) &&
+        socket->type == LINUX_SOCK_STREAM) {
         struct linux_siginfo info;
         signal_info_user(&info, LINUX_SIGPIPE, LINUX_SI_USER, task, task->group);
         (void)!signal_send_task(task, &info);
@@ -227,17 +238,22 @@ SLEEPS static int message_name(struct task *task, struct socket_message *message
 }
 
 /* The segments of USER's iovec in arena memory of *COUNT elements. */
-SLEEPS static int segments_from_user(struct task *task, const struct linux_msghdr *user, struct uio_segment **out)
+SLEEPS static int segments_from_user(struct task *task, const struct linux_msghdr *user,
+                                     struct uio_segment **out)
 {
     if (user->iov_count > UIO_SEGMENTS_MAX)
         return -EMSGSIZE;
-    struct uio_segment *segments = arena_alloc(task->kernel->arena, (user->iov_count + 1) * sizeof *segments);
+    struct uio_segment *segments = arena_alloc(task->kernel->arena,
+                                               (user->iov_count + 1) * sizeof *segments);
     if (!segments)
         return -ENOMEM;
-    int err = user->iov_count ? copy_from_user(task, segments, uaddr_make(user->iov), user->iov_count * sizeof *segments) : 0;
+    int err = user->iov_count ? copy_from_user(task, segments, uaddr_make(user->iov),
+                                               user->iov_count * sizeof *segments)
+                              : 0;
     u64 total = 0;
     for (u64 i = 0; i < user->iov_count && !err; i++)
-        if ((i64)segments[i].size < 0 || __builtin_add_overflow(total, segments[i].size, &total) || (i64)total < 0)
+        if ((i64)segments[i].size < 0 || __builtin_add_overflow(total, segments[i].size, &total) ||
+            (i64)total < 0)
             err = -EINVAL;
     if (err)
         arena_free(task->kernel->arena, segments, (user->iov_count + 1) * sizeof *segments);
@@ -296,9 +312,10 @@ SLEEPS i64 sys_sendto(struct task *task, const struct sysargs *args)
     return send_message(task, file, socket, &message);
 }
 
-/* ---- receiving -------------------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------ */
 
-SLEEPS static i64 receive_user_message(struct task *task, struct file *file, struct socket *socket, uaddr user_at, u32 flags)
+SLEEPS static i64 receive_user_message(struct task *task, struct file *file, struct socket *socket,
+                                       uaddr user_at, u32 flags)
 {
     struct linux_msghdr user;
     int err = copy_from_user(task, &user, user_at, sizeof user);
@@ -336,7 +353,8 @@ SLEEPS i64 sys_recvmsg(struct task *task, const struct sysargs *args)
     AUTO_PUT struct file *file = NULL;
     struct socket *socket;
     int err = socket_get(task, arg_fd(args, 0), &file, &socket);
-    return err ? err : receive_user_message(task, file, socket, arg_uaddr(args, 1), arg_u32(args, 2));
+    return err ? err
+               : receive_user_message(task, file, socket, arg_uaddr(args, 1), arg_u32(args, 2));
 }
 
 SLEEPS i64 sys_recvfrom(struct task *task, const struct sysargs *args)
@@ -367,7 +385,7 @@ SLEEPS i64 sys_recvfrom(struct task *task, const struct sysargs *args)
     return err ? err : moved;
 }
 
-/* ---- several at once ----------------------------------------------------------------------------------------------- */
+/* ---- several at once ------------------------------------------------------------------------ */
 
 SLEEPS i64 sys_sendmmsg(struct task *task, const struct sysargs *args)
 {
@@ -385,7 +403,8 @@ SLEEPS i64 sys_sendmmsg(struct task *task, const struct sysargs *args)
             result = send_user_message(task, file, socket, &user.message, arg_u32(args, 3));
         if (result >= 0) {
             u32 size = (u32)result;
-            result = copy_to_user(task, uaddr_add(at, offsetof(struct linux_mmsghdr, size)), &size, sizeof size);
+            result = copy_to_user(task, uaddr_add(at, offsetof(struct linux_mmsghdr, size)), &size,
+                                  sizeof size);
         }
         if (result < 0)
             return i > 0 ? (i64)i : result;
@@ -407,7 +426,8 @@ SLEEPS i64 sys_recvmmsg(struct task *task, const struct sysargs *args)
         i64 result = receive_user_message(task, file, socket, at, flags & ~LINUX_MSG_WAITFORONE);
         if (result >= 0) {
             u32 size = (u32)result;
-            result = copy_to_user(task, uaddr_add(at, offsetof(struct linux_mmsghdr, size)), &size, sizeof size);
+            result = copy_to_user(task, uaddr_add(at, offsetof(struct linux_mmsghdr, size)), &size,
+                                  sizeof size);
         }
         if (result < 0)
             return i > 0 ? (i64)i : result;

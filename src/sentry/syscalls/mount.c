@@ -31,7 +31,9 @@ SLEEPS i64 sys_mount(struct task *task, const struct sysargs *args)
         err = user_path_get(task, LINUX_AT_FDCWD, arg_uaddr(args, 1), false, &target);
     if (!err && !task_has_capability(task, CAP_SYS_ADMIN))
         err = -EPERM;
-    return err ? err : vfs_mount(task, source.text, target.text, type.text, arg_u64(args, 3), options.text);
+    return err ? err
+               : vfs_mount(task, source.text, target.text, type.text, arg_u64(args, 3),
+                           options.text);
 }
 
 SLEEPS i64 sys_umount2(struct task *task, const struct sysargs *args)

@@ -6,13 +6,14 @@
 #include "abi/fcntl.h"
 #include "sentry/syscalls/path.h"
 
-#define OPEN_FLAGS                                                                                 \
-    (LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC |             \
-     LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_SYNC | LINUX_O_ASYNC | LINUX_O_DIRECT |           \
-     LINUX_O_LARGEFILE | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_NOATIME |                  \
+#define OPEN_FLAGS                                                                       \
+    (LINUX_O_ACCMODE | LINUX_O_CREAT | LINUX_O_EXCL | LINUX_O_NOCTTY | LINUX_O_TRUNC |   \
+     LINUX_O_APPEND | LINUX_O_NONBLOCK | LINUX_O_SYNC | LINUX_O_ASYNC | LINUX_O_DIRECT | \
+     LINUX_O_LARGEFILE | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_NOATIME |        \
      LINUX_O_CLOEXEC | LINUX_O_PATH | LINUX_O_TMPFILE_BIT)
 
-SLEEPS static i64 do_open(struct task *task, i32 dirfd, uaddr at, u32 flags, u32 mode, u32 walk_flags)
+SLEEPS static i64 do_open(struct task *task, i32 dirfd, uaddr at, u32 flags, u32 mode,
+                          u32 walk_flags)
 {
     flags &= OPEN_FLAGS;
     if (!(flags & (LINUX_O_CREAT | LINUX_O_TMPFILE_BIT)))
@@ -38,11 +39,13 @@ SLEEPS i64 sys_open(struct task *task, const struct sysargs *args)
 }
 SLEEPS i64 sys_openat(struct task *task, const struct sysargs *args)
 {
-    return do_open(task, arg_fd(args, 0), arg_uaddr(args, 1), arg_u32(args, 2), arg_u32(args, 3), 0);
+    return do_open(task, arg_fd(args, 0), arg_uaddr(args, 1), arg_u32(args, 2), arg_u32(args, 3),
+                   0);
 }
 SLEEPS i64 sys_creat(struct task *task, const struct sysargs *args)
 {
-    return do_open(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, arg_u32(args, 1), 0);
+    return do_open(task, LINUX_AT_FDCWD, arg_uaddr(args, 0),
+                   LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, arg_u32(args, 1), 0);
 }
 
 struct linux_open_how {
@@ -91,10 +94,11 @@ SLEEPS i64 sys_openat2(struct task *task, const struct sysargs *args)
     bool makes = how.flags & (LINUX_O_CREAT | LINUX_O_TMPFILE_BIT);
     if ((how.flags & ~(u64)OPEN_FLAGS) || how.mode & ~(u64)07777 || (how.mode && !makes))
         return -EINVAL;
-    return do_open(task, arg_fd(args, 0), arg_uaddr(args, 1), (u32)how.flags, (u32)how.mode, walk_flags);
+    return do_open(task, arg_fd(args, 0), arg_uaddr(args, 1), (u32)how.flags, (u32)how.mode,
+                   walk_flags);
 }
 
-/* ---- closing ------------------------------------------------------------------------------------------------------- */
+/* ---- closing -------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_close(struct task *task, const struct sysargs *args)
 {
@@ -128,7 +132,7 @@ SLEEPS i64 sys_close_range(struct task *task, const struct sysargs *args)
     return 0;
 }
 
-/* ---- copying ---------------------------------------------------------------------------------------------------------- */
+/* ---- copying -------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_dup(struct task *task, const struct sysargs *args)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names: mkdir(2), rmdir(2), rename(2), link(2), unlink(2), symlink(2), readlink(2), mknod(2), chdir(2), getdents(2). */
+/* Names: mkdir(2), rmdir(2), rename(2), link(2), unlink(2), symlink(2), readlink(2), mknod(2),
+ * chdir(2), getdents(2). */
 #include "sentry/syscalls/path.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "abi/fcntl.h"
 #include "sentry/kernel/cred.h"
 
-/* ---- paths of the program --------------------------------------------------------------------------------- */
+/* ---- paths of the program ------------------------------------------------------------------- */
 
 void user_path_fini(struct user_path *path)
 {
@@ -17,7 +18,8 @@ void user_path_fini(struct user_path *path)
     path->text = NULL;
 }
 
-SLEEPS int user_path_get(struct task *task, i32 dirfd, uaddr at, bool may_be_empty, struct user_path *out)
+SLEEPS int user_path_get(struct task *task, i32 dirfd, uaddr at, bool may_be_empty,
+                         struct user_path *out)
 {
     *out = (struct user_path){.arena = task->kernel->arena};
     out->text = arena_alloc(out->arena, PATH_SIZE_MAX);
@@ -58,7 +60,7 @@ int at_flags(u32 flags, u32 allowed, bool follows, u32 *out)
     return 0;
 }
 
-/* ---- making ----------------------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 SLEEPS static i64 do_mkdir(struct task *task, i32 dirfd, uaddr at, u32 mode)
 {
@@ -83,7 +85,8 @@ SLEEPS static i64 do_mknod(struct task *task, i32 dirfd, uaddr at, u32 mode, u32
         mode |= type = LINUX_S_IFREG;
     if (type == LINUX_S_IFDIR)
         return -EPERM;
-    if (type != LINUX_S_IFREG && type != LINUX_S_IFIFO && type != LINUX_S_IFSOCK && type != LINUX_S_IFCHR && type != LINUX_S_IFBLK)
+    if (type != LINUX_S_IFREG && type != LINUX_S_IFIFO && type != LINUX_S_IFSOCK &&
+        type != LINUX_S_IFCHR && type != LINUX_S_IFBLK)
         return -EINVAL;
     bool is_device = type == LINUX_S_IFCHR || type == LINUX_S_IFBLK;
     AUTO_USER_PATH struct user_path path = {0};
@@ -124,7 +127,8 @@ SLEEPS i64 sys_symlinkat(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_linkat(struct task *task, const struct sysargs *args)
 {
     u32 walk_flags;
-    int err = at_flags(arg_u32(args, 4), LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH, false, &walk_flags);
+    int err = at_flags(arg_u32(args, 4), LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH, false,
+                       &walk_flags);
     if (!err && (walk_flags & WALK_EMPTY) && !task_has_capability(task, CAP_DAC_READ_SEARCH))
         err = -ENOENT;
     AUTO_PATH struct path old = {0};
@@ -138,11 +142,12 @@ SLEEPS i64 sys_linkat(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_link(struct task *task, const struct sysargs *args)
 {
-    const struct sysargs all = {{(u64)(i64)LINUX_AT_FDCWD, args->v[0], (u64)(i64)LINUX_AT_FDCWD, args->v[1], 0}};
+    const struct sysargs all = {
+        {(u64)(i64)LINUX_AT_FDCWD, args->v[0], (u64)(i64)LINUX_AT_FDCWD, args->v[1], 0}};
     return sys_linkat(task, &all);
 }
 
-/* ---- taking away and moving -------------------------------------------------------------------------------------- */
+/* ---- taking away and moving ----------------------------------------------------------------- */
 
 SLEEPS static i64 do_unlink(struct task *task, i32 dirfd, uaddr at, u32 flags)
 {
@@ -189,7 +194,8 @@ SLEEPS i64 sys_renameat(struct task *task, const struct sysargs *args)
 }
 SLEEPS i64 sys_rename(struct task *task, const struct sysargs *args)
 {
-    const struct sysargs all = {{(u64)(i64)LINUX_AT_FDCWD, args->v[0], (u64)(i64)LINUX_AT_FDCWD, args->v[1], 0}};
+    const struct sysargs all = {
+        {(u64)(i64)LINUX_AT_FDCWD, args->v[0], (u64)(i64)LINUX_AT_FDCWD, args->v[1], 0}};
     return sys_renameat2(task, &all);
 }
 
@@ -216,14 +222,16 @@ SLEEPS static i64 do_readlink(struct task *task, i32 dirfd, uaddr at, uaddr to, 
 
 SLEEPS i64 sys_readlink(struct task *task, const struct sysargs *args)
 {
-    return do_readlink(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), arg_uaddr(args, 1), arg_i32(args, 2));
+    return do_readlink(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), arg_uaddr(args, 1),
+                       arg_i32(args, 2));
 }
 SLEEPS i64 sys_readlinkat(struct task *task, const struct sysargs *args)
 {
-    return do_readlink(task, arg_fd(args, 0), arg_uaddr(args, 1), arg_uaddr(args, 2), arg_i32(args, 3));
+    return do_readlink(task, arg_fd(args, 0), arg_uaddr(args, 1), arg_uaddr(args, 2),
+                       arg_i32(args, 3));
 }
 
-/* ---- where the task is ------------------------------------------------------------------------------------------------ */
+/* ---- where the task is ---------------------------------------------------------------------- */
 
 /* PATH (owned) becomes the cwd or root; it is a directory one may search. */
 SLEEPS static int set_place(struct task *task, struct path *path, struct path *place)
@@ -243,7 +251,8 @@ SLEEPS static int set_place(struct task *task, struct path *path, struct path *p
 SLEEPS i64 sys_chdir(struct task *task, const struct sysargs *args)
 {
     AUTO_PATH struct path path = {0};
-    int err = user_path_walk(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW | WALK_DIRECTORY, &path);
+    int err = user_path_walk(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW | WALK_DIRECTORY,
+                             &path);
     return err ? err : set_place(task, &path, &task->fs->cwd);
 }
 
@@ -260,7 +269,8 @@ SLEEPS i64 sys_fchdir(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_chroot(struct task *task, const struct sysargs *args)
 {
     AUTO_PATH struct path path = {0};
-    int err = user_path_walk(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW | WALK_DIRECTORY, &path);
+    int err = user_path_walk(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW | WALK_DIRECTORY,
+                             &path);
     if (!err)
         err = vfs_permission(task, &path, 1);
     if (!err && !task_has_capability(task, CAP_SYS_CHROOT))
@@ -272,7 +282,8 @@ SLEEPS i64 sys_getcwd(struct task *task, const struct sysargs *args)
 {
     struct buf text;
     buf_init(&text, task->kernel->arena, PATH_SIZE_MAX * 2);
-    int err = task->fs->cwd.dentry->is_unlinked ? -ENOENT : path_text(&task->fs->cwd, &task->fs->root, &text);
+    int err = task->fs->cwd.dentry->is_unlinked ? -ENOENT
+                                                : path_text(&task->fs->cwd, &task->fs->root, &text);
     if (!err)
         err = buf_append(&text, "", 1);
     if (!err && text.size > arg_u64(args, 1))
@@ -291,22 +302,24 @@ SLEEPS i64 sys_umask(struct task *task, const struct sysargs *args)
     return old;
 }
 
-/* ---- listings ---------------------------------------------------------------------------------------------------------- */
+/* ---- listings ------------------------------------------------------------------------------- */
 
-/* Records go to the program one by one: what did not fit or had no memory is still there next time. */
+/* Records go to the program one by one: what did not fit or had no memory is still there next time.
+ */
 struct dents {
     struct dir_emit emit;
     struct task *task;
     uaddr at;
-    u64 room;    /* bytes of the program's buffer that are left */
+    u64 room; /* bytes of the program's buffer that are left */
     u64 written;
     bool is_64;
-    int err;     /* why the last one was not taken */
+    int err; /* why the last one was not taken */
 };
 
 #define DENT_SIZE_MAX 280u
 
-SLEEPS static bool put_dent(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type, u64 next)
+SLEEPS static bool put_dent(struct dir_emit *emit, const char *name, size_t size, u64 ino, u8 type,
+                            u64 next)
 {
     struct dents *dents = emit->owner;
     /* linux_dirent64: type before the name; linux_dirent: type in the record's last byte. */

@@ -5,19 +5,23 @@
 #include "sentry/fs/vfs.h"
 #include "sentry/syscalls/syscalls.h"
 
-/* A path of the program in arena memory, and where it starts. Zero it first; user_path_fini releases it. */
+/* A path of the program in arena memory, and where it starts. Zero it first; user_path_fini
+ * releases it. */
 struct user_path {
     struct arena *arena;
-    char *text;         /* PATH_SIZE_MAX bytes */
-    struct file *file;  /* counted: the directory's description, or NULL */
+    char *text;               /* PATH_SIZE_MAX bytes */
+    struct file *file;        /* counted: the directory's description, or NULL */
     const struct path *start; /* NULL: the task's cwd */
 };
-/* DIRFD is looked at only for a relative path (or an empty one with MAY_BE_EMPTY). 0, -EFAULT, -ENAMETOOLONG, -ENOENT,
- * -EBADF, -ENOTDIR, -ENOMEM. */
-MUST_CHECK SLEEPS int user_path_get(struct task *task, i32 dirfd, uaddr at, bool may_be_empty, struct user_path *out);
+/* DIRFD is looked at only for a relative path (or an empty one with MAY_BE_EMPTY). 0, -EFAULT,
+ * -ENAMETOOLONG, -ENOENT, -EBADF, -ENOTDIR, -ENOMEM. */
+MUST_CHECK SLEEPS int user_path_get(struct task *task, i32 dirfd, uaddr at, bool may_be_empty,
+                                    struct user_path *out);
 void user_path_fini(struct user_path *path);
 #define AUTO_USER_PATH CLEANUP(user_path_fini)
 /* The file that DIRFD and AT name, walked with WALK_* flags. */
-MUST_CHECK SLEEPS int user_path_walk(struct task *task, i32 dirfd, uaddr at, u32 walk_flags, struct path *out);
-/* AT_* of *at calls: 0 with WALK_* in *OUT, or -EINVAL for flags outside ALLOWED. FOLLOWS: without AT_SYMLINK_NOFOLLOW. */
+MUST_CHECK SLEEPS int user_path_walk(struct task *task, i32 dirfd, uaddr at, u32 walk_flags,
+                                     struct path *out);
+/* AT_* of *at calls: 0 with WALK_* in *OUT, or -EINVAL for flags outside ALLOWED. FOLLOWS: without
+ * AT_SYMLINK_NOFOLLOW. */
 MUST_CHECK int at_flags(u32 flags, u32 allowed, bool follows, u32 *out);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-
 #include "sentry/fs/poll.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -17,7 +16,7 @@ struct linux_pollfd {
     i16 events, revents;
 };
 
-/* ---- time-outs and masks ------------------------------------------------------------------------------ */
+/* ---- time-outs and masks -------------------------------------------------------------------- */
 
 /* A struct timespec of the program, judged; *TIMEOUT_NS is UINT64_MAX without one. */
 SLEEPS static int timeout_from_user(struct task *task, uaddr at, u64 *timeout_ns)
@@ -67,7 +66,7 @@ SLEEPS static int mask_from_user(struct task *task, uaddr at, u64 size)
     return 0;
 }
 
-/* ---- poll ------------------------------------------------------------------------------------------------ */
+/* ---- poll ----------------------------------------------------------------------------------- */
 
 SLEEPS static u32 poll_one(struct task *task, struct linux_pollfd *entry, struct poll_table *table)
 {
@@ -81,8 +80,8 @@ SLEEPS static u32 poll_one(struct task *task, struct linux_pollfd *entry, struct
 }
 
 /* How many are ready; waits until DEADLINE. 0, a count or -ERESTARTSYS. */
-SLEEPS static i64 poll_wait_for(struct task *task, struct linux_pollfd *entries, u32 count, u64 deadline_ns,
-                                bool may_block)
+SLEEPS static i64 poll_wait_for(struct task *task, struct linux_pollfd *entries, u32 count,
+                                u64 deadline_ns, bool may_block)
 {
     struct poll_wait wait;
     poll_wait_init(&wait, task);
@@ -124,7 +123,8 @@ SLEEPS static i64 poll_common(struct task *task, uaddr user, u32 count, u64 time
         return -ENOMEM;
     i64 result = copy_from_user(task, entries, user, size);
     if (result == 0)
-        result = poll_wait_for(task, entries, count, deadline_of(task, timeout_ns), timeout_ns != 0);
+        result = poll_wait_for(task, entries, count, deadline_of(task, timeout_ns),
+                               timeout_ns != 0);
     if (result >= 0) {
         for (u32 i = 0; i < count; i++) {
             u64 at = i * sizeof *entries + offsetof(struct linux_pollfd, revents);
@@ -159,7 +159,7 @@ SLEEPS i64 sys_ppoll(struct task *task, const struct sysargs *args)
     return result;
 }
 
-/* ---- select ------------------------------------------------------------------------------------------------ */
+/* ---- select --------------------------------------------------------------------------------- */
 
 #define SELECT_IN (POLL_RDNORM | POLL_IN | POLL_HUP | POLL_ERR)
 #define SELECT_OUT (POLL_WRNORM | POLL_OUT | POLL_ERR)
@@ -167,9 +167,9 @@ SLEEPS i64 sys_ppoll(struct task *task, const struct sysargs *args)
 
 struct select_sets {
     uaddr user[3];
-    u64 *bits[3];  /* NULL: not given */
-    u32 count;     /* of descriptors */
-    size_t size;   /* of a set, bytes */
+    u64 *bits[3]; /* NULL: not given */
+    u32 count;    /* of descriptors */
+    size_t size;  /* of a set, bytes */
 };
 
 SLEEPS static int sets_load(struct task *task, struct select_sets *sets)
@@ -199,7 +199,8 @@ static bool set_has(const u64 *bits, u32 fd)
 }
 
 /* The sets as pollfds; the number of them, or -EBADF. */
-SLEEPS static i64 sets_to_pollfds(struct task *task, const struct select_sets *sets, struct linux_pollfd *out)
+SLEEPS static i64 sets_to_pollfds(struct task *task, const struct select_sets *sets,
+                                  struct linux_pollfd *out)
 {
     u32 count = 0;
     for (u32 fd = 0; fd < sets->count; fd++) {
@@ -220,7 +221,8 @@ SLEEPS static i64 sets_to_pollfds(struct task *task, const struct select_sets *s
     return count;
 }
 
-static u32 sets_from_pollfds(struct select_sets *sets, const struct linux_pollfd *entries, u32 count)
+static u32 sets_from_pollfds(struct select_sets *sets, const struct linux_pollfd *entries,
+                             u32 count)
 {
     static const u32 masks[3] = {SELECT_IN, SELECT_OUT, SELECT_EX};
     u32 total = 0;
@@ -254,7 +256,8 @@ SLEEPS static i64 select_run(struct task *task, struct select_sets *sets, u64 ti
     i64 count = sets_to_pollfds(task, sets, entries);
     i64 result = count;
     if (count >= 0)
-        result = poll_wait_for(task, entries, (u32)count, deadline_of(task, timeout_ns), timeout_ns != 0);
+        result = poll_wait_for(task, entries, (u32)count, deadline_of(task, timeout_ns),
+                               timeout_ns != 0);
     if (result >= 0)
         result = sets_from_pollfds(sets, entries, (u32)count);
     arena_free(arena, entries, size);
@@ -320,7 +323,7 @@ SLEEPS i64 sys_pselect6(struct task *task, const struct sysargs *args)
     return result;
 }
 
-/* ---- epoll --------------------------------------------------------------------------------------------------- */
+/* ---- epoll ---------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_epoll_create1(struct task *task, const struct sysargs *args)
 {
@@ -403,7 +406,7 @@ SLEEPS i64 sys_epoll_pwait2(struct task *task, const struct sysargs *args)
     return err ? err : epoll_wait_common(task, args, timeout_ns);
 }
 
-/* ---- eventfd, signalfd ------------------------------------------------------------------------------------------ */
+/* ---- eventfd, signalfd ---------------------------------------------------------------------- */
 
 SLEEPS i64 sys_eventfd2(struct task *task, const struct sysargs *args)
 {
@@ -451,7 +454,7 @@ SLEEPS i64 sys_signalfd(struct task *task, const struct sysargs *args)
     return signalfd_common(task, args, 0);
 }
 
-/* ---- timerfd ------------------------------------------------------------------------------------------------------- */
+/* ---- timerfd -------------------------------------------------------------------------------- */
 
 struct linux_itimerspec {
     struct linux_timespec interval, value;
@@ -461,7 +464,8 @@ static bool timespec_to_ns(const struct linux_timespec *time, u64 *ns)
 {
     if (time->sec < 0 || time->nsec < 0 || time->nsec >= (i64)NS_PER_S)
         return false;
-    if (__builtin_mul_overflow((u64)time->sec, NS_PER_S, ns) || __builtin_add_overflow(*ns, (u64)time->nsec, ns))
+    if (__builtin_mul_overflow((u64)time->sec, NS_PER_S, ns) ||
+        __builtin_add_overflow(*ns, (u64)time->nsec, ns))
         *ns = INT64_MAX;
     return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Births, ends and kin of processes: clone(2), exit(2), wait4(2), waitid(2), getpid(2), setpgid(2), setsid(2). */
+/* Births, ends and kin of processes: clone(2), exit(2), wait4(2), waitid(2), getpid(2), setpgid(2),
+ * setsid(2). */
 #include <string.h>
 
 #include "abi/errno.h"
@@ -10,18 +11,18 @@
 #include "sentry/kernel/namespaces.h"
 #include "sentry/syscalls/syscalls.h"
 
-/* ---- clone -------------------------------------------------------------------------------------------------- */
+/* ---- clone ---------------------------------------------------------------------------------- */
 
-#define NEW_NAMESPACES                                                                             \
-    (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER |           \
+#define NEW_NAMESPACES                                                                   \
+    (LINUX_CLONE_NEWNS | LINUX_CLONE_NEWUTS | LINUX_CLONE_NEWIPC | LINUX_CLONE_NEWUSER | \
      LINUX_CLONE_NEWPID | LINUX_CLONE_NEWNET | LINUX_CLONE_NEWCGROUP)
 
-#define CLONE3_FLAGS                                                                               \
-    ((u64)(NEW_NAMESPACES | LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES |                  \
-           LINUX_CLONE_SIGHAND | LINUX_CLONE_PIDFD | LINUX_CLONE_PTRACE | LINUX_CLONE_VFORK |      \
-           LINUX_CLONE_PARENT | LINUX_CLONE_THREAD | LINUX_CLONE_SYSVSEM | LINUX_CLONE_SETTLS |    \
-           LINUX_CLONE_PARENT_SETTID | LINUX_CLONE_CHILD_CLEARTID | LINUX_CLONE_UNTRACED |         \
-           LINUX_CLONE_CHILD_SETTID | LINUX_CLONE_IO) |                                            \
+#define CLONE3_FLAGS                                                                            \
+    ((u64)(NEW_NAMESPACES | LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES |               \
+           LINUX_CLONE_SIGHAND | LINUX_CLONE_PIDFD | LINUX_CLONE_PTRACE | LINUX_CLONE_VFORK |   \
+           LINUX_CLONE_PARENT | LINUX_CLONE_THREAD | LINUX_CLONE_SYSVSEM | LINUX_CLONE_SETTLS | \
+           LINUX_CLONE_PARENT_SETTID | LINUX_CLONE_CHILD_CLEARTID | LINUX_CLONE_UNTRACED |      \
+           LINUX_CLONE_CHILD_SETTID | LINUX_CLONE_IO) |                                         \
      LINUX_CLONE_CLEAR_SIGHAND)
 
 /* New credentials in a new user namespace, or the task's own once more. */
@@ -113,7 +114,8 @@ SLEEPS static int make_parts(struct task *task, u64 flags, struct task_parts *pa
     if (!err && (flags & LINUX_CLONE_SIGHAND))
         parts->sighand = REF_GET(task->group->sighand);
     else if (!err)
-        err = sighand_copy(task->kernel, task->group->sighand, flags & LINUX_CLONE_CLEAR_SIGHAND, &parts->sighand);
+        err = sighand_copy(task->kernel, task->group->sighand, flags & LINUX_CLONE_CLEAR_SIGHAND,
+                           &parts->sighand);
     if (!err && (flags & LINUX_CLONE_FILES))
         parts->fds = REF_GET(task->fds);
     else if (!err)
@@ -131,7 +133,8 @@ SLEEPS static int make_parts(struct task *task, u64 flags, struct task_parts *pa
     return err;
 }
 
-SLEEPS static int tell_parent(struct task *task, struct task *child, const struct task_create_args *args, struct fd_slots *slots)
+SLEEPS static int tell_parent(struct task *task, struct task *child,
+                              const struct task_create_args *args, struct fd_slots *slots)
 {
     u32 tid = task_tid_in(child, task->pid->ns);
     if (args->clone_flags & LINUX_CLONE_PIDFD) {
@@ -141,7 +144,8 @@ SLEEPS static int tell_parent(struct task *task, struct task *child, const struc
             return err;
         fd_slots_install(slots, 0, file, LINUX_O_CLOEXEC);
     } else if (args->clone_flags & LINUX_CLONE_PARENT_SETTID) {
-        (void)!copy_to_user(task, args->parent_tid, &tid, sizeof tid); /* Linux ignores a bad address */
+        (void)!copy_to_user(task, args->parent_tid, &tid,
+                            sizeof tid); /* Linux ignores a bad address */
     }
     return 0;
 }
@@ -206,12 +210,14 @@ SLEEPS i64 sys_fork(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_vfork(struct task *task, const struct sysargs *args)
 {
-    const struct task_create_args create = {.clone_flags = LINUX_CLONE_VM | LINUX_CLONE_VFORK, .exit_signal = LINUX_SIGCHLD};
+    const struct task_create_args create = {.clone_flags = LINUX_CLONE_VM | LINUX_CLONE_VFORK,
+                                            .exit_signal = LINUX_SIGCHLD};
     return do_clone(task, &create, uaddr_make(0));
 }
 
 /* A versioned struct of the program: known bytes taken, unknown ones must be zero. */
-SLEEPS static int clone_args_from_user(struct task *task, uaddr at, u64 size, struct linux_clone_args *out)
+SLEEPS static int clone_args_from_user(struct task *task, uaddr at, u64 size,
+                                       struct linux_clone_args *out)
 {
     memset(out, 0, sizeof *out);
     if (size < LINUX_CLONE_ARGS_SIZE_MIN)
@@ -235,12 +241,13 @@ SLEEPS i64 sys_clone3(struct task *task, const struct sysargs *args)
     if (err)
         return err;
     u32 tids[PID_NS_DEPTH_MAX];
-    if (user.set_tid_size > ARRAY_COUNT(tids) || (!user.set_tid) != (!user.set_tid_size) || user.exit_signal > LINUX_NSIG ||
-        (user.flags & ~(u64)CLONE3_FLAGS) ||
+    if (user.set_tid_size > ARRAY_COUNT(tids) || (!user.set_tid) != (!user.set_tid_size) ||
+        user.exit_signal > LINUX_NSIG || (user.flags & ~(u64)CLONE3_FLAGS) ||
         (!user.stack) != (!user.stack_size))
         return -EINVAL;
     if (user.set_tid_size)
-        err = copy_from_user(task, tids, uaddr_make(user.set_tid), user.set_tid_size * sizeof tids[0]);
+        err = copy_from_user(task, tids, uaddr_make(user.set_tid),
+                             user.set_tid_size * sizeof tids[0]);
     if (err)
         return err;
     const struct task_create_args create = {
@@ -261,11 +268,13 @@ SLEEPS i64 sys_clone3(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_unshare(struct task *task, const struct sysargs *args)
 {
     u64 flags = args->v[0];
-    if (flags & ~(u64)(NEW_NAMESPACES | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_THREAD | LINUX_CLONE_SIGHAND |
-                       LINUX_CLONE_VM | LINUX_CLONE_SYSVSEM))
+    if (flags & ~(u64)(NEW_NAMESPACES | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_THREAD |
+                       LINUX_CLONE_SIGHAND | LINUX_CLONE_VM | LINUX_CLONE_SYSVSEM))
         return -EINVAL;
     bool is_alone = task->group->task_count == 1;
-    if ((flags & (LINUX_CLONE_THREAD | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM | LINUX_CLONE_NEWUSER)) && !is_alone)
+    if ((flags &
+         (LINUX_CLONE_THREAD | LINUX_CLONE_SIGHAND | LINUX_CLONE_VM | LINUX_CLONE_NEWUSER)) &&
+        !is_alone)
         return -EINVAL;
     struct task_parts parts = {0};
     int err = part_cred(task, flags, &parts.cred);
@@ -294,7 +303,7 @@ SLEEPS i64 sys_unshare(struct task *task, const struct sysargs *args)
     return err;
 }
 
-/* ---- ends -------------------------------------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_exit(struct task *task, const struct sysargs *args)
 {
@@ -308,7 +317,7 @@ SLEEPS i64 sys_exit_group(struct task *task, const struct sysargs *args)
     return 0;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 static struct linux_timeval timeval_of(u64 ns)
 {
@@ -323,7 +332,8 @@ SLEEPS static int put_rusage(struct task *task, uaddr at, const struct wait_resu
     return at.value ? copy_to_user(task, at, &usage, sizeof usage) : 0;
 }
 
-/* The process, group or kin that an id names; the pid struct is counted by *HELD while the wait lasts. */
+/* The process, group or kin that an id names; the pid struct is counted by *HELD while the wait
+ * lasts. */
 static int wait_subject(struct task *task, i32 id, struct wait_request *request, struct pid **held)
 {
     if (id == -1)
@@ -341,7 +351,8 @@ static int wait_subject(struct task *task, i32 id, struct wait_request *request,
 SLEEPS i64 sys_wait4(struct task *task, const struct sysargs *args)
 {
     u32 options = arg_u32(args, 2);
-    if (options & ~(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD | LINUX_WALL | LINUX_WCLONE))
+    if (options & ~(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | LINUX_WNOTHREAD |
+                    LINUX_WALL | LINUX_WCLONE))
         return -EINVAL;
     struct wait_request request = {.id_type = LINUX_P_ALL, .options = options | LINUX_WEXITED};
     AUTO_PUT struct pid *held = NULL;
@@ -352,7 +363,8 @@ SLEEPS i64 sys_wait4(struct task *task, const struct sysargs *args)
     i64 found = task_wait(task, &request, &result);
     if (found <= 0)
         return found;
-    if (arg_u64(args, 1) && copy_to_user(task, arg_uaddr(args, 1), &result.wait_status, sizeof result.wait_status))
+    if (arg_u64(args, 1) &&
+        copy_to_user(task, arg_uaddr(args, 1), &result.wait_status, sizeof result.wait_status))
         return -EFAULT;
     err = put_rusage(task, arg_uaddr(args, 3), &result);
     return err ? err : (i64)result.pid;
@@ -371,14 +383,19 @@ SLEEPS static int put_siginfo(struct task *task, uaddr at, const struct wait_res
         info.sender.child.status = result->status;
     }
     /* Only the members that waitid(2) names are written. */
-    return copy_to_user(task, at, &info, 12) || copy_to_user(task, uaddr_add(at, 16), &info.bytes, 12) ? -EFAULT : 0;
+    return copy_to_user(task, at, &info, 12) ||
+                   copy_to_user(task, uaddr_add(at, 16), &info.bytes, 12)
+               ? -EFAULT
+               : 0;
 }
 
 SLEEPS i64 sys_waitid(struct task *task, const struct sysargs *args)
 {
     u32 options = arg_u32(args, 3), kinds = LINUX_WEXITED | LINUX_WSTOPPED | LINUX_WCONTINUED;
     i32 type = arg_i32(args, 0), id = arg_i32(args, 1);
-    if ((options & ~(kinds | LINUX_WNOHANG | LINUX_WNOWAIT | LINUX_WNOTHREAD | LINUX_WALL | LINUX_WCLONE)) || !(options & kinds))
+    if ((options &
+         ~(kinds | LINUX_WNOHANG | LINUX_WNOWAIT | LINUX_WNOTHREAD | LINUX_WALL | LINUX_WCLONE)) ||
+        !(options & kinds))
         return -EINVAL;
     struct wait_request request = {.id_type = (u32)type, .options = options};
     AUTO_PUT struct pid *held = NULL;
@@ -416,7 +433,7 @@ SLEEPS i64 sys_waitid(struct task *task, const struct sysargs *args)
     return err;
 }
 
-/* ---- kin -------------------------------------------------------------------------------------------------------------- */
+/* ---- kin ------------------------------------------------------------------------------------ */
 
 SLEEPS i64 sys_getpid(struct task *task, const struct sysargs *args)
 {
@@ -483,17 +500,21 @@ SLEEPS i64 sys_set_robust_list(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_get_robust_list(struct task *task, const struct sysargs *args)
 {
     i32 pid = arg_i32(args, 0);
-    const struct task *target = pid == 0 ? task : pid < 0 ? NULL : task_find(task->pid->ns, (u32)pid);
+    const struct task *target = pid == 0  ? task
+                                : pid < 0 ? NULL
+                                          : task_find(task->pid->ns, (u32)pid);
     u64 size = ROBUST_LIST_HEAD_SIZE;
     if (!target)
         return -ESRCH;
-    if (target->group != task->group && target->cred->uid != task->cred->euid && !task_has_capability(task, CAP_SYS_PTRACE))
+    if (target->group != task->group && target->cred->uid != task->cred->euid &&
+        !task_has_capability(task, CAP_SYS_PTRACE))
         return -EPERM;
     int err = copy_to_user(task, arg_uaddr(args, 2), &size, sizeof size);
-    return err ? err : copy_to_user(task, arg_uaddr(args, 1), &target->robust_list.value, sizeof(u64));
+    return err ? err
+               : copy_to_user(task, arg_uaddr(args, 1), &target->robust_list.value, sizeof(u64));
 }
 
-/* ---- pidfds ---------------------------------------------------------------------------------------------------------------- */
+/* ---- pidfds --------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_pidfd_open(struct task *task, const struct sysargs *args)
 {

@@ -49,7 +49,8 @@ static void test_nothing_to_wait_for(void)
     SYS(&p, NR_NANOSLEEP, time, 0);
     SYS(&p, NR_EXIT, 0);
     test_run(&world, &p);
-    TRACE(&world, 1, "wait4=-ECHILD fork=2 wait4=0 wait4=-ECHILD wait4=-EINVAL wait4=2 wait4=-ECHILD exit(0)");
+    TRACE(&world, 1,
+          "wait4=-ECHILD fork=2 wait4=0 wait4=-ECHILD wait4=-EINVAL wait4=2 wait4=-ECHILD exit(0)");
     TRACE(&world, 2, "nanosleep=0 exit(0)");
     world_end(&world);
 }
@@ -186,7 +187,9 @@ static void test_flags_that_clone_refuses(void)
         SYS(&p, NR_CLONE, bad[i] | LINUX_SIGCHLD, 0, 0, 0, 0);
     SYS(&p, NR_EXIT_GROUP, 0);
     test_run(&world, &p);
-    TRACE(&world, 1, "clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL exit(0)");
+    TRACE(&world, 1,
+          "clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL clone=-EINVAL "
+          "clone=-EINVAL exit(0)");
     world_end(&world);
 }
 
@@ -205,7 +208,9 @@ static void test_process_groups_and_sessions(void)
     program_patch(&p, fork);
     SYS(&p, NR_PAUSE);
     test_run(&world, &p);
-    TRACE(&world, 1, "setsid=-EPERM fork=2 setpgid=0 getpgid=2 setpgid=-EPERM setpgid=-ESRCH kill=0 wait4=2 exit(0)");
+    TRACE(&world, 1,
+          "setsid=-EPERM fork=2 setpgid=0 getpgid=2 setpgid=-EPERM setpgid=-ESRCH kill=0 wait4=2 "
+          "exit(0)");
     TRACE(&world, 2, "pause=-EINTR killed(15) exit(15)");
     world_end(&world);
 }
@@ -236,7 +241,7 @@ static void test_clear_child_tid_wakes_a_joiner(void)
     world_end(&world);
 }
 
-/* ---- pause ----------------------------------------------------------------------------------------------- */
+/* ---- pause ---------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void pause_now(struct task *task, void *arg)
 {
@@ -258,7 +263,7 @@ static void test_a_pause_is_invisible(void)
     world_run(&world, 4);
     world_actor(&world, pause_now);
     struct task *task;
-    list_for_each(task, &world.kernel->tasks, kernel_link)
+    list_for_each (task, &world.kernel->tasks, kernel_link)
         CU_ASSERT(task->is_kernel || (task->is_parked && task->in_syscall));
     world_run(&world, 2);
     CU_ASSERT_EQUAL(kernel_resume(world.kernel), 0);

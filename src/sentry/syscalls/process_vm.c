@@ -8,7 +8,7 @@
 #define CHUNK_SIZE PAGE_SIZE
 #define CHUNK_COUNT 8u /* of a buffer that lies in the arena */
 
-/* ---- process_vm_readv, process_vm_writev ------------------------------------------ */
+/* ---- process_vm_readv, process_vm_writev ---------------------------------------------------- */
 
 struct transfer {
     struct task *task;
@@ -128,7 +128,7 @@ i64 sys_process_vm_writev(struct task *task, const struct sysargs *args)
     return process_vm(task, args, true);
 }
 
-/* ---- membarrier ------------------------------------------------------------------- */
+/* ---- membarrier ----------------------------------------------------------------------------- */
 
 #define BARRIERS_REGISTERED                                                                     \
     (LINUX_MEMBARRIER_REGISTER_GLOBAL_EXPEDITED | LINUX_MEMBARRIER_REGISTER_PRIVATE_EXPEDITED | \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Priorities, policies and affinity: stored and shown, without effect on the sentry's own scheduling (sched(7)). */
+/* Priorities, policies and affinity: stored and shown, without effect on the sentry's own
+ * scheduling (sched(7)). */
 #include <errno.h>
 
 #include <string.h>
@@ -65,7 +66,9 @@ SLEEPS i64 sys_sched_get_priority_min(struct task *task, const struct sysargs *a
 static int check_policy(u32 policy, i32 priority)
 {
     if (policy != POLICY_OTHER && policy != POLICY_BATCH && policy != POLICY_IDLE)
-        return policy == POLICY_FIFO || policy == POLICY_RR ? (priority < 1 || priority > 99 ? -EINVAL : -EPERM) : -EINVAL;
+        return policy == POLICY_FIFO || policy == POLICY_RR
+                   ? (priority < 1 || priority > 99 ? -EINVAL : -EPERM)
+                   : -EINVAL;
     return priority ? -EINVAL : 0;
 }
 
@@ -105,7 +108,8 @@ SLEEPS i64 sys_sched_setparam(struct task *task, const struct sysargs *args)
     if (err)
         return err;
     const struct task *target = target_of(task, arg_i32(args, 0));
-    return target ? set_policy(task, arg_i32(args, 0), target->sched_attr.policy, priority) : -ESRCH;
+    return target ? set_policy(task, arg_i32(args, 0), target->sched_attr.policy, priority)
+                  : -ESRCH;
 }
 
 SLEEPS i64 sys_sched_getscheduler(struct task *task, const struct sysargs *args)
@@ -141,8 +145,8 @@ _Static_assert(sizeof(struct linux_sched_attr) == 48, "struct sched_attr, first 
 SLEEPS i64 sys_sched_getattr(struct task *task, const struct sysargs *args)
 {
     u32 size = arg_u32(args, 2);
-    if (arg_i32(args, 0) < 0 || arg_u64(args, 1) == 0 || arg_u32(args, 3) != 0 || size < sizeof(struct linux_sched_attr) ||
-        size > PAGE_SIZE)
+    if (arg_i32(args, 0) < 0 || arg_u64(args, 1) == 0 || arg_u32(args, 3) != 0 ||
+        size < sizeof(struct linux_sched_attr) || size > PAGE_SIZE)
         return -EINVAL;
     const struct task *target = target_of(task, arg_i32(args, 0));
     if (!target)
@@ -176,7 +180,8 @@ SLEEPS i64 sys_sched_setattr(struct task *task, const struct sysargs *args)
         return -ESRCH;
     if (attr.flags & ~1ull)
         return -EINVAL;
-    err = set_policy(task, arg_i32(args, 0), attr.policy | (attr.flags & 1 ? POLICY_RESET_ON_FORK : 0), (i32)attr.priority);
+    err = set_policy(task, arg_i32(args, 0),
+                     attr.policy | (attr.flags & 1 ? POLICY_RESET_ON_FORK : 0), (i32)attr.priority);
     if (!err)
         target->nice = MAX(-20, MIN(19, attr.nice));
     return err;
@@ -192,7 +197,7 @@ SLEEPS i64 sys_sched_rr_get_interval(struct task *task, const struct sysargs *ar
     return copy_to_user(task, arg_uaddr(args, 1), &slice, sizeof slice);
 }
 
-/* ---- affinity -------------------------------------------------------------------------------------------------- */
+/* ---- affinity ------------------------------------------------------------------------------- */
 
 static u64 all_cpus(const struct task *task)
 {
@@ -204,7 +209,8 @@ SLEEPS i64 sys_sched_setaffinity(struct task *task, const struct sysargs *args)
 {
     struct task *target = target_of(task, arg_i32(args, 0));
     u64 mask = 0;
-    int err = copy_from_user(task, &mask, arg_uaddr(args, 2), MIN(arg_u64(args, 1), (u64)sizeof mask));
+    int err = copy_from_user(task, &mask, arg_uaddr(args, 2),
+                             MIN(arg_u64(args, 1), (u64)sizeof mask));
     if (err)
         return err;
     if (!target)
@@ -239,14 +245,15 @@ SLEEPS i64 sys_getcpu(struct task *task, const struct sysargs *args)
     return err;
 }
 
-/* ---- nice values -------------------------------------------------------------------------------------------------- */
+/* ---- nice values ---------------------------------------------------------------------------- */
 
 /* Calls VISIT for every task that WHICH and WHO name; how many there were. */
-static u32 for_each_named(struct task *task, i32 which, i32 who, void (*visit)(struct task *target, void *arg), void *arg)
+static u32 for_each_named(struct task *task, i32 which, i32 who,
+                          void (*visit)(struct task *target, void *arg), void *arg)
 {
     struct task *target;
     u32 count = 0;
-    list_for_each(target, &task->kernel->tasks, kernel_link) {
+    list_for_each (target, &task->kernel->tasks, kernel_link) {
         if (target->is_kernel || target->phase >= PHASE_ZOMBIE)
             continue;
         const struct pid_ns *ns = task->pid->ns;
@@ -254,7 +261,8 @@ static u32 for_each_named(struct task *task, i32 which, i32 who, void (*visit)(s
         if (which == PRIO_PROCESS_)
             is_named = who == 0 ? target == task : (u32)who == task_tid_in(target, ns);
         else if (which == PRIO_PGRP_)
-            is_named = who == 0 ? target->group->pgrp == task->group->pgrp : (u32)who == pid_nr_in(target->group->pgrp->pid, ns);
+            is_named = who == 0 ? target->group->pgrp == task->group->pgrp
+                                : (u32)who == pid_nr_in(target->group->pgrp->pid, ns);
         else
             is_named = target->cred->uid == (who == 0 ? task->cred->uid : (u32)who);
         if (!is_named)
@@ -327,7 +335,8 @@ SLEEPS i64 sys_ioprio_set(struct task *task, const struct sysargs *args)
     u32 class = arg_u32(args, 2) >> 13;
     if (which < 1 || which > 3 || class > 3)
         return -EINVAL;
-    if (class == 1 && !task_has_capability(task, CAP_SYS_ADMIN) && !task_has_capability(task, CAP_SYS_NICE))
+    if (class == 1 && !task_has_capability(task, CAP_SYS_ADMIN) &&
+        !task_has_capability(task, CAP_SYS_NICE))
         return -EPERM;
     struct task *target = which == 1 ? target_of(task, arg_i32(args, 1)) : task;
     if (!target)

@@ -15,7 +15,7 @@ static bool is_signal(i32 signo)
     return signo >= 1 && signo <= LINUX_NSIG;
 }
 
-/* ---- actions and masks ----------------------------------------------------------------------------------------- */
+/* ---- actions and masks ---------------------------------------------------------------------- */
 
 SLEEPS i64 sys_rt_sigaction(struct task *task, const struct sysargs *args)
 {
@@ -88,9 +88,10 @@ SLEEPS i64 sys_rt_sigreturn(struct task *task, const struct sysargs *args)
     return signal_return(task);
 }
 
-/* ---- sending -------------------------------------------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
-static int send_group(struct task *task, struct thread_group *group, const struct linux_siginfo *info, i32 signo)
+static int send_group(struct task *task, struct thread_group *group,
+                      const struct linux_siginfo *info, i32 signo)
 {
     int err = signal_may_send(task, group, signo);
     if (err || signo == 0 || signal_is_absorbed(task, group, signo))
@@ -100,13 +101,14 @@ static int send_group(struct task *task, struct thread_group *group, const struc
 
 static i64 kill_group_of(struct task *task, u32 pgid, i32 signo)
 {
-    struct process_group *pgrp = pgid == 0 ? task->group->pgrp : process_group_find(task->pid->ns, pgid);
+    struct process_group *pgrp = pgid == 0 ? task->group->pgrp
+                                           : process_group_find(task->pid->ns, pgid);
     struct thread_group *member, *next;
     int err = -ESRCH;
     bool is_sent = false;
     if (!pgrp)
         return -ESRCH;
-    list_for_each_safe(member, next, &pgrp->members, pgrp_link) {
+    list_for_each_safe (member, next, &pgrp->members, pgrp_link) {
         struct linux_siginfo info;
         signal_info_user(&info, signo, LINUX_SI_USER, task, member);
         int one = send_group(task, member, &info, signo);
@@ -140,7 +142,8 @@ SLEEPS i64 sys_kill(struct task *task, const struct sysargs *args)
 }
 
 /* tkill(2), tgkill(2): TGID 0 for any process. */
-static i64 kill_thread(struct task *task, i32 tgid, i32 tid, i32 signo, const struct linux_siginfo *given)
+static i64 kill_thread(struct task *task, i32 tgid, i32 tid, i32 signo,
+                       const struct linux_siginfo *given)
 {
     if (tid <= 0 || tgid < 0 || signo < 0 || signo > LINUX_NSIG)
         return -EINVAL;
@@ -165,11 +168,14 @@ SLEEPS i64 sys_tkill(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_tgkill(struct task *task, const struct sysargs *args)
 {
-    return arg_i32(args, 0) <= 0 ? -EINVAL : kill_thread(task, arg_i32(args, 0), arg_i32(args, 1), arg_i32(args, 2), NULL);
+    return arg_i32(args, 0) <= 0
+               ? -EINVAL
+               : kill_thread(task, arg_i32(args, 0), arg_i32(args, 1), arg_i32(args, 2), NULL);
 }
 
 /* A siginfo of the program's own: to others it may not look like the kernel's or kill(2)'s. */
-SLEEPS static int info_from_user(struct task *task, uaddr at, i32 signo, bool is_own, struct linux_siginfo *info)
+SLEEPS static int info_from_user(struct task *task, uaddr at, i32 signo, bool is_own,
+                                 struct linux_siginfo *info)
 {
     int err = copy_from_user(task, info, at, sizeof *info);
     if (err)
@@ -201,7 +207,7 @@ SLEEPS i64 sys_rt_tgsigqueueinfo(struct task *task, const struct sysargs *args)
     return err ? err : kill_thread(task, tgid, tid, signo, &info);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_rt_sigsuspend(struct task *task, const struct sysargs *args)
 {
@@ -226,7 +232,8 @@ SLEEPS i64 sys_pause(struct task *task, const struct sysargs *args)
     return task_never_restarts(task);
 }
 
-SLEEPS static i64 wait_for_signal(struct task *task, u64 set, u64 deadline_ns, bool may_block, struct linux_siginfo *info)
+SLEEPS static i64 wait_for_signal(struct task *task, u64 set, u64 deadline_ns, bool may_block,
+                                  struct linux_siginfo *info)
 {
     for (;;) {
         if (signal_take(task, set, info))
@@ -257,18 +264,21 @@ SLEEPS i64 sys_rt_sigtimedwait(struct task *task, const struct sysargs *args)
         if (!err && (timeout.sec < 0 || timeout.nsec < 0 || timeout.nsec >= (i64)NS_PER_S))
             err = -EINVAL;
         if (!err)
-            deadline_ns = task_deadline(task, (u64)MIN(timeout.sec, (i64)4000000000) * NS_PER_S + (u64)timeout.nsec);
+            deadline_ns = task_deadline(task, (u64)MIN(timeout.sec, (i64)4000000000) * NS_PER_S +
+                                                  (u64)timeout.nsec);
     }
     if (err)
         return err;
     struct linux_siginfo info;
-    i64 signo = wait_for_signal(task, set & ~SIGNALS_UNBLOCKABLE, deadline_ns, timeout.sec || timeout.nsec, &info);
+    i64 signo = wait_for_signal(task, set & ~SIGNALS_UNBLOCKABLE, deadline_ns,
+                                timeout.sec || timeout.nsec, &info);
     if (signo > 0 && arg_u64(args, 1) && copy_to_user(task, arg_uaddr(args, 1), &info, sizeof info))
         return -EFAULT;
     return signo;
 }
 
-/* Calls that were interrupted are made again by the sentry itself: a program finds nothing to restart. */
+/* Calls that were interrupted are made again by the sentry itself: a program finds nothing to
+ * restart. */
 SLEEPS i64 sys_restart_syscall(struct task *task, const struct sysargs *args)
 {
     return -EINTR;

@@ -23,7 +23,8 @@ static void test_a_handler_runs_and_returns(void)
     world_end(&world);
 }
 
-/* Init does not die of what it has no handler for; SIGKILL from within its namespace does nothing either. */
+/* Init does not die of what it has no handler for; SIGKILL from within its namespace does nothing
+ * either. */
 static void test_init_is_not_killed_from_inside(void)
 {
     struct test_program p = {0};
@@ -56,7 +57,8 @@ static void test_init_from_outside(void)
     world_end(&world);
 }
 
-/* A parent that sleeps SECONDS, signals its child, and waits; the child runs what the caller adds. */
+/* A parent that sleeps SECONDS, signals its child, and waits; the child runs what the caller adds.
+ */
 static void program_signal_child(struct test_program *p, i32 signo, u64 seconds)
 {
     u32 fork = program_fork(p, 0);
@@ -132,8 +134,11 @@ static void test_restarts(void)
         world_begin(&world);
         world_start(&world, &p);
         world_run(&world, 10);
-        /* an interrupted wait4 that restarts shows nothing before the handler: its result never came out */
-        TRACE(&world, 1, cases[i].call == NR_WAIT4 && !cases[i].flags ? "fork=2 handler(10) gettid=1" : cases[i].trace);
+        /* an interrupted wait4 that restarts shows nothing before the handler: its result never
+         * came out */
+        TRACE(&world, 1,
+              cases[i].call == NR_WAIT4 && !cases[i].flags ? "fork=2 handler(10) gettid=1"
+                                                           : cases[i].trace);
         world_end(&world);
     }
 }
@@ -173,9 +178,11 @@ static void test_blocked_signals_wait_and_come_in_order(void)
     program_handler(&p, 0);
     program_add(&p, OP_RETURN);
     test_run(&world, &p);
-    /* Lowest first; while a real-time handler runs its signal is blocked, so the second comes after it. */
+    /* Lowest first; while a real-time handler runs its signal is blocked, so the second comes after
+     * it. */
     TRACE(&world, 1,
-          "rt_sigprocmask=0 kill=0 kill=0 kill=0 kill=0 kill=0 rt_sigpending=0 rt_sigprocmask=0 handler(10) "
+          "rt_sigprocmask=0 kill=0 kill=0 kill=0 kill=0 kill=0 rt_sigpending=0 rt_sigprocmask=0 "
+          "handler(10) "
           "handler(12) handler(32) handler(32) exit(0)");
     world_end(&world);
 }
@@ -219,7 +226,9 @@ static void test_flags_of_actions(void)
     program_patch(&p, done);
     program_add(&p, OP_RETURN);
     test_run(&world, &p);
-    TRACE(&world, 1, "kill=0 handler(10) kill=0 kill=0 handler(12) kill=0 handler(12) kill=0 handler(12) exit(0)");
+    TRACE(&world, 1,
+          "kill=0 handler(10) kill=0 kill=0 handler(12) kill=0 handler(12) kill=0 handler(12) "
+          "exit(0)");
     world_end(&world);
 }
 
@@ -283,7 +292,7 @@ static void test_sigtimedwait_takes_what_is_blocked(void)
     world_end(&world);
 }
 
-/* ---- job control ------------------------------------------------------------------------------------------ */
+/* ---- job control ---------------------------------------------------------------------------- */
 
 static void test_stop_and_continue(void)
 {
@@ -310,7 +319,8 @@ static void test_stop_and_continue(void)
     world_start(&world, &p);
     world_run(&world, 20);
     TRACE(&world, 1,
-          "fork=2 nanosleep=0 kill=0 wait4=2 handler(17) wait4=0 kill=0 handler(17) wait4=2 wait4=2 handler(17) exit(0)");
+          "fork=2 nanosleep=0 kill=0 wait4=2 handler(17) wait4=0 kill=0 handler(17) wait4=2 "
+          "wait4=2 handler(17) exit(0)");
     TRACE(&world, 2, "stopped(19) nanosleep=0 exit(0)"); /* the sleep goes on, unnoticed */
     world_end(&world);
 }
@@ -331,7 +341,8 @@ static void test_kill_ends_a_stopped_process(void)
     program_patch(&p, fork);
     SYS(&p, NR_PAUSE);
     test_run(&world, &p);
-    TRACE(&world, 1, "fork=2 nanosleep=0 kill=0 nanosleep=0 kill=0 wait4=0 kill=0 wait4=2 exit(2304)");
+    TRACE(&world, 1,
+          "fork=2 nanosleep=0 kill=0 nanosleep=0 kill=0 wait4=0 kill=0 wait4=2 exit(2304)");
     TRACE(&world, 2, "stopped(19) exit(9)");
     world_end(&world);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making sockets, their names and states: socket(2), bind(2), connect(2), accept(2) and their relatives. */
+/* Making sockets, their names and states: socket(2), bind(2), connect(2), accept(2) and their
+ * relatives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -31,7 +32,8 @@ SLEEPS i64 sys_socket(struct task *task, const struct sysargs *args)
     if (type & ~(TYPE_FLAGS | LINUX_SOCK_TYPE_MASK))
         return -EINVAL;
     struct socket *socket;
-    int err = socket_create(task, arg_i32(args, 0), (i32)(type & LINUX_SOCK_TYPE_MASK), arg_i32(args, 2), &socket);
+    int err = socket_create(task, arg_i32(args, 0), (i32)(type & LINUX_SOCK_TYPE_MASK),
+                            arg_i32(args, 2), &socket);
     if (err)
         return err;
     struct file *file;
@@ -227,7 +229,7 @@ SLEEPS i64 sys_shutdown(struct task *task, const struct sysargs *args)
     return socket->ops->shutdown(task, socket, how != LINUX_SHUT_WR, how != LINUX_SHUT_RD);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------ */
+/* ---- options -------------------------------------------------------------------------------- */
 
 #define BUFFER_SIZE_MIN 2304u
 #define BUFFER_SIZE_MAX 425984u
@@ -250,7 +252,7 @@ static int set_timeout(u64 *timeout_ns, const void *value, u32 size)
         return -EDOM;
     *timeout_ns = time.sec <= 0 && time.usec == 0 ? 0
                   : time.sec < 0                  ? 0
-                                                  : (u64)time.sec * NS_PER_S + (u64)time.usec * NS_PER_US;
+                                 : (u64)time.sec * NS_PER_S + (u64)time.usec * NS_PER_US;
     return 0;
 }
 
@@ -330,7 +332,8 @@ SLEEPS i64 sys_setsockopt(struct task *task, const struct sysargs *args)
     if (err)
         return err;
     i32 level = arg_i32(args, 1), name = arg_i32(args, 2);
-    err = socket->ops->set_option ? socket->ops->set_option(task, socket, level, name, value, taken) : -ENOPROTOOPT;
+    err = socket->ops->set_option ? socket->ops->set_option(task, socket, level, name, value, taken)
+                                  : -ENOPROTOOPT;
     if (err == -ENOPROTOOPT && level == LINUX_SOL_SOCKET)
         err = set_base_option(socket, name, value, taken);
     return err;
@@ -354,7 +357,8 @@ static int get_base_option(struct socket *socket, i32 name, void *value, u32 *si
         socket->error = 0;
         break;
     case LINUX_SO_ACCEPTCONN:
-        number = (socket->ops->get_option && socket->ops->get_option(NULL, socket, LINUX_SOL_SOCKET, name, value, size) == 0)
+        number = (socket->ops->get_option &&
+                  socket->ops->get_option(NULL, socket, LINUX_SOL_SOCKET, name, value, size) == 0)
                      ? option_int(value, *size)
                      : 0;
         break;
@@ -423,7 +427,8 @@ SLEEPS i64 sys_getsockopt(struct task *task, const struct sysargs *args)
     u8 value[OPTION_SIZE_MAX];
     u32 size = MIN((u32)room, OPTION_SIZE_MAX);
     i32 level = arg_i32(args, 1), name = arg_i32(args, 2);
-    err = socket->ops->get_option ? socket->ops->get_option(task, socket, level, name, value, &size) : -ENOPROTOOPT;
+    err = socket->ops->get_option ? socket->ops->get_option(task, socket, level, name, value, &size)
+                                  : -ENOPROTOOPT;
     if (err == -ENOPROTOOPT && level == LINUX_SOL_SOCKET)
         err = get_base_option(socket, name, value, &size);
     if (err)

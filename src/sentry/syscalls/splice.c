@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes from description to description: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2). */
+/* Bytes from description to description: sendfile(2), copy_file_range(2), splice(2), tee(2),
+ * vmsplice(2). */
 #include <string.h>
 
 #include "abi/errno.h"
@@ -107,7 +108,7 @@ SLEEPS static i64 offset_out(struct task *task, uaddr at, const struct place *pl
     return copy_to_user(task, at, &place->offset, sizeof place->offset) ? -EFAULT : result;
 }
 
-/* ---- sendfile, copy_file_range -------------------------------------------------------------------------------------- */
+/* ---- sendfile, copy_file_range -------------------------------------------------------------- */
 
 SLEEPS i64 sys_sendfile(struct task *task, const struct sysargs *args)
 {
@@ -119,7 +120,8 @@ SLEEPS i64 sys_sendfile(struct task *task, const struct sysargs *args)
     int err = offset_in(task, arg_uaddr(args, 2), &in);
     if (err)
         return err;
-    if ((!in_file->ops->is_seekable && !pipe_of(in_file)) || inode_is_dir(in_file->inode) || (out_file->flags & LINUX_O_APPEND))
+    if ((!in_file->ops->is_seekable && !pipe_of(in_file)) || inode_is_dir(in_file->inode) ||
+        (out_file->flags & LINUX_O_APPEND))
         return -EINVAL;
     i64 moved = copy_places(task, &in, &out, MIN(arg_u64(args, 3), MOVE_MAX));
     return offset_out(task, arg_uaddr(args, 2), &in, moved);
@@ -129,7 +131,8 @@ SLEEPS i64 sys_copy_file_range(struct task *task, const struct sysargs *args)
 {
     AUTO_PUT struct file *in_file = fd_get(task, arg_fd(args, 0));
     AUTO_PUT struct file *out_file = fd_get(task, arg_fd(args, 2));
-    if (!in_file || !out_file || !file_may_read(in_file) || !file_may_write(out_file) || (out_file->flags & LINUX_O_APPEND))
+    if (!in_file || !out_file || !file_may_read(in_file) || !file_may_write(out_file) ||
+        (out_file->flags & LINUX_O_APPEND))
         return -EBADF;
     if (inode_is_dir(in_file->inode) || inode_is_dir(out_file->inode))
         return -EISDIR;
@@ -142,7 +145,8 @@ SLEEPS i64 sys_copy_file_range(struct task *task, const struct sysargs *args)
     if (err)
         return err;
     u64 size = MIN(arg_u64(args, 4), MOVE_MAX);
-    u64 from = in.has_offset ? in.offset : in_file->offset, to = out.has_offset ? out.offset : out_file->offset;
+    u64 from = in.has_offset ? in.offset : in_file->offset,
+        to = out.has_offset ? out.offset : out_file->offset;
     if (in_file->inode == out_file->inode && from < to + size && to < from + size)
         return -EINVAL;
     i64 moved = copy_places(task, &in, &out, size);
@@ -150,14 +154,16 @@ SLEEPS i64 sys_copy_file_range(struct task *task, const struct sysargs *args)
     return offset_out(task, arg_uaddr(args, 3), &out, moved);
 }
 
-/* ---- splice, tee ------------------------------------------------------------------------------------------------------- */
+/* ---- splice, tee ---------------------------------------------------------------------------- */
 
 /* From PIPE to OUT: what is there, at most SIZE. */
-SLEEPS static i64 splice_out(struct task *task, struct file *pipe_file, struct place *out, u64 size, bool may_block)
+SLEEPS static i64 splice_out(struct task *task, struct file *pipe_file, struct place *out, u64 size,
+                             bool may_block)
 {
     struct pipe *pipe = pipe_of(pipe_file);
     bool is_end;
-    int err = pipe_wait_data(task, pipe, may_block && !(pipe_file->flags & LINUX_O_NONBLOCK), &is_end);
+    int err = pipe_wait_data(task, pipe, may_block && !(pipe_file->flags & LINUX_O_NONBLOCK),
+                             &is_end);
     if (err || is_end)
         return err;
     struct place in = {.file = pipe_file};
@@ -165,7 +171,8 @@ SLEEPS static i64 splice_out(struct task *task, struct file *pipe_file, struct p
 }
 
 /* From IN to PIPE: one step that fits what is free, so that nothing read is lost. */
-SLEEPS static i64 splice_in(struct task *task, struct place *in, struct file *pipe_file, u64 size, bool may_block)
+SLEEPS static i64 splice_in(struct task *task, struct place *in, struct file *pipe_file, u64 size,
+                            bool may_block)
 {
     struct pipe *pipe = pipe_of(pipe_file);
     int err = pipe_wait_room(task, pipe, may_block && !(pipe_file->flags & LINUX_O_NONBLOCK));
@@ -187,7 +194,8 @@ SLEEPS i64 sys_splice(struct task *task, const struct sysargs *args)
     AUTO_PUT struct file *out_file = fd_get(task, arg_fd(args, 2));
     if (!in_file || !out_file || !file_may_read(in_file) || !file_may_write(out_file))
         return -EBADF;
-    bool from_pipe = pipe_of(in_file), to_pipe = pipe_of(out_file), may_block = !(flags & SPLICE_NONBLOCK);
+    bool from_pipe = pipe_of(in_file), to_pipe = pipe_of(out_file),
+         may_block = !(flags & SPLICE_NONBLOCK);
     if ((from_pipe && arg_u64(args, 1)) || (to_pipe && arg_u64(args, 3)))
         return -ESPIPE;
     if ((!from_pipe && !to_pipe) || (from_pipe && to_pipe && pipe_of(in_file) == pipe_of(out_file)))
@@ -200,7 +208,8 @@ SLEEPS i64 sys_splice(struct task *task, const struct sysargs *args)
         err = -EINVAL;
     if (err)
         return err;
-    i64 moved = from_pipe ? splice_out(task, in_file, &out, size, may_block) : splice_in(task, &in, out_file, size, may_block);
+    i64 moved = from_pipe ? splice_out(task, in_file, &out, size, may_block)
+                          : splice_in(task, &in, out_file, size, may_block);
     moved = offset_out(task, arg_uaddr(args, 1), &in, moved);
     return offset_out(task, arg_uaddr(args, 3), &out, moved);
 }
@@ -249,10 +258,12 @@ SLEEPS i64 sys_vmsplice(struct task *task, const struct sysargs *args)
     if (count > 64)
         return count > UIO_SEGMENTS_MAX ? -EINVAL : -ENOMEM;
     struct uio_segment segments[64];
-    int err = count ? copy_from_user(task, segments, arg_uaddr(args, 1), count * sizeof segments[0]) : 0;
+    int err = count ? copy_from_user(task, segments, arg_uaddr(args, 1), count * sizeof segments[0])
+                    : 0;
     if (err)
         return err;
     struct uio uio;
     uio_init_user(&uio, task->mm, &task->fiber, segments, (u32)count);
-    return file_may_write(file) ? file_write(task, file, &uio, NULL) : file_read(task, file, &uio, NULL);
+    return file_may_write(file) ? file_write(task, file, &uio, NULL)
+                                : file_read(task, file, &uio, NULL);
 }

@@ -4,9 +4,10 @@
  * conformance matrix) derives from the row. Handlers have one signature and judge their arguments
  * with the helpers below before anything else.
  *
- * A row: SYSCALL(number, name, SUPPORT, ARGS...) with SUPPORT one of FULL, PARTIAL, REFUSED; ARGS are
- * argument kinds for strace and fuzzing (INT, UINT, HEX, FD, PATH, PTR, BUF_IN, BUF_OUT, SIZE, FLAGS, MODE,
- * SIGNAL, PID, …), at most six. Each family keeps its handlers in one file; sys_NAME is declared by the table.
+ * A row: SYSCALL(number, name, SUPPORT, ARGS...) with SUPPORT one of FULL, PARTIAL, REFUSED; ARGS
+ * are argument kinds for strace and fuzzing (INT, UINT, HEX, FD, PATH, PTR, BUF_IN, BUF_OUT, SIZE,
+ * FLAGS, MODE, SIGNAL, PID, …), at most six. Each family keeps its handlers in one file; sys_NAME
+ * is declared by the table.
  */
 #pragma once
 #include "sentry/kernel/task.h"
@@ -48,13 +49,14 @@ struct syscall_row {
     u8 args[6]; /* enum arg_kind, see args.h */
 };
 
-/* Whoever looks at calls (strace, trace points, the simulator's trace): a chain from kernel->call_observers. */
+/* Whoever looks at calls (strace, trace points, the simulator's trace): a chain from
+ * kernel->call_observers. */
 struct call_observer {
     struct call_observer *next;
-    SLEEPS_OP void (*enter)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
-                         const struct sysargs *args);
-    SLEEPS_OP void (*exit)(struct call_observer *self, struct task *task, u64 nr, const struct syscall_row *row,
-                        const struct sysargs *args, i64 result);
+    SLEEPS_OP void (*enter)(struct call_observer *self, struct task *task, u64 nr,
+                            const struct syscall_row *row, const struct sysargs *args);
+    SLEEPS_OP void (*exit)(struct call_observer *self, struct task *task, u64 nr,
+                           const struct syscall_row *row, const struct sysargs *args, i64 result);
 };
 
 #define SYSCALL_COUNT 470u
@@ -64,6 +66,7 @@ const struct syscall_row *syscall_find(u64 nr);
 extern const struct syscall_table syscall_dispatcher;
 
 /* One declaration for every row. */
-#define SYSCALL(nr, name, support, ...) SLEEPS i64 sys_##name(struct task *task, const struct sysargs *args);
+#define SYSCALL(nr, name, support, ...) \
+    SLEEPS i64 sys_##name(struct task *task, const struct sysargs *args);
 #include "sentry/syscalls/table.def"
 #undef SYSCALL

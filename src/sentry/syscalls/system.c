@@ -10,11 +10,12 @@
 #include "sentry/kernel/namespaces.h"
 #include "sentry/syscalls/syscalls.h"
 
-/* ---- names ----------------------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_uname(struct task *task, const struct sysargs *args)
 {
-    struct linux_utsname name = {.sysname = "Linux", .version = "#1 SMP Sun Jan 10 15:06:54 PST 2016", .machine = "x86_64"};
+    struct linux_utsname name = {
+        .sysname = "Linux", .version = "#1 SMP Sun Jan 10 15:06:54 PST 2016", .machine = "x86_64"};
     const struct uts_ns *uts = task->ns->uts_ns;
     memcpy(name.nodename, uts->hostname, sizeof name.nodename);
     memcpy(name.domainname, uts->domainname, sizeof name.domainname);
@@ -63,7 +64,7 @@ SLEEPS i64 sys_sysinfo(struct task *task, const struct sysargs *args)
         .mem_unit = 1,
     };
     const struct task *other;
-    list_for_each(other, &kernel->tasks, kernel_link)
+    list_for_each (other, &kernel->tasks, kernel_link)
         info.procs = (u16)(info.procs + !other->is_kernel);
     return copy_to_user(task, arg_uaddr(args, 0), &info, sizeof info);
 }
@@ -77,7 +78,8 @@ SLEEPS i64 sys_getrandom(struct task *task, const struct sysargs *args)
     while (moved < size) {
         u64 step = MIN(size - moved, (u64)sizeof bytes);
         kernel_entropy(task->kernel, bytes, step);
-        i64 put = mm_copy_out_some(task->mm, &task->fiber, uaddr_add(arg_uaddr(args, 0), moved), bytes, step);
+        i64 put = mm_copy_out_some(task->mm, &task->fiber, uaddr_add(arg_uaddr(args, 0), moved),
+                                   bytes, step);
         if (put <= 0)
             return moved > 0 ? (i64)moved : put;
         moved += (u64)put;
@@ -85,17 +87,19 @@ SLEEPS i64 sys_getrandom(struct task *task, const struct sysargs *args)
     return (i64)moved;
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------- */
+/* ---- limits --------------------------------------------------------------------------------- */
 
 /* prlimit(2)'s rule for another process. */
 static bool may_limit(const struct task *task, const struct task *target)
 {
     const struct cred *a = task->cred, *b = target->cred;
-    bool is_same = a->uid == b->uid && a->uid == b->euid && a->uid == b->suid && a->gid == b->gid && a->gid == b->egid && a->gid == b->sgid;
+    bool is_same = a->uid == b->uid && a->uid == b->euid && a->uid == b->suid && a->gid == b->gid &&
+                   a->gid == b->egid && a->gid == b->sgid;
     return task->group == target->group || is_same || task_has_capability(task, CAP_SYS_RESOURCE);
 }
 
-static int set_limit(struct task *task, struct task *target, u32 resource, const struct limit *limit)
+static int set_limit(struct task *task, struct task *target, u32 resource,
+                     const struct limit *limit)
 {
     struct limit *old = &target->group->limits.v[resource];
     if (limit->soft > limit->hard)
@@ -144,7 +148,7 @@ SLEEPS i64 sys_setrlimit(struct task *task, const struct sysargs *args)
     return arg_u32(args, 0) < RLIMIT_COUNT && args->v[1] == 0 ? -EFAULT : sys_prlimit64(task, &all);
 }
 
-/* ---- prctl -------------------------------------------------------------------------------------------------------- */
+/* ---- prctl ---------------------------------------------------------------------------------- */
 
 #define PR_SET_PDEATHSIG_ 1
 #define PR_GET_PDEATHSIG_ 2
@@ -207,7 +211,8 @@ static i64 set_securebits(struct task *task, u64 bits)
 {
     const struct cred *cred = task->cred;
     u32 locked = (cred->securebits >> 1) & 0x55u;
-    bool changes_locked = (locked & ((u32)bits ^ cred->securebits)) || (cred->securebits & 0xaau & ~(u32)bits);
+    bool changes_locked = (locked & ((u32)bits ^ cred->securebits)) ||
+                          (cred->securebits & 0xaau & ~(u32)bits);
     if (bits & ~(u64)SECBITS_ALL || changes_locked || !task_has_capability(task, CAP_SETPCAP))
         return -EPERM;
     return change_cred(task, cred_set_securebits, bits);
@@ -228,7 +233,8 @@ static i64 cap_ambient(struct task *task, const struct sysargs *args)
     case 1: /* IS_SET */
         return (cred->cap_ambient & bit) != 0;
     case 2: /* RAISE */
-        if (!(cred->cap_permitted & bit) || !(cred->cap_inheritable & bit) || (cred->securebits & SECBIT_NO_CAP_AMBIENT_RAISE))
+        if (!(cred->cap_permitted & bit) || !(cred->cap_inheritable & bit) ||
+            (cred->securebits & SECBIT_NO_CAP_AMBIENT_RAISE))
             return -EPERM;
         return change_cred(task, cred_set_ambient, cred->cap_ambient | bit);
     case 3: /* LOWER */
@@ -281,7 +287,8 @@ static i64 prctl_cred(struct task *task, const struct sysargs *args)
     case PR_SET_KEEPCAPS_:
         if (arg > 1)
             return -EINVAL;
-        return cred->securebits & SECBIT_KEEP_CAPS_LOCKED ? -EPERM : change_cred(task, cred_keep_caps, arg);
+        return cred->securebits & SECBIT_KEEP_CAPS_LOCKED ? -EPERM
+                                                          : change_cred(task, cred_keep_caps, arg);
     case PR_CAPBSET_READ_:
         return arg > CAP_LAST ? -EINVAL : (i64)(cred->cap_bounding >> arg & 1);
     case PR_CAPBSET_DROP_:
@@ -344,7 +351,7 @@ SLEEPS i64 sys_prctl(struct task *task, const struct sysargs *args)
     }
 }
 
-/* ---- the processor's bases ------------------------------------------------------------------------------------------- */
+/* ---- the processor's bases ------------------------------------------------------------------ */
 
 #define ARCH_SET_GS_ 0x1001
 #define ARCH_SET_FS_ 0x1002
@@ -387,10 +394,11 @@ SLEEPS i64 sys_personality(struct task *task, const struct sysargs *args)
     return old;
 }
 
-/* ---- logs, accounting, and what only a real machine can do ------------------------------------------------------------- */
+/* ---- logs, accounting, and what only a real machine can do ---------------------------------- */
 
 #define SYSLOG_SIZE 131072
-static const char syslog_text[] = "<6>[    0.000000] Starting picket...\n<6>[    0.000000] Ready!\n";
+static const char syslog_text[] =
+    "<6>[    0.000000] Starting picket...\n<6>[    0.000000] Ready!\n";
 
 SLEEPS i64 sys_syslog(struct task *task, const struct sysargs *args)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clocks, sleeps, interval timers, posix timers, times used (clock_gettime(2), nanosleep(2), setitimer(2),
- * timer_create(2), getrusage(2)). Clocks are read only here: setting them is refused in system.c.
+ * Clocks, sleeps, interval timers, posix timers, times used (clock_gettime(2), nanosleep(2),
+ * setitimer(2), timer_create(2), getrusage(2)). Clocks are read only here: setting them is refused
+ * in system.c.
  */
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #include "sentry/kernel/timers.h"
 #include "sentry/syscalls/syscalls.h"
 
-/* ---- times of the program ---------------------------------------------------------------------------------- */
+/* ---- times of the program ------------------------------------------------------------------- */
 
 static struct linux_timespec timespec_of(u64 ns)
 {
@@ -45,7 +46,7 @@ static int judge_timeval(const struct linux_timeval *time, u64 *ns)
     return 0;
 }
 
-/* ---- clocks -------------------------------------------------------------------------------------------------- */
+/* ---- clocks --------------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_clock_gettime(struct task *task, const struct sysargs *args)
 {
@@ -64,7 +65,8 @@ SLEEPS i64 sys_clock_getres(struct task *task, const struct sysargs *args)
     if (err)
         return err;
     const struct linux_timespec resolution = {0, 1};
-    return arg_u64(args, 1) ? copy_to_user(task, arg_uaddr(args, 1), &resolution, sizeof resolution) : 0;
+    return arg_u64(args, 1) ? copy_to_user(task, arg_uaddr(args, 1), &resolution, sizeof resolution)
+                            : 0;
 }
 
 SLEEPS i64 sys_gettimeofday(struct task *task, const struct sysargs *args)
@@ -87,7 +89,7 @@ SLEEPS i64 sys_time(struct task *task, const struct sysargs *args)
     return now;
 }
 
-/* ---- sleeps ---------------------------------------------------------------------------------------------------- */
+/* ---- sleeps --------------------------------------------------------------------------------- */
 
 /* 0 at the deadline, -ERESTARTSYS before it. */
 SLEEPS static int sleep_until(struct task *task, u64 deadline_ns)
@@ -102,7 +104,8 @@ SLEEPS static int sleep_until(struct task *task, u64 deadline_ns)
     }
 }
 
-/* A relative sleep tells what is left of it even if it is going to be made again: a handler may still come. */
+/* A relative sleep tells what is left of it even if it is going to be made again: a handler may
+ * still come. */
 SLEEPS static i64 sleep_for(struct task *task, u64 duration_ns, uaddr left_at)
 {
     u64 deadline = task_deadline(task, duration_ns);
@@ -129,7 +132,8 @@ SLEEPS i64 sys_nanosleep(struct task *task, const struct sysargs *args)
 }
 
 /* A sleep on cpu time is a look now and then: others spend it. */
-SLEEPS static i64 sleep_on_cpu_clock(struct task *task, const struct clock_ref *clock, u64 ns, bool is_absolute)
+SLEEPS static i64 sleep_on_cpu_clock(struct task *task, const struct clock_ref *clock, u64 ns,
+                                     bool is_absolute)
 {
     struct progress *progress = &task->progress;
     if (!progress->has_mark) {
@@ -175,14 +179,16 @@ SLEEPS i64 sys_clock_nanosleep(struct task *task, const struct sysargs *args)
         return sleep_on_cpu_clock(task, &clock, ns, is_absolute);
     if (!is_absolute)
         return sleep_for(task, ns, arg_uaddr(args, 3));
-    return sleep_until(task, clock_deadline(task->kernel, clock.id, ns)) ? task_never_restarts(task) : 0;
+    return sleep_until(task, clock_deadline(task->kernel, clock.id, ns)) ? task_never_restarts(task)
+                                                                         : 0;
 }
 
-/* ---- interval timers --------------------------------------------------------------------------------------------- */
+/* ---- interval timers ------------------------------------------------------------------------ */
 
 static struct linux_itimerval itimerval_of(const struct itimer *timer)
 {
-    u64 left_ns = timer->next_ns + NS_PER_US - 1; /* rounded up: what is left never shows as nothing */
+    u64 left_ns = timer->next_ns + NS_PER_US -
+                  1; /* rounded up: what is left never shows as nothing */
     return (struct linux_itimerval){timeval_of(timer->interval_ns), timeval_of(left_ns)};
 }
 
@@ -230,7 +236,7 @@ SLEEPS i64 sys_alarm(struct task *task, const struct sysargs *args)
     return (i64)seconds;
 }
 
-/* ---- posix timers -------------------------------------------------------------------------------------------------- */
+/* ---- posix timers --------------------------------------------------------------------------- */
 
 SLEEPS i64 sys_timer_create(struct task *task, const struct sysargs *args)
 {
@@ -276,7 +282,8 @@ SLEEPS i64 sys_timer_settime(struct task *task, const struct sysargs *args)
     struct posix_timer *timer = posix_timer_find(task, arg_i32(args, 0));
     if (!timer)
         return -EINVAL;
-    posix_timer_set(timer, set.next_ns, set.interval_ns, arg_u32(args, 1) & LINUX_TIMER_ABSTIME, &old);
+    posix_timer_set(timer, set.next_ns, set.interval_ns, arg_u32(args, 1) & LINUX_TIMER_ABSTIME,
+                    &old);
     const struct linux_itimerspec out = itimerspec_of(&old);
     return arg_u64(args, 3) ? copy_to_user(task, arg_uaddr(args, 3), &out, sizeof out) : 0;
 }
@@ -307,7 +314,7 @@ SLEEPS i64 sys_timer_delete(struct task *task, const struct sysargs *args)
     return 0;
 }
 
-/* ---- times used ------------------------------------------------------------------------------------------------------ */
+/* ---- times used ----------------------------------------------------------------------------- */
 
 static i64 ticks(u64 ns)
 {

@@ -30,7 +30,9 @@ static void test_waits_compare_first_and_time_out(void)
     SYS(&p, NR_FUTEX, WORD, LINUX_FUTEX_FD, 0, 0, 0, 0);
     SYS(&p, NR_EXIT_GROUP, 0);
     test_run(&world, &p);
-    TRACE(&world, 1, "futex=-EAGAIN futex=-EINVAL futex=-EFAULT futex=-EINVAL futex=-ETIMEDOUT futex=0 futex=-ENOSYS exit(0)");
+    TRACE(&world, 1,
+          "futex=-EAGAIN futex=-EINVAL futex=-EFAULT futex=-EINVAL futex=-ETIMEDOUT futex=0 "
+          "futex=-ENOSYS exit(0)");
     CU_ASSERT_EQUAL(futex_waiter_count(world.kernel->futexes), 0);
     world_end(&world);
 }
@@ -53,7 +55,9 @@ static void test_wake_and_requeue(void)
     SYS(&p, NR_FUTEX, WORD, LINUX_FUTEX_WAIT, 0, 0, 0, 0);
     SYS(&p, NR_EXIT, 0);
     test_run(&world, &p);
-    TRACE(&world, 1, "clone=2 clone=3 clone=4 nanosleep=0 futex=-EAGAIN futex=2 futex=1 futex=1 nanosleep=0 exit(0)");
+    TRACE(&world, 1,
+          "clone=2 clone=3 clone=4 nanosleep=0 futex=-EAGAIN futex=2 futex=1 futex=1 nanosleep=0 "
+          "exit(0)");
     TRACE(&world, 2, "futex=0 exit(0)");
     TRACE(&world, 3, "futex=0 exit(0)");
     TRACE(&world, 4, "futex=0 exit(0)");
@@ -81,7 +85,8 @@ static void test_a_lock_is_handed_over(void)
     SYS(&p, NR_PAUSE);
     test_run(&world, &p);
     TRACE(&world, 1,
-          "futex=-EPERM futex=0 futex=-EDEADLK clone=2 nanosleep=0 futex=0 futex=-EAGAIN nanosleep=0 exit(512)");
+          "futex=-EPERM futex=0 futex=-EDEADLK clone=2 nanosleep=0 futex=0 futex=-EAGAIN "
+          "nanosleep=0 exit(512)");
     TRACE(&world, 2, "futex=0 pause=-EINTR exit(512)");
     world_end(&world);
 }
@@ -120,7 +125,7 @@ static void test_a_paused_wait_goes_on(void)
     world_run(&world, 4);
     world.kernel->pause_count++; /* as kernel_pause, without an actor */
     struct task *task;
-    list_for_each(task, &world.kernel->tasks, kernel_link)
+    list_for_each (task, &world.kernel->tasks, kernel_link)
         if (!task->is_kernel)
             task_interrupt(task);
     world_run(&world, 1);
@@ -134,7 +139,7 @@ static void test_a_paused_wait_goes_on(void)
     world_end(&world);
 }
 
-/* ---- timers ---------------------------------------------------------------------------------------------- */
+/* ---- timers --------------------------------------------------------------------------------- */
 
 static void test_an_interval_timer_fires_and_counts(void)
 {
@@ -156,7 +161,8 @@ static void test_an_interval_timer_fires_and_counts(void)
     program_add(&p, OP_RETURN);
     test_run(&world, &p);
     TRACE(&world, 1,
-          "setitimer=0 pause=-EINTR handler(14) pause=-EINTR handler(14) pause=-EINTR handler(14) alarm=1 "
+          "setitimer=0 pause=-EINTR handler(14) pause=-EINTR handler(14) pause=-EINTR handler(14) "
+          "alarm=1 "
           "setitimer=-EINVAL setitimer=-EINVAL exit(0)");
     world_end(&world);
 }
@@ -183,9 +189,10 @@ static void test_a_posix_timer_overruns_while_blocked(void)
     program_handler(&p, 0);
     program_add(&p, OP_RETURN);
     test_run(&world, &p);
-    TRACE(&world, 1,
-          "rt_sigprocmask=0 timer_create=0 timer_settime=0 nanosleep=0 rt_sigprocmask=0 handler(14) "
-          "timer_getoverrun=4 timer_delete=0 timer_delete=-EINVAL exit(0)");
+    TRACE(
+        &world, 1,
+        "rt_sigprocmask=0 timer_create=0 timer_settime=0 nanosleep=0 rt_sigprocmask=0 handler(14) "
+        "timer_getoverrun=4 timer_delete=0 timer_delete=-EINVAL exit(0)");
     world_end(&world);
 }
 
@@ -194,7 +201,8 @@ static void test_sleeps_until_and_for(void)
     struct test_program p = {0};
     u64 time = program_time(&p, 1, 999999999);
     SYS(&p, NR_CLOCK_NANOSLEEP, LINUX_CLOCK_MONOTONIC, 0, time, 0);
-    SYS(&p, NR_CLOCK_NANOSLEEP, LINUX_CLOCK_MONOTONIC, LINUX_TIMER_ABSTIME, time, 0); /* long past */
+    SYS(&p, NR_CLOCK_NANOSLEEP, LINUX_CLOCK_MONOTONIC, LINUX_TIMER_ABSTIME, time,
+        0); /* long past */
     SYS(&p, NR_CLOCK_NANOSLEEP, LINUX_CLOCK_THREAD_CPUTIME_ID, 0, time, 0);
     SYS(&p, NR_CLOCK_NANOSLEEP, 77, 0, time, 0);
     time = program_time(&p, 1, 1000000000);

@@ -12,10 +12,12 @@
 enum by { BY_PATH, BY_LINK, BY_FD };
 
 /* The file of the first argument, owned. */
-SLEEPS static int subject(struct task *task, const struct sysargs *args, enum by by, struct path *out)
+SLEEPS static int subject(struct task *task, const struct sysargs *args, enum by by,
+                          struct path *out)
 {
     if (by != BY_FD)
-        return user_path_walk(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), by == BY_PATH ? WALK_FOLLOW : 0, out);
+        return user_path_walk(task, LINUX_AT_FDCWD, arg_uaddr(args, 0),
+                              by == BY_PATH ? WALK_FOLLOW : 0, out);
     AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
     if (!file || file->is_path)
         return -EBADF;
@@ -81,7 +83,8 @@ SLEEPS static i64 do_read(struct task *task, const struct sysargs *args, enum by
     char *value = arena_alloc(arena, room + 1);
     if (!value)
         return -ENOMEM;
-    result = is_list ? vfs_listxattr(task, &path, value, room) : vfs_getxattr(task, &path, name, value, room);
+    result = is_list ? vfs_listxattr(task, &path, value, room)
+                     : vfs_getxattr(task, &path, name, value, room);
     if (result > 0 && room > 0 && copy_to_user(task, to, value, (u64)result))
         result = -EFAULT;
     arena_free(arena, value, room + 1);

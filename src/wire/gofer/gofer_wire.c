@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The codec of the file protocol. One function a struct walks its members in wire order, and the same
- * function encodes, decodes and judges: so the two directions cannot disagree. Errors stick in the coder;
- * past the first one nothing is read or written any more.
+ * The codec of the file protocol. One function a struct walks its members in wire order, and the
+ * same function encodes, decodes and judges: so the two directions cannot disagree. Errors stick in
+ * the coder; past the first one nothing is read or written any more.
  */
 #include "wire/gofer/gofer_wire.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Decoding never writes through `at`, encoding never into the struct: so casting const away is sound. */
+/* Decoding never writes through `at`, encoding never into the struct: so casting const away is
+ * sound. */
 struct coder {
     u8 *at;
     u8 *end;
@@ -152,7 +153,8 @@ static void code_xattr_name(struct coder *coder, const char **name)
         coder_want(coder, *name && **name);
 }
 
-/* A size that also counts bytes in the message, unless there are none (the size alone was asked for). */
+/* A size that also counts bytes in the message, unless there are none (the size alone was asked
+ * for). */
 static void code_value(struct coder *coder, u32 *size, const u8 **value)
 {
     bool has_value = !coder->is_decoding && *value != NULL;
@@ -476,11 +478,11 @@ static void code_close(struct coder *coder, struct gofer_close *m)
         code_u32(coder, &m->fids[i]);
 }
 
-#define EMPTY(name)                                                                   \
+#define EMPTY(name)                                                                      \
     static void code_##name##_reply(struct coder *coder, struct gofer_##name##_reply *m) \
-    {                                                                                 \
-        if (coder->is_decoding)                                                       \
-            m->unused = 0;                                                            \
+    {                                                                                    \
+        if (coder->is_decoding)                                                          \
+            m->unused = 0;                                                               \
     }
 EMPTY(unlink)
 EMPTY(rename)
@@ -522,7 +524,8 @@ static i64 put_end(struct coder *coder, void *out)
 /* A coder never writes when decoding, so the bytes may be const. */
 static struct coder get_begin(const void *bytes, size_t size)
 {
-    struct coder coder = {.at = (u8 *)(uintptr_t)bytes, .end = (u8 *)(uintptr_t)bytes + size, .is_decoding = true};
+    struct coder coder = {
+        .at = (u8 *)(uintptr_t)bytes, .end = (u8 *)(uintptr_t)bytes + size, .is_decoding = true};
     if (coder_has(&coder, GOFER_HEADER_SIZE))
         coder.at += GOFER_HEADER_SIZE;
     return coder;
@@ -534,32 +537,34 @@ static int get_end(struct coder *coder)
     return coder->err;
 }
 
-#define MESSAGE(name, NAME, number)                                                                     \
-    i64 gofer_put_##name(void *out, size_t size, u64 tag, const struct gofer_##name *message)           \
-    {                                                                                                   \
-        struct coder coder = put_begin(out, size, (struct gofer_header){.type = number, .tag = tag});   \
-        code_##name(&coder, (struct gofer_##name *)(uintptr_t)message);                                 \
-        return put_end(&coder, out);                                                                    \
-    }                                                                                                   \
-    i64 gofer_put_##name##_reply(void *out, size_t size, u64 tag, u16 flags,                            \
-                                 const struct gofer_##name##_reply *message)                            \
-    {                                                                                                   \
-        struct gofer_header header = {.type = number, .tag = tag, .flags = (u16)(GOFER_REPLY | flags)}; \
-        struct coder coder = put_begin(out, size, header);                                              \
-        code_##name##_reply(&coder, (struct gofer_##name##_reply *)(uintptr_t)message);                 \
-        return put_end(&coder, out);                                                                    \
-    }                                                                                                   \
-    int gofer_get_##name(const void *bytes, size_t size, struct gofer_##name *out)                      \
-    {                                                                                                   \
-        struct coder coder = get_begin(bytes, size);                                                    \
-        code_##name(&coder, out);                                                                       \
-        return get_end(&coder);                                                                         \
-    }                                                                                                   \
-    int gofer_get_##name##_reply(const void *bytes, size_t size, struct gofer_##name##_reply *out)      \
-    {                                                                                                   \
-        struct coder coder = get_begin(bytes, size);                                                    \
-        code_##name##_reply(&coder, out);                                                               \
-        return get_end(&coder);                                                                         \
+#define MESSAGE(name, NAME, number)                                                                \
+    i64 gofer_put_##name(void *out, size_t size, u64 tag, const struct gofer_##name *message)      \
+    {                                                                                              \
+        struct coder coder = put_begin(out, size,                                                  \
+                                       (struct gofer_header){.type = number, .tag = tag});         \
+        code_##name(&coder, (struct gofer_##name *)(uintptr_t)message);                            \
+        return put_end(&coder, out);                                                               \
+    }                                                                                              \
+    i64 gofer_put_##name##_reply(void *out, size_t size, u64 tag, u16 flags,                       \
+                                 const struct gofer_##name##_reply *message)                       \
+    {                                                                                              \
+        struct gofer_header header = {                                                             \
+            .type = number, .tag = tag, .flags = (u16)(GOFER_REPLY | flags)};                      \
+        struct coder coder = put_begin(out, size, header);                                         \
+        code_##name##_reply(&coder, (struct gofer_##name##_reply *)(uintptr_t)message);            \
+        return put_end(&coder, out);                                                               \
+    }                                                                                              \
+    int gofer_get_##name(const void *bytes, size_t size, struct gofer_##name *out)                 \
+    {                                                                                              \
+        struct coder coder = get_begin(bytes, size);                                               \
+        code_##name(&coder, out);                                                                  \
+        return get_end(&coder);                                                                    \
+    }                                                                                              \
+    int gofer_get_##name##_reply(const void *bytes, size_t size, struct gofer_##name##_reply *out) \
+    {                                                                                              \
+        struct coder coder = get_begin(bytes, size);                                               \
+        code_##name##_reply(&coder, out);                                                          \
+        return get_end(&coder);                                                                    \
     }
 GOFER_MESSAGES(MESSAGE)
 #undef MESSAGE
@@ -585,7 +590,8 @@ int gofer_get_error(const void *bytes, size_t size)
 
 int gofer_get_header(const void *bytes, size_t size, struct gofer_header *out)
 {
-    struct coder coder = {.at = (u8 *)(uintptr_t)bytes, .end = (u8 *)(uintptr_t)bytes + size, .is_decoding = true};
+    struct coder coder = {
+        .at = (u8 *)(uintptr_t)bytes, .end = (u8 *)(uintptr_t)bytes + size, .is_decoding = true};
     code_header(&coder, out);
     if (coder.err)
         return coder.err;
@@ -601,7 +607,8 @@ bool gofer_entry_next(const struct gofer_read_dir_reply *reply, size_t *at, stru
     if (*at >= reply->entries_size)
         return false;
     u8 *entries = (u8 *)(uintptr_t)reply->entries;
-    struct coder coder = {.at = entries + *at, .end = entries + reply->entries_size, .is_decoding = true};
+    struct coder coder = {
+        .at = entries + *at, .end = entries + reply->entries_size, .is_decoding = true};
     code_entry(&coder, out);
     if (coder.err)
         return false;

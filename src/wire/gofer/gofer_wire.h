@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file protocol between sentry and gofer: one SOCK_SEQPACKET unix socket a mount, one packet a message,
- * little endian. A request has a header and a body; its answer has the same type and tag, GOFER_REPLY in its
- * flags, and either the reply's body or, with GOFER_ERROR, one u32 errno. Several requests may be in flight:
- * answers come in the order of the requests, but a client should match them by tag all the same. Tags are the
- * client's; two in flight must differ. CLOSE has no answer.
+ * The file protocol between sentry and gofer: one SOCK_SEQPACKET unix socket a mount, one packet a
+ * message, little endian. A request has a header and a body; its answer has the same type and tag,
+ * GOFER_REPLY in its flags, and either the reply's body or, with GOFER_ERROR, one u32 errno.
+ * Several requests may be in flight: answers come in the order of the requests, but a client should
+ * match them by tag all the same. Tags are the client's; two in flight must differ. CLOSE has no
+ * answer.
  *
- * Every file is named by a fid, a number that the server chose, never by a path: a walk goes down one
- * component at a time from a fid, stops at a symlink (which gets a fid, and its target comes along) and at a
- * missing name. Fids live until CLOSE or the end of the connection. One connection's fids mean nothing on
- * another. A fid keeps its file: renamed or unlinked, it is still that file.
+ * Every file is named by a fid, a number that the server chose, never by a path: a walk goes down
+ * one component at a time from a fid, stops at a symlink (which gets a fid, and its target comes
+ * along) and at a missing name. Fids live until CLOSE or the end of the connection. One
+ * connection's fids mean nothing on another. A fid keeps its file: renamed or unlinked, it is still
+ * that file.
  *
- * Content is not read or written through the gofer: OPEN and CREATE donate a descriptor of a regular file,
- * CONNECT a connected socket, which ride on the answer (GOFER_FD in its flags says so).
+ * Content is not read or written through the gofer: OPEN and CREATE donate a descriptor of a
+ * regular file, CONNECT a connected socket, which ride on the answer (GOFER_FD in its flags says
+ * so).
  *
- * Permissions: the server checks none but read-only; it is the sentry that knows who asks. Names of entries
- * are 1 to 255 bytes without '/', never "." or ".."; strings carry a terminator and no other NUL; both are
- * checked by encoder and decoder alike, so both ends refuse.
+ * Permissions: the server checks none but read-only; it is the sentry that knows who asks. Names of
+ * entries are 1 to 255 bytes without '/', never "." or ".."; strings carry a terminator and no
+ * other NUL; both are checked by encoder and decoder alike, so both ends refuse.
  *
- * Strings of a decoded message are lent from its bytes. Nothing here allocates or knows the outside.
+ * Strings of a decoded message are lent from its bytes. Nothing here allocates or knows the
+ * outside.
  */
 #pragma once
 #include "base/base.h"
@@ -47,35 +51,35 @@ struct gofer_header {
 };
 
 /* Row: name, NAME, number. Each has struct gofer_NAME and struct gofer_NAME_reply. */
-#define GOFER_MESSAGES(MESSAGE)          \
-    MESSAGE(attach, ATTACH, 1)           \
-    MESSAGE(walk, WALK, 2)               \
-    MESSAGE(get_attr, GET_ATTR, 3)       \
-    MESSAGE(set_attr, SET_ATTR, 4)       \
-    MESSAGE(open, OPEN, 5)               \
-    MESSAGE(create, CREATE, 6)           \
-    MESSAGE(read_dir, READ_DIR, 7)       \
-    MESSAGE(readlink, READLINK, 8)       \
-    MESSAGE(mkdir, MKDIR, 9)             \
-    MESSAGE(mknod, MKNOD, 10)            \
-    MESSAGE(symlink, SYMLINK, 11)        \
-    MESSAGE(link, LINK, 12)              \
-    MESSAGE(unlink, UNLINK, 13)          \
-    MESSAGE(rename, RENAME, 14)          \
-    MESSAGE(statfs, STATFS, 15)          \
-    MESSAGE(sync, SYNC, 16)              \
-    MESSAGE(get_xattr, GET_XATTR, 17)    \
-    MESSAGE(set_xattr, SET_XATTR, 18)    \
-    MESSAGE(list_xattr, LIST_XATTR, 19)  \
+#define GOFER_MESSAGES(MESSAGE)             \
+    MESSAGE(attach, ATTACH, 1)              \
+    MESSAGE(walk, WALK, 2)                  \
+    MESSAGE(get_attr, GET_ATTR, 3)          \
+    MESSAGE(set_attr, SET_ATTR, 4)          \
+    MESSAGE(open, OPEN, 5)                  \
+    MESSAGE(create, CREATE, 6)              \
+    MESSAGE(read_dir, READ_DIR, 7)          \
+    MESSAGE(readlink, READLINK, 8)          \
+    MESSAGE(mkdir, MKDIR, 9)                \
+    MESSAGE(mknod, MKNOD, 10)               \
+    MESSAGE(symlink, SYMLINK, 11)           \
+    MESSAGE(link, LINK, 12)                 \
+    MESSAGE(unlink, UNLINK, 13)             \
+    MESSAGE(rename, RENAME, 14)             \
+    MESSAGE(statfs, STATFS, 15)             \
+    MESSAGE(sync, SYNC, 16)                 \
+    MESSAGE(get_xattr, GET_XATTR, 17)       \
+    MESSAGE(set_xattr, SET_XATTR, 18)       \
+    MESSAGE(list_xattr, LIST_XATTR, 19)     \
     MESSAGE(remove_xattr, REMOVE_XATTR, 20) \
-    MESSAGE(connect, CONNECT, 21)        \
+    MESSAGE(connect, CONNECT, 21)           \
     MESSAGE(close, CLOSE, 22)
 
 enum gofer_type {
 #define MESSAGE(name, NAME, number) GOFER_##NAME = number,
     GOFER_MESSAGES(MESSAGE)
 #undef MESSAGE
-    GOFER_TYPE_END,
+        GOFER_TYPE_END,
 };
 
 /* Attributes are host.h's struct host_stat, struct host_set_attr and struct host_statfs. */
@@ -90,25 +94,25 @@ struct gofer_node {
 struct gofer_attach {
     u32 version; /* GOFER_VERSION */
 };
-#define GOFER_READONLY 1u  /* every change answers EROFS */
-#define GOFER_SOCKETS 2u   /* CONNECT may succeed */
-#define GOFER_DEVICES 4u   /* OPEN of devices and fifos may succeed */
+#define GOFER_READONLY 1u /* every change answers EROFS */
+#define GOFER_SOCKETS 2u  /* CONNECT may succeed */
+#define GOFER_DEVICES 4u  /* OPEN of devices and fifos may succeed */
 struct gofer_attach_reply {
     u32 version;
     u32 flags;
-    u32 fid_max; /* so many fids may be open at once */
+    u32 fid_max;            /* so many fids may be open at once */
     struct gofer_node root; /* a directory, or any file for a bind mount of one */
 };
 
 struct gofer_walk {
-    u32 fid; /* a directory */
+    u32 fid;   /* a directory */
     u32 count; /* 1 to GOFER_WALK_MAX */
     const char *names[GOFER_WALK_MAX];
 };
 /*
- * COUNT nodes were found, in order. Fewer than asked: `error` says why (ENOENT, ENOTDIR, EACCES, ...), or it
- * is 0 and the last node is a symlink. No node at all with an error is an answer too, not a failure. If the
- * last node is a symlink, TARGET is its target, else "".
+ * COUNT nodes were found, in order. Fewer than asked: `error` says why (ENOENT, ENOTDIR, EACCES,
+ * ...), or it is 0 and the last node is a symlink. No node at all with an error is an answer too,
+ * not a failure. If the last node is a symlink, TARGET is its target, else "".
  */
 struct gofer_walk_reply {
     u32 count;
@@ -132,7 +136,8 @@ struct gofer_set_attr_reply {
     struct host_stat stat; /* afterwards */
 };
 
-/* FLAGS: O_RDONLY, O_WRONLY or O_RDWR, with O_TRUNC (for writing) and nothing else. The answer has a descriptor. */
+/* FLAGS: O_RDONLY, O_WRONLY or O_RDWR, with O_TRUNC (for writing) and nothing else. The answer has
+ * a descriptor. */
 struct gofer_open {
     u32 fid;
     u32 flags;
@@ -141,7 +146,8 @@ struct gofer_open_reply {
     struct host_stat stat; /* as opened (O_TRUNC) */
 };
 
-/* A new regular file, which must not exist, owned by UID and GID; the answer has a descriptor opened by FLAGS. */
+/* A new regular file, which must not exist, owned by UID and GID; the answer has a descriptor
+ * opened by FLAGS. */
 struct gofer_create {
     u32 dir;
     const char *name;
@@ -153,20 +159,21 @@ struct gofer_create_reply {
     struct gofer_node node;
 };
 
-/* Entries behind COOKIE (0: the first), as many as fit SIZE_MAX bytes; "." and ".." are left out. */
+/* Entries behind COOKIE (0: the first), as many as fit SIZE_MAX bytes; "." and ".." are left out.
+ */
 struct gofer_read_dir {
     u32 fid;
     u32 size_max; /* 1024 to GOFER_MESSAGE_MAX, of the answer */
     u64 cookie;
 };
 struct gofer_entry {
-    u64 cookie; /* to go on behind this entry */
+    u64 cookie;            /* to go on behind this entry */
     struct host_stat stat; /* as of now, not a fid; an entry that vanished meanwhile is left out */
     const char *name;
 };
 struct gofer_read_dir_reply {
     u32 count;
-    bool is_end; /* nothing comes after these */
+    bool is_end;       /* nothing comes after these */
     const u8 *entries; /* walk them with gofer_entry_next */
     size_t entries_size;
 };
@@ -262,7 +269,7 @@ struct gofer_get_xattr {
     const char *name; /* any of 1 to 255 bytes */
 };
 struct gofer_get_xattr_reply {
-    u32 size; /* of the value; SIZE in the request too small: ERANGE */
+    u32 size;        /* of the value; SIZE in the request too small: ERANGE */
     const u8 *value; /* NULL if the size alone was asked for */
 };
 
@@ -317,16 +324,19 @@ struct gofer_close_reply {
 bool gofer_name_is_valid(const char *name);
 
 /*
- * A message: its size or -errno. -EMSGSIZE: OUT (SIZE bytes) is too small; -EINVAL: the struct breaks a rule
- * (a name, a count). For replies too; a reply's FLAGS may be GOFER_FD.
+ * A message: its size or -errno. -EMSGSIZE: OUT (SIZE bytes) is too small; -EINVAL: the struct
+ * breaks a rule (a name, a count). For replies too; a reply's FLAGS may be GOFER_FD.
  */
-#define MESSAGE(name, NAME, number)                                                                          \
-    MUST_CHECK i64 gofer_put_##name(void *out, size_t size, u64 tag, const struct gofer_##name *message);    \
-    MUST_CHECK i64 gofer_put_##name##_reply(void *out, size_t size, u64 tag, u16 flags,                      \
-                                            const struct gofer_##name##_reply *message);                     \
-    /* The body of one whole message whose header has been judged. 0 or -EPROTO, then OUT is worthless. */   \
-    MUST_CHECK int gofer_get_##name(const void *bytes, size_t size, struct gofer_##name *out);               \
-    MUST_CHECK int gofer_get_##name##_reply(const void *bytes, size_t size, struct gofer_##name##_reply *out);
+#define MESSAGE(name, NAME, number)                                                            \
+    MUST_CHECK i64 gofer_put_##name(void *out, size_t size, u64 tag,                           \
+                                    const struct gofer_##name *message);                       \
+    MUST_CHECK i64 gofer_put_##name##_reply(void *out, size_t size, u64 tag, u16 flags,        \
+                                            const struct gofer_##name##_reply *message);       \
+    /* The body of one whole message whose header has been judged. 0 or -EPROTO, then OUT is   \
+     * worthless. */                                                                           \
+    MUST_CHECK int gofer_get_##name(const void *bytes, size_t size, struct gofer_##name *out); \
+    MUST_CHECK int gofer_get_##name##_reply(const void *bytes, size_t size,                    \
+                                            struct gofer_##name##_reply *out);
 GOFER_MESSAGES(MESSAGE)
 #undef MESSAGE
 
@@ -339,12 +349,15 @@ MUST_CHECK int gofer_get_error(const void *bytes, size_t size);
 MUST_CHECK int gofer_get_header(const void *bytes, size_t size, struct gofer_header *out);
 
 /*
- * The entries of a READ_DIR answer. A decoded reply has been checked as a whole, so gofer_entry_next cannot
- * fail: false at the end. *AT starts at 0 and is the walk's own.
+ * The entries of a READ_DIR answer. A decoded reply has been checked as a whole, so
+ * gofer_entry_next cannot fail: false at the end. *AT starts at 0 and is the walk's own.
  */
-bool gofer_entry_next(const struct gofer_read_dir_reply *reply, size_t *at, struct gofer_entry *out);
-/* For the server: append an entry at *USED in ENTRIES. -EMSGSIZE when it does not fit, -EINVAL for a bad name. */
-MUST_CHECK int gofer_entry_put(u8 *entries, size_t size, size_t *used, const struct gofer_entry *entry);
+bool gofer_entry_next(const struct gofer_read_dir_reply *reply, size_t *at,
+                      struct gofer_entry *out);
+/* For the server: append an entry at *USED in ENTRIES. -EMSGSIZE when it does not fit, -EINVAL for
+ * a bad name. */
+MUST_CHECK int gofer_entry_put(u8 *entries, size_t size, size_t *used,
+                               const struct gofer_entry *entry);
 /* What an answer has besides its entries. */
 #define GOFER_READ_DIR_OVERHEAD (GOFER_HEADER_SIZE + 12)
 

@@ -35,7 +35,7 @@ static u64 now_ns(void)
     return (u64)now.tv_sec * NS_PER_S + (u64)now.tv_nsec;
 }
 
-/* ---- connecting -------------------------------------------------------------------------- */
+/* ---- connecting ----------------------------------------------------------------------------- */
 
 int urpc_client_from_fd(int fd, struct urpc_client **out, struct error *err)
 {
@@ -131,7 +131,7 @@ void urpc_client_set_timeout(struct urpc_client *client, u64 timeout_ns)
     client->timeout_ns = timeout_ns;
 }
 
-/* ---- waiting ----------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 static u64 call_deadline(const struct urpc_client *client)
 {
@@ -171,7 +171,7 @@ static int transport_error(struct urpc_client *client, const char *what, struct 
     return error_errno(err, "urpc: cannot %s", what);
 }
 
-/* ---- sending ----------------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 union fd_control {
     struct cmsghdr head;
@@ -242,7 +242,7 @@ int urpc_call_send(struct urpc_client *client, const char *method, const char *a
     return send_all(client, (char *)buf_bytes(&text), text.size, fds, fd_count, err);
 }
 
-/* ---- receiving --------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------ */
 
 static void drop_fds(const struct cmsghdr *head)
 {
@@ -394,7 +394,7 @@ int urpc_call_struct(struct urpc_client *client, const char *method,
     return decode_result(result_type, result, answer, err);
 }
 
-/* ---- answers ----------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------- */
 
 void urpc_answer_fini(struct urpc_answer *answer)
 {

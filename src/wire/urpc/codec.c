@@ -31,7 +31,7 @@ const struct wire_type wire_bytes = {
 const struct wire_type wire_raw = {
     .kind = WIRE_RAW, .size = sizeof(struct json_text), .name = "json.RawMessage"};
 
-/* ---- decoding ---------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------- */
 
 struct decoder {
     struct pool *pool;
@@ -378,7 +378,7 @@ int wire_decode(const struct wire_type *type, struct json_text text, struct pool
     return decode_value(&decoder, type, text, out);
 }
 
-/* ---- encoding ---------------------------------------------------------------------------- */
+/* ---- encoding ------------------------------------------------------------------------------- */
 
 static bool is_empty(const struct wire_type *type, const void *value)
 {

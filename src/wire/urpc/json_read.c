@@ -33,7 +33,7 @@ enum json_type json_type(struct json_text text)
     }
 }
 
-/* ---- structure --------------------------------------------------------------------------- */
+/* ---- structure ------------------------------------------------------------------------------ */
 
 static bool is_space(char byte)
 {
@@ -162,7 +162,7 @@ struct json_text json_path(struct json_text object, const char *path)
     return object;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 static bool parse_digits(const char *at, const char *end, u64 *out)
 {
@@ -216,7 +216,7 @@ bool json_double(struct json_text text, double *out)
     return *out - *out == 0; /* neither infinite nor not a number */
 }
 
-/* ---- strings ----------------------------------------------------------------------------- */
+/* ---- strings -------------------------------------------------------------------------------- */
 
 /* What is left of a string's inside. */
 struct runes {

@@ -307,7 +307,7 @@ enum json_status json_scan_end(struct json_scanner *scanner)
     return JSON_COMPLETE;
 }
 
-/* ---- a whole text, with Go's words ------------------------------------------------------- */
+/* ---- a whole text, with Go's words ---------------------------------------------------------- */
 
 static const char *fault_context(const struct json_scanner *scanner)
 {

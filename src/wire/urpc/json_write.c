@@ -242,7 +242,7 @@ void json_put_bytes(struct json_writer *writer, const void *bytes, size_t size)
     writer->needs_comma = true;
 }
 
-/* ---- raw values -------------------------------------------------------------------------- */
+/* ---- raw values ----------------------------------------------------------------------------- */
 
 /* Where the token at AT ends: a string with its quotes, a literal, a number. */
 static const char *token_end(const char *at, const char *end)

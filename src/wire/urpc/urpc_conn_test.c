@@ -300,7 +300,7 @@ static void test_captured_traffic_is_framed_byte_for_byte(void)
     }
 }
 
-/* ---- the client -------------------------------------------------------------------------- */
+/* ---- the client ----------------------------------------------------------------------------- */
 
 /* What the far end does: reads one call, compares it, writes ANSWER in pieces of PIECE bytes with a
  * descriptor. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection to a gofer: requests go out at once, their fibers sleep, answers are matched by tag.
- * The gofer is trusted less than the sentry's own code: every answer is judged by the codec.
+ * The connection to a gofer: requests go out at once, their fibers sleep, answers are matched by
+ * tag. The gofer is trusted less than the sentry's own code: every answer is judged by the codec.
  */
 #include <errno.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static void conn_break(struct gofer_conn *conn, int error)
 {
     conn->is_broken = true;
     struct gofer_call *call, *next;
-    list_for_each_safe(call, next, &conn->calls, link) {
+    list_for_each_safe (call, next, &conn->calls, link) {
         list_remove(&call->link);
         call->result = error;
         fiber_wake(call->fiber);
@@ -46,7 +46,7 @@ static void conn_break(struct gofer_conn *conn, int error)
 static struct gofer_call *conn_find_call(struct gofer_conn *conn, u64 tag)
 {
     struct gofer_call *call;
-    list_for_each(call, &conn->calls, link)
+    list_for_each (call, &conn->calls, link)
         if (call->tag == tag)
             return call;
     return NULL;
@@ -169,7 +169,8 @@ int gofer_conn_create(struct kernel *kernel, struct host_stream *stream, struct 
 }
 
 /* A packet goes out whole or not at all. */
-SLEEPS static int conn_write(struct gofer_conn *conn, struct fiber *fiber, const u8 *bytes, size_t size)
+SLEEPS static int conn_write(struct gofer_conn *conn, struct fiber *fiber, const u8 *bytes,
+                             size_t size)
 {
     while (!conn->is_broken) {
         i64 put = host_stream_write(conn->stream, bytes, size, NULL, 0);
@@ -201,12 +202,13 @@ void gofer_forget(struct gofer_conn *conn, u32 fid)
         return;
     if (conn->close_count == GOFER_CLOSE_BATCH)
         conn_send_closes(conn);
-    if (conn->close_count < GOFER_CLOSE_BATCH) /* else the gofer keeps it until the connection's end */
+    if (conn->close_count <
+        GOFER_CLOSE_BATCH) /* else the gofer keeps it until the connection's end */
         conn->close_fids[conn->close_count++] = fid;
 }
 
-SLEEPS int gofer_request(struct gofer_conn *conn, struct fiber *fiber, u16 type, const u8 *bytes, i64 size, u64 tag,
-                         struct gofer_call *call)
+SLEEPS int gofer_request(struct gofer_conn *conn, struct fiber *fiber, u16 type, const u8 *bytes,
+                         i64 size, u64 tag, struct gofer_call *call)
 {
     *call = (struct gofer_call){.tag = tag, .type = type, .fiber = fiber, .fd = -1, .result = 1};
     if (size < 0)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Content: pages filled from and written back to the descriptors that the gofer donated; directory listings. */
+/* Content: pages filled from and written back to the descriptors that the gofer donated; directory
+ * listings. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "sentry/fs/gofer/call.h"
 
-/* ---- pages ------------------------------------------------------------------------------------------------- */
+/* ---- pages ---------------------------------------------------------------------------------- */
 
-SLEEPS static int fill_some(struct host_file *file, struct fiber *fiber, u64 index, u64 count, u8 *const *pages)
+SLEEPS static int fill_some(struct host_file *file, struct fiber *fiber, u64 index, u64 count,
+                            u8 *const *pages)
 {
     struct host_op *op = NULL;
     struct host_op storage; /* about 1.3 KiB: HOST_IOV_MAX vectors */
@@ -31,7 +33,8 @@ SLEEPS static int fill_some(struct host_file *file, struct fiber *fiber, u64 ind
     return 0;
 }
 
-SLEEPS static int gofer_fill(struct mapping *mapping, struct fiber *fiber, u64 index, u64 count, u8 *const *pages)
+SLEEPS static int gofer_fill(struct mapping *mapping, struct fiber *fiber, u64 index, u64 count,
+                             u8 *const *pages)
 {
     struct gofer_inode *inode = gofer_of(mapping->owner);
     struct host_file *file = inode->read_file ? inode->read_file : inode->write_file;
@@ -46,7 +49,8 @@ SLEEPS static int gofer_fill(struct mapping *mapping, struct fiber *fiber, u64 i
     return err;
 }
 
-SLEEPS static int gofer_write_back(struct mapping *mapping, struct fiber *fiber, u64 index, const u8 *page, u64 size)
+SLEEPS static int gofer_write_back(struct mapping *mapping, struct fiber *fiber, u64 index,
+                                   const u8 *page, u64 size)
 {
     struct gofer_inode *inode = gofer_of(mapping->owner);
     struct host_file *file;
@@ -69,7 +73,7 @@ SLEEPS static int gofer_write_back(struct mapping *mapping, struct fiber *fiber,
 
 const struct mapping_ops gofer_mapping_ops = {.fill = gofer_fill, .write_back = gofer_write_back};
 
-/* ---- regular files -------------------------------------------------------------------------------------------- */
+/* ---- regular files -------------------------------------------------------------------------- */
 
 SLEEPS static i64 gofer_read(struct task *task, struct file *file, struct uio *uio, u64 offset)
 {
@@ -81,7 +85,8 @@ SLEEPS static i64 gofer_read(struct task *task, struct file *file, struct uio *u
     return mapping_read(&file->inode->mapping, &task->fiber, uio, offset);
 }
 
-/* What others on the host must see soon is written through; a file of this sandbox alone waits for its close. */
+/* What others on the host must see soon is written through; a file of this sandbox alone waits for
+ * its close. */
 SLEEPS static i64 gofer_write(struct task *task, struct file *file, struct uio *uio, u64 offset)
 {
     struct inode *inode = file->inode;
@@ -97,7 +102,8 @@ SLEEPS static i64 gofer_write(struct task *task, struct file *file, struct uio *
 
 SLEEPS static int gofer_flush(struct task *task, struct file *file)
 {
-    return file->inode->mapping.dirty_count > 0 ? mapping_sync(&file->inode->mapping, &task->fiber) : 0;
+    return file->inode->mapping.dirty_count > 0 ? mapping_sync(&file->inode->mapping, &task->fiber)
+                                                : 0;
 }
 
 SLEEPS static int gofer_fsync(struct task *task, struct file *file)
@@ -121,7 +127,7 @@ const struct file_ops gofer_file_ops = {
     .is_seekable = true,
 };
 
-/* ---- directories ------------------------------------------------------------------------------------------------ */
+/* ---- directories ---------------------------------------------------------------------------- */
 
 /* Offsets: 0 and 1 are "." and ".."; the gofer's cookies follow, moved up by 2. */
 #define COOKIE_SHIFT 2u
@@ -167,7 +173,8 @@ SLEEPS static int read_some(struct task *task, struct file *file, struct dir_emi
         if (keeps_hints && gofer_hints_add(dir, entry.name, &entry.stat))
             keeps_hints = false;
         u64 next = entry.cookie + COOKIE_SHIFT;
-        is_full = !emit->emit(emit, entry.name, strlen(entry.name), entry.stat.inode, dirent_type(entry.stat.mode), next);
+        is_full = !emit->emit(emit, entry.name, strlen(entry.name), entry.stat.inode,
+                              dirent_type(entry.stat.mode), next);
         if (!is_full)
             file->offset = next;
     }

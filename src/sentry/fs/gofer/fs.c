@@ -8,7 +8,8 @@
 
 #define V9FS_MAGIC 0x01021997u
 
-SLEEPS static int gofer_statfs_super(struct task *task, struct super *super, struct linux_statfs *out)
+SLEEPS static int gofer_statfs_super(struct task *task, struct super *super,
+                                     struct linux_statfs *out)
 {
     struct gofer_inode *root = gofer_of(super->root->inode);
     struct gofer_statfs message;
@@ -52,7 +53,8 @@ SLEEPS static int attach(struct gofer_conn *conn, struct fiber *fiber, struct go
     return err;
 }
 
-SLEEPS int gofer_fs_create(struct task *task, struct host_stream *stream, bool is_readonly, bool is_shared, struct super **out)
+SLEEPS int gofer_fs_create(struct task *task, struct host_stream *stream, bool is_readonly,
+                           bool is_shared, struct super **out)
 {
     AUTO_PUT struct gofer_conn *conn = NULL;
     int err = gofer_conn_create(task->kernel, stream, &conn);

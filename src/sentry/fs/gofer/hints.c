@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a directory's last listing said of its entries: a walk through a tree (find, tar) then needs one
- * call a directory and not one a file. Bounded; dropped at the first change in the directory.
+ * What a directory's last listing said of its entries: a walk through a tree (find, tar) then needs
+ * one call a directory and not one a file. Bounded; dropped at the first change in the directory.
  */
 #include <errno.h>
 #include <string.h>
@@ -98,7 +98,7 @@ void gofer_hints_drop(struct gofer_inode *dir)
     if (!hints)
         return;
     struct hint *hint;
-    map_for_each(&hints->by_hash, key, hint) {
+    map_for_each (&hints->by_hash, key, hint) {
         while (hint) {
             struct hint *next = hint->next;
             arena_free(arena, hint, sizeof *hint + strlen(hint->name) + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inodes of a gofer mount: names, attributes, changes. Fids are found lazily: a file that a listing told
- * of has none until somebody opens or changes it.
+ * Inodes of a gofer mount: names, attributes, changes. Fids are found lazily: a file that a listing
+ * told of has none until somebody opens or changes it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,9 @@ static int gofer_inode_save_pages(const struct object *object, struct state_writ
 static int gofer_inode_load_pages(struct object *object, struct state_reader *reader)
 {
     struct gofer_inode *inode = container_of(object, struct gofer_inode, inode.object);
-    return inode_is_regular(&inode->inode) ? inode_load_pages(&inode->inode, reader, &gofer_mapping_ops) : 0;
+    return inode_is_regular(&inode->inode)
+               ? inode_load_pages(&inode->inode, reader, &gofer_mapping_ops)
+               : 0;
 }
 
 const struct kind gofer_inode_kind = {.name = "gofer_inode",
@@ -71,7 +73,7 @@ const struct kind gofer_inode_kind = {.name = "gofer_inode",
                                       .load_more = gofer_inode_load_pages,
                                       .ops = &gofer_inode_ops};
 
-/* ---- attributes ----------------------------------------------------------------------------------------- */
+/* ---- attributes ----------------------------------------------------------------------------- */
 
 void gofer_inode_take_stat(struct gofer_inode *gofer, const struct host_stat *stat)
 {
@@ -80,7 +82,8 @@ void gofer_inode_take_stat(struct gofer_inode *gofer, const struct host_stat *st
     inode->uid = stat->uid;
     inode->gid = stat->gid;
     inode->link_count = stat->link_count;
-    inode->rdev = (stat->rdev_minor & 0xffu) | stat->rdev_major << 8 | (stat->rdev_minor & ~0xffu) << 12;
+    inode->rdev = (stat->rdev_minor & 0xffu) | stat->rdev_major << 8 |
+                  (stat->rdev_minor & ~0xffu) << 12;
     inode->ino = stat->inode;
     inode->block_size = stat->block_size;
     inode->blocks = stat->blocks;
@@ -97,8 +100,9 @@ void gofer_inode_take_stat(struct gofer_inode *gofer, const struct host_stat *st
         inode->mapping.size = stat->size;
 }
 
-int gofer_inode_create(struct super *super, struct gofer_conn *conn, struct gofer_inode *parent, const char *name,
-                       u32 fid, const struct host_stat *stat, struct gofer_inode **out)
+int gofer_inode_create(struct super *super, struct gofer_conn *conn, struct gofer_inode *parent,
+                       const char *name, u32 fid, const struct host_stat *stat,
+                       struct gofer_inode **out)
 {
     struct gofer_inode *inode = object_create(super->object.arena, &gofer_inode_kind);
     char *copy = name ? arena_strdup(super->object.arena, name) : NULL;
@@ -112,7 +116,8 @@ int gofer_inode_create(struct super *super, struct gofer_conn *conn, struct gofe
     }
     inode_init(&inode->inode, super, &gofer_inode_ops, stat->mode, stat->uid, stat->gid);
     if ((stat->mode & LINUX_S_IFMT) == LINUX_S_IFREG)
-        mapping_init(&inode->inode.mapping, super->kernel->memory, FRAME_CACHE, &gofer_mapping_ops, &inode->inode);
+        mapping_init(&inode->inode.mapping, super->kernel->memory, FRAME_CACHE, &gofer_mapping_ops,
+                     &inode->inode);
     inode->conn = REF_GET(conn);
     inode->name = copy;
     inode->fid = fid;
@@ -125,11 +130,11 @@ int gofer_inode_create(struct super *super, struct gofer_conn *conn, struct gofe
     return 0;
 }
 
-/* ---- fids ---------------------------------------------------------------------------------------------------- */
+/* ---- fids ----------------------------------------------------------------------------------- */
 
 /* One name below DIR_FID: the node, and a symlink's target into TARGET (arena string) if wanted. */
-SLEEPS static int walk_one(struct gofer_conn *conn, struct fiber *fiber, u32 dir_fid, const char *name,
-                           struct gofer_node *node, char **target)
+SLEEPS static int walk_one(struct gofer_conn *conn, struct fiber *fiber, u32 dir_fid,
+                           const char *name, struct gofer_node *node, char **target)
 {
     struct gofer_walk message = {.fid = dir_fid, .count = 1, .names = {name}};
     struct gofer_walk_reply reply;
@@ -173,8 +178,8 @@ SLEEPS int gofer_inode_fid(struct gofer_inode *inode, struct fiber *fiber, u32 *
     return 0;
 }
 
-SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool for_write, bool truncate,
-                            struct host_file **out)
+SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool for_write,
+                            bool truncate, struct host_file **out)
 {
     struct host_file **slot = for_write ? &inode->write_file : &inode->read_file;
     if (*slot && !truncate) {
@@ -208,9 +213,10 @@ SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool
     return 0;
 }
 
-/* ---- looking up -------------------------------------------------------------------------------------------------- */
+/* ---- looking up ----------------------------------------------------------------------------- */
 
-SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const char *name, struct inode **out)
+SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const char *name,
+                               struct inode **out)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
     struct gofer_node node = {.fid = GOFER_FID_NONE};
@@ -227,7 +233,8 @@ SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const
             return err;
     }
     struct gofer_inode *inode;
-    int err = gofer_inode_create(dir_inode->super, dir->conn, dir, name, node.fid, &node.stat, &inode);
+    int err = gofer_inode_create(dir_inode->super, dir->conn, dir, name, node.fid, &node.stat,
+                                 &inode);
     if (err) {
         gofer_forget(dir->conn, node.fid);
         arena_free_string(dir_inode->object.arena, target);
@@ -276,7 +283,8 @@ SLEEPS static int gofer_getattr(struct task *task, struct inode *base)
     err = gofer_do_get_attr(inode->conn, &task->fiber, &message, &reply, &call);
     if (!err) {
         bool has_changed = reply.stat.mtime_ns != base->mtime_ns || reply.stat.size != base->size;
-        if (has_changed && base->mapping.dirty_count == 0 && (base->mode & LINUX_S_IFMT) == LINUX_S_IFREG)
+        if (has_changed && base->mapping.dirty_count == 0 &&
+            (base->mode & LINUX_S_IFMT) == LINUX_S_IFREG)
             mapping_drop_clean(&base->mapping);
         gofer_inode_take_stat(inode, &reply.stat);
     }
@@ -285,7 +293,8 @@ SLEEPS static int gofer_getattr(struct task *task, struct inode *base)
 }
 
 /* Somebody else may have changed the directory: is NAME still this file? */
-SLEEPS static bool gofer_revalidate(struct task *task, struct inode *dir_inode, struct dentry *dentry)
+SLEEPS static bool gofer_revalidate(struct task *task, struct inode *dir_inode,
+                                    struct dentry *dentry)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
     if (!dir->conn->is_shared)
@@ -304,15 +313,17 @@ SLEEPS static bool gofer_revalidate(struct task *task, struct inode *dir_inode, 
     return inode->host_device == node.stat.device && inode->host_inode == node.stat.inode;
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 /* A node that a message made in DIR, as an inode. */
-static int made(struct inode *dir_inode, const char *name, const struct gofer_node *node, struct inode **out)
+static int made(struct inode *dir_inode, const char *name, const struct gofer_node *node,
+                struct inode **out)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
     gofer_hints_drop(dir);
     struct gofer_inode *inode;
-    int err = gofer_inode_create(dir_inode->super, dir->conn, dir, name, node->fid, &node->stat, &inode);
+    int err = gofer_inode_create(dir_inode->super, dir->conn, dir, name, node->fid, &node->stat,
+                                 &inode);
     if (err) {
         gofer_forget(dir->conn, node->fid);
         return err;
@@ -328,11 +339,15 @@ static u32 gid_for(const struct task *task, const struct inode *dir)
     return dir->mode & LINUX_S_ISGID ? dir->gid : task->cred->fsgid;
 }
 
-SLEEPS static int gofer_create_file(struct task *task, struct inode *dir_inode, const char *name, u32 mode, struct inode **out)
+SLEEPS static int gofer_create_file(struct task *task, struct inode *dir_inode, const char *name,
+                                    u32 mode, struct inode **out)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
-    struct gofer_create message = {.name = name, .flags = O_RDWR, .mode = mode & 07777u,
-                                   .uid = task->cred->fsuid, .gid = gid_for(task, dir_inode)};
+    struct gofer_create message = {.name = name,
+                                   .flags = O_RDWR,
+                                   .mode = mode & 07777u,
+                                   .uid = task->cred->fsuid,
+                                   .gid = gid_for(task, dir_inode)};
     int err = gofer_inode_fid(dir, &task->fiber, &message.dir);
     if (err)
         return err;
@@ -353,10 +368,14 @@ SLEEPS static int gofer_create_file(struct task *task, struct inode *dir_inode, 
     return 0;
 }
 
-SLEEPS static int gofer_mkdir(struct task *task, struct inode *dir_inode, const char *name, u32 mode, struct inode **out)
+SLEEPS static int gofer_mkdir(struct task *task, struct inode *dir_inode, const char *name,
+                              u32 mode, struct inode **out)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
-    struct gofer_mkdir message = {.name = name, .mode = mode & 07777u, .uid = task->cred->fsuid, .gid = gid_for(task, dir_inode)};
+    struct gofer_mkdir message = {.name = name,
+                                  .mode = mode & 07777u,
+                                  .uid = task->cred->fsuid,
+                                  .gid = gid_for(task, dir_inode)};
     int err = gofer_inode_fid(dir, &task->fiber, &message.dir);
     if (err)
         return err;
@@ -371,11 +390,16 @@ SLEEPS static int gofer_mkdir(struct task *task, struct inode *dir_inode, const 
     return err;
 }
 
-SLEEPS static int gofer_mknod(struct task *task, struct inode *dir_inode, const char *name, u32 mode, u32 rdev, struct inode **out)
+SLEEPS static int gofer_mknod(struct task *task, struct inode *dir_inode, const char *name,
+                              u32 mode, u32 rdev, struct inode **out)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
-    struct gofer_mknod message = {.name = name, .mode = mode, .uid = task->cred->fsuid, .gid = gid_for(task, dir_inode),
-                                  .major = (rdev >> 8) & 0xfffu, .minor = (rdev & 0xffu) | (rdev >> 12 & 0xfff00u)};
+    struct gofer_mknod message = {.name = name,
+                                  .mode = mode,
+                                  .uid = task->cred->fsuid,
+                                  .gid = gid_for(task, dir_inode),
+                                  .major = (rdev >> 8) & 0xfffu,
+                                  .minor = (rdev & 0xffu) | (rdev >> 12 & 0xfff00u)};
     int err = gofer_inode_fid(dir, &task->fiber, &message.dir);
     if (err)
         return err;
@@ -386,10 +410,12 @@ SLEEPS static int gofer_mknod(struct task *task, struct inode *dir_inode, const 
     return err ? err : made(dir_inode, name, &reply.node, out);
 }
 
-SLEEPS static int gofer_symlink(struct task *task, struct inode *dir_inode, const char *name, const char *target, struct inode **out)
+SLEEPS static int gofer_symlink(struct task *task, struct inode *dir_inode, const char *name,
+                                const char *target, struct inode **out)
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
-    struct gofer_symlink message = {.name = name, .target = target, .uid = task->cred->fsuid, .gid = gid_for(task, dir_inode)};
+    struct gofer_symlink message = {
+        .name = name, .target = target, .uid = task->cred->fsuid, .gid = gid_for(task, dir_inode)};
     int err = gofer_inode_fid(dir, &task->fiber, &message.dir);
     if (err)
         return err;
@@ -400,7 +426,8 @@ SLEEPS static int gofer_symlink(struct task *task, struct inode *dir_inode, cons
     return err ? err : made(dir_inode, name, &reply.node, out);
 }
 
-SLEEPS static int gofer_link(struct task *task, struct inode *dir_inode, const char *name, struct inode *base)
+SLEEPS static int gofer_link(struct task *task, struct inode *dir_inode, const char *name,
+                             struct inode *base)
 {
     struct gofer_inode *dir = gofer_of(dir_inode), *inode = gofer_of(base);
     struct gofer_link message = {.name = name};
@@ -420,7 +447,7 @@ SLEEPS static int gofer_link(struct task *task, struct inode *dir_inode, const c
     return 0;
 }
 
-/* ---- taking away and moving ----------------------------------------------------------------------------------------- */
+/* ---- taking away and moving ----------------------------------------------------------------- */
 
 /* INODE has lost the name it would be found by. */
 static void unname(struct gofer_inode *inode)
@@ -431,7 +458,8 @@ static void unname(struct gofer_inode *inode)
         object_put(&parent->inode.object);
 }
 
-SLEEPS static int remove_name(struct task *task, struct inode *dir_inode, const char *name, struct inode *base, u32 flags)
+SLEEPS static int remove_name(struct task *task, struct inode *dir_inode, const char *name,
+                              struct inode *base, u32 flags)
 {
     struct gofer_inode *dir = gofer_of(dir_inode), *inode = gofer_of(base);
     struct gofer_unlink message = {.name = name, .flags = flags};
@@ -457,17 +485,20 @@ SLEEPS static int remove_name(struct task *task, struct inode *dir_inode, const 
     return 0;
 }
 
-SLEEPS static int gofer_unlink(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS static int gofer_unlink(struct task *task, struct inode *dir, const char *name,
+                               struct inode *inode)
 {
     return remove_name(task, dir, name, inode, 0);
 }
 
-SLEEPS static int gofer_rmdir(struct task *task, struct inode *dir, const char *name, struct inode *inode)
+SLEEPS static int gofer_rmdir(struct task *task, struct inode *dir, const char *name,
+                              struct inode *inode)
 {
     return remove_name(task, dir, name, inode, AT_REMOVEDIR);
 }
 
-/* INODE is found as NAME in DIR from now on. No memory: it keeps its fid and is found by that alone. */
+/* INODE is found as NAME in DIR from now on. No memory: it keeps its fid and is found by that
+ * alone. */
 static void rename_inode(struct gofer_inode *inode, struct gofer_inode *dir, const char *name)
 {
     unname(inode);
@@ -478,8 +509,9 @@ static void rename_inode(struct gofer_inode *inode, struct gofer_inode *dir, con
     inode->parent = dir;
 }
 
-SLEEPS static int gofer_rename(struct task *task, struct inode *from_inode, const char *from, struct inode *base,
-                               struct inode *to_inode, const char *to, struct inode *target, u32 flags)
+SLEEPS static int gofer_rename(struct task *task, struct inode *from_inode, const char *from,
+                               struct inode *base, struct inode *to_inode, const char *to,
+                               struct inode *target, u32 flags)
 {
     struct gofer_inode *from_dir = gofer_of(from_inode), *to_dir = gofer_of(to_inode);
     struct gofer_rename message = {.from = from, .to = to, .flags = flags};
@@ -517,10 +549,15 @@ SLEEPS static int gofer_rename(struct task *task, struct inode *from_inode, cons
 SLEEPS static int gofer_setattr(struct task *task, struct inode *base, const struct attr *attr)
 {
     struct gofer_inode *inode = gofer_of(base);
-    struct gofer_set_attr message = {.attr = {.mode = attr->mode & 07777u, .uid = attr->uid, .gid = attr->gid, .size = attr->size,
-                                              .atime_ns = attr->atime_ns, .mtime_ns = attr->mtime_ns}};
-    static const u32 bits[][2] = {{ATTR_MODE, HOST_ATTR_MODE}, {ATTR_UID, HOST_ATTR_UID},     {ATTR_GID, HOST_ATTR_GID},
-                                  {ATTR_SIZE, HOST_ATTR_SIZE}, {ATTR_ATIME, HOST_ATTR_ATIME}, {ATTR_MTIME, HOST_ATTR_MTIME}};
+    struct gofer_set_attr message = {.attr = {.mode = attr->mode & 07777u,
+                                              .uid = attr->uid,
+                                              .gid = attr->gid,
+                                              .size = attr->size,
+                                              .atime_ns = attr->atime_ns,
+                                              .mtime_ns = attr->mtime_ns}};
+    static const u32 bits[][2] = {{ATTR_MODE, HOST_ATTR_MODE},   {ATTR_UID, HOST_ATTR_UID},
+                                  {ATTR_GID, HOST_ATTR_GID},     {ATTR_SIZE, HOST_ATTR_SIZE},
+                                  {ATTR_ATIME, HOST_ATTR_ATIME}, {ATTR_MTIME, HOST_ATTR_MTIME}};
     for (size_t i = 0; i < ARRAY_COUNT(bits); i++)
         if (attr->mask & bits[i][0])
             message.attr.mask |= bits[i][1];
@@ -555,19 +592,22 @@ SLEEPS static int gofer_open(struct task *task, struct inode *base, struct file 
     case LINUX_S_IFREG: {
         file->ops = &gofer_file_ops;
         struct host_file *unused;
-        return gofer_inode_open(inode, &task->fiber, (file->flags & O_ACCMODE) != O_RDONLY, false, &unused);
+        return gofer_inode_open(inode, &task->fiber, (file->flags & O_ACCMODE) != O_RDONLY, false,
+                                &unused);
     }
     default:
         return -ENXIO;
     }
 }
 
-/* ---- extended attributes -------------------------------------------------------------------------------------------- */
+/* ---- extended attributes -------------------------------------------------------------------- */
 
-SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const char *name, void *out, size_t size)
+SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const char *name, void *out,
+                                 size_t size)
 {
     struct gofer_inode *inode = gofer_of(base);
-    struct gofer_get_xattr message = {.name = name, .size = (u32)MIN(size, (size_t)GOFER_XATTR_MAX)};
+    struct gofer_get_xattr message = {.name = name,
+                                      .size = (u32)MIN(size, (size_t)GOFER_XATTR_MAX)};
     i64 result = gofer_inode_fid(inode, &task->fiber, &message.fid);
     if (result)
         return result;
@@ -583,10 +623,12 @@ SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const ch
     return result;
 }
 
-SLEEPS static int gofer_setxattr(struct task *task, struct inode *base, const char *name, const void *value, size_t size, int flags)
+SLEEPS static int gofer_setxattr(struct task *task, struct inode *base, const char *name,
+                                 const void *value, size_t size, int flags)
 {
     struct gofer_inode *inode = gofer_of(base);
-    struct gofer_set_xattr message = {.name = name, .value = value, .size = (u32)size, .flags = (u32)flags};
+    struct gofer_set_xattr message = {
+        .name = name, .value = value, .size = (u32)size, .flags = (u32)flags};
     int err = gofer_inode_fid(inode, &task->fiber, &message.fid);
     if (err)
         return err;

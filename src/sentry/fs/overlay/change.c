@@ -53,7 +53,7 @@ static void dir_changed(struct overlay_inode *dir)
     overlay_refresh(dir);
 }
 
-/* ---- making -------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 SLEEPS static int make(struct task *task, struct inode *base, const char *name,
                        const struct dir_make_args *args, struct dentry **out)
@@ -139,7 +139,7 @@ SLEEPS int overlay_link(struct task *task, struct inode *dir, const char *name, 
     return err;
 }
 
-/* ---- removing ------------------------------------------------------------------------ */
+/* ---- removing ------------------------------------------------------------------------------- */
 
 /* All whiteouts in an upper directory that is empty for programs. */
 struct name_list {
@@ -226,7 +226,7 @@ SLEEPS int overlay_rmdir(struct task *task, struct inode *dir, const char *name,
     return err ? err : remove_name(task, overlay_of(dir), name, overlay_of(inode), true);
 }
 
-/* ---- renaming ------------------------------------------------------------------------ */
+/* ---- renaming ------------------------------------------------------------------------------- */
 
 static void rename_inode(struct overlay_inode *inode, struct overlay_inode *dir, const char *name)
 {

@@ -45,7 +45,7 @@ const struct kind overlay_listing_kind = {.name = "overlay_listing",
                                           .fields = overlay_listing_fields,
                                           .destroy = listing_destroy};
 
-/* ---- gathering ----------------------------------------------------------------------- */
+/* ---- gathering ------------------------------------------------------------------------------ */
 
 struct gather {
     struct dir_emit emit;
@@ -169,7 +169,7 @@ SLEEPS int overlay_is_empty(struct task *task, struct overlay_inode *dir, bool *
     return err;
 }
 
-/* ---- reading ------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 SLEEPS static int make_listing(struct task *task, struct file *file, struct overlay_listing **out)
 {

@@ -55,7 +55,7 @@ const struct kind overlay_inode_kind = {.name = "overlay_inode",
                                         .loaded = inode_loaded,
                                         .ops = &overlay_inode_ops};
 
-/* ---- attributes ---------------------------------------------------------------------- */
+/* ---- attributes ----------------------------------------------------------------------------- */
 
 void overlay_refresh(struct overlay_inode *overlay)
 {
@@ -120,7 +120,7 @@ int overlay_inode_create(struct super *super, struct overlay_inode *parent, cons
     return 0;
 }
 
-/* ---- looking up ---------------------------------------------------------------------- */
+/* ---- looking up ----------------------------------------------------------------------------- */
 
 SLEEPS static bool is_opaque(struct task *task, struct inode *dir)
 {
@@ -211,7 +211,7 @@ SLEEPS static int overlay_lookup(struct task *task, struct inode *base, const ch
     return 0;
 }
 
-/* ---- passing on ---------------------------------------------------------------------- */
+/* ---- passing on ----------------------------------------------------------------------------- */
 
 SLEEPS static i64 overlay_readlink(struct task *task, struct inode *base, char *out, size_t size)
 {
@@ -380,7 +380,7 @@ const struct inode_ops overlay_inode_ops = {
     .tmpfile = overlay_tmpfile,
 };
 
-/* ---- the whole ----------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 SLEEPS static int overlay_statfs(struct task *task, struct super *super, struct linux_statfs *out)
 {

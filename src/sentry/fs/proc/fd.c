@@ -42,7 +42,8 @@ static bool next_fd(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
 SLEEPS static int link_fd(struct proc_ask *ask, struct buf *out)
 {
     struct file *file = file_of(ask);
-    return file ? path_text(&file->path, ask->asker->fs ? &ask->asker->fs->root : NULL, out) : -ENOENT;
+    return file ? path_text(&file->path, ask->asker->fs ? &ask->asker->fs->root : NULL, out)
+                : -ENOENT;
 }
 
 SLEEPS static int follow_fd(struct proc_ask *ask, struct path *out)
@@ -76,7 +77,11 @@ SLEEPS static const struct proc_node *find_fd(struct proc_ask *ask, const char *
     return key_from_name(ask, name, key) ? &proc_fd_link : NULL;
 }
 
-const struct proc_node proc_fd_dir = {.name = "fd", .mode = LINUX_S_IFDIR | 0500, .find = find_fd, .next = next_fd, .is_private = true};
+const struct proc_node proc_fd_dir = {.name = "fd",
+                                      .mode = LINUX_S_IFDIR | 0500,
+                                      .find = find_fd,
+                                      .next = next_fd,
+                                      .is_private = true};
 
 SLEEPS static int show_fdinfo(struct proc_ask *ask, struct buf *out)
 {
@@ -85,16 +90,23 @@ SLEEPS static int show_fdinfo(struct proc_ask *ask, struct buf *out)
         return -ENOENT;
     bool is_cloexec = ask->target->fds->cloexec[ask->key / 64] >> (ask->key % 64) & 1;
     u32 flags = file->flags | (is_cloexec ? (u32)O_CLOEXEC : 0);
-    int err = buf_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t%u\nino:\t%llu\n", (unsigned long long)file->offset, flags,
-                         file->path.mount ? file->path.mount->id : 0, (unsigned long long)(file->inode ? file->inode->ino : 0));
+    int err = buf_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t%u\nino:\t%llu\n",
+                         (unsigned long long)file->offset, flags,
+                         file->path.mount ? file->path.mount->id : 0,
+                         (unsigned long long)(file->inode ? file->inode->ino : 0));
     return err || !file->ops->show_info ? err : file->ops->show_info(file, out);
 }
 
-const struct proc_node proc_fdinfo_file = {.name = "*fdinfofile", .mode = LINUX_S_IFREG | 0400, .show = show_fdinfo, .is_private = true};
+const struct proc_node proc_fdinfo_file = {
+    .name = "*fdinfofile", .mode = LINUX_S_IFREG | 0400, .show = show_fdinfo, .is_private = true};
 
 SLEEPS static const struct proc_node *find_fdinfo(struct proc_ask *ask, const char *name, u64 *key)
 {
     return key_from_name(ask, name, key) ? &proc_fdinfo_file : NULL;
 }
 
-const struct proc_node proc_fdinfo_dir = {.name = "fdinfo", .mode = LINUX_S_IFDIR | 0500, .find = find_fdinfo, .next = next_fd, .is_private = true};
+const struct proc_node proc_fdinfo_dir = {.name = "fdinfo",
+                                          .mode = LINUX_S_IFDIR | 0500,
+                                          .find = find_fdinfo,
+                                          .next = next_fd,
+                                          .is_private = true};

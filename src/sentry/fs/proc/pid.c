@@ -9,7 +9,7 @@
 #include "sentry/fs/proc/proc.h"
 #include "sentry/kernel/cred.h"
 
-/* ---- strings in the program's own memory ------------------------------------------------------------------ */
+/* ---- strings in the program's own memory ---------------------------------------------------- */
 
 #define AREA_MAX ((u64)2 << 20)
 
@@ -25,7 +25,8 @@ SLEEPS static int put_area(struct proc_ask *ask, u64 start, u64 end, struct buf 
         u8 *room;
         u64 step = MIN(left, (u64)PAGE_SIZE);
         err = buf_reserve(out, step, &room);
-        i64 got = err ? 0 : mm_copy_force(mm, &ask->asker->fiber, room, uaddr_make(start), step, false);
+        i64 got = err ? 0
+                      : mm_copy_force(mm, &ask->asker->fiber, room, uaddr_make(start), step, false);
         if (got <= 0)
             break;
         buf_grow(out, (size_t)got);
@@ -74,26 +75,32 @@ SLEEPS static int show_statm(struct proc_ask *ask, struct buf *out)
 {
     const struct mm *mm = ask->target->mm;
     u64 text = mm ? (mm->code_end - mm->code_start + PAGE_SIZE - 1) >> PAGE_SHIFT : 0;
-    return buf_printf(out, "%llu %llu 0 %llu 0 %llu 0\n", (unsigned long long)(mm ? mm->virtual_size >> PAGE_SHIFT : 0),
+    return buf_printf(out, "%llu %llu 0 %llu 0 %llu 0\n",
+                      (unsigned long long)(mm ? mm->virtual_size >> PAGE_SHIFT : 0),
                       (unsigned long long)(mm ? mm->resident_count : 0), (unsigned long long)text,
                       (unsigned long long)(mm ? mm->data_size >> PAGE_SHIFT : 0));
 }
 
 static int put_limit(struct buf *out, u64 value)
 {
-    return value == RLIM_INFINITY_ ? buf_printf(out, "%-20s ", "unlimited") : buf_printf(out, "%-20llu ", (unsigned long long)value);
+    return value == RLIM_INFINITY_ ? buf_printf(out, "%-20s ", "unlimited")
+                                   : buf_printf(out, "%-20llu ", (unsigned long long)value);
 }
 
 SLEEPS static int show_limits(struct proc_ask *ask, struct buf *out)
 {
     static const struct {
         const char *name, *unit;
-    } rows[RLIMIT_COUNT] = {
-        {"Max cpu time", "seconds"}, {"Max file size", "bytes"},      {"Max data size", "bytes"},         {"Max stack size", "bytes"},
-        {"Max core file size", "bytes"}, {"Max resident set", "bytes"}, {"Max processes", "processes"},   {"Max open files", "files"},
-        {"Max locked memory", "bytes"}, {"Max address space", "bytes"}, {"Max file locks", "locks"},      {"Max pending signals", "signals"},
-        {"Max msgqueue size", "bytes"}, {"Max nice priority", ""},     {"Max realtime priority", ""},      {"Max realtime timeout", "us"}};
-    int err = buf_printf(out, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    } rows[RLIMIT_COUNT] = {{"Max cpu time", "seconds"},     {"Max file size", "bytes"},
+                            {"Max data size", "bytes"},      {"Max stack size", "bytes"},
+                            {"Max core file size", "bytes"}, {"Max resident set", "bytes"},
+                            {"Max processes", "processes"},  {"Max open files", "files"},
+                            {"Max locked memory", "bytes"},  {"Max address space", "bytes"},
+                            {"Max file locks", "locks"},     {"Max pending signals", "signals"},
+                            {"Max msgqueue size", "bytes"},  {"Max nice priority", ""},
+                            {"Max realtime priority", ""},   {"Max realtime timeout", "us"}};
+    int err = buf_printf(out, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit",
+                         "Units");
     for (u32 i = 0; i < RLIMIT_COUNT && !err; i++) {
         err = buf_printf(out, "%-25s ", rows[i].name);
         if (!err)
@@ -101,7 +108,8 @@ SLEEPS static int show_limits(struct proc_ask *ask, struct buf *out)
         if (!err)
             err = put_limit(out, ask->target->group->limits.v[i].hard);
         if (!err)
-            err = rows[i].unit[0] ? buf_printf(out, "%-10s\n", rows[i].unit) : buf_append_text(out, "\n");
+            err = rows[i].unit[0] ? buf_printf(out, "%-10s\n", rows[i].unit)
+                                  : buf_append_text(out, "\n");
     }
     return err;
 }
@@ -122,7 +130,8 @@ SLEEPS static i64 write_oom_adj(struct proc_ask *ask, char *text, size_t size)
     long value = strtol(text, &end, 10);
     if (end == text || (*end && *end != '\n') || value < -1000 || value > 1000)
         return -EINVAL;
-    if (value < ask->target->group->oom_score_adj && !task_has_capability(ask->asker, CAP_SYS_RESOURCE))
+    if (value < ask->target->group->oom_score_adj &&
+        !task_has_capability(ask->asker, CAP_SYS_RESOURCE))
         return -EACCES;
     ask->target->group->oom_score_adj = (i32)value;
     return (i64)size;
@@ -130,7 +139,8 @@ SLEEPS static i64 write_oom_adj(struct proc_ask *ask, char *text, size_t size)
 
 SLEEPS static int show_io(struct proc_ask *ask, struct buf *out)
 {
-    return buf_append_text(out, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+    return buf_append_text(out, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: "
+                                "0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
 }
 
 SLEEPS static int show_cgroup(struct proc_ask *ask, struct buf *out)
@@ -142,13 +152,13 @@ SLEEPS static int show_children(struct proc_ask *ask, struct buf *out)
 {
     const struct thread_group *child;
     int err = 0;
-    list_for_each(child, &ask->target->group->children, sibling_link)
+    list_for_each (child, &ask->target->group->children, sibling_link)
         if (!err)
             err = buf_printf(out, "%u ", thread_group_pid_in(child, ask->asker->ns->pid_ns));
     return err;
 }
 
-/* ---- user namespaces -------------------------------------------------------------------------------------------- */
+/* ---- user namespaces ------------------------------------------------------------------------ */
 
 static int put_id_map(struct buf *out, const struct user_ns *ns, bool of_groups)
 {
@@ -157,7 +167,8 @@ static int put_id_map(struct buf *out, const struct user_ns *ns, bool of_groups)
     const struct id_map *map = of_groups ? &ns->gids : &ns->uids;
     int err = 0;
     for (u32 i = 0; i < map->count && !err; i++)
-        err = buf_printf(out, "%10u %10u %10u\n", map->extents[i].first, map->extents[i].kernel_first, map->extents[i].count);
+        err = buf_printf(out, "%10u %10u %10u\n", map->extents[i].first,
+                         map->extents[i].kernel_first, map->extents[i].count);
     return err;
 }
 
@@ -177,7 +188,7 @@ SLEEPS static int show_setgroups(struct proc_ask *ask, struct buf *out)
     return buf_append_text(out, ns && ns->is_setgroups_denied ? "deny\n" : "allow\n");
 }
 
-/* ---- links --------------------------------------------------------------------------------------------------------- */
+/* ---- links ---------------------------------------------------------------------------------- */
 
 static int give_path(const struct path *from, struct path *out)
 {
@@ -245,7 +256,8 @@ SLEEPS static int link_ns_ipc(struct proc_ask *ask, struct buf *out)
 }
 SLEEPS static int link_ns_user(struct proc_ask *ask, struct buf *out)
 {
-    const struct user_ns *ns = ask->target->cred->user_ns ? ask->target->cred->user_ns : ask->target->kernel->root_user_ns;
+    const struct user_ns *ns = ask->target->cred->user_ns ? ask->target->cred->user_ns
+                                                          : ask->target->kernel->root_user_ns;
     return put_ns(out, "user", ns->inode_nr);
 }
 SLEEPS static int link_ns_mnt(struct proc_ask *ask, struct buf *out)
@@ -259,13 +271,16 @@ SLEEPS static int link_ns_net(struct proc_ask *ask, struct buf *out)
 }
 
 static const struct proc_node ns_table[] = {
-    {.name = "ipc", .mode = PROC_LINK, .link = link_ns_ipc},   {.name = "mnt", .mode = PROC_LINK, .link = link_ns_mnt},
-    {.name = "net", .mode = PROC_LINK, .link = link_ns_net},   {.name = "pid", .mode = PROC_LINK, .link = link_ns_pid},
-    {.name = "user", .mode = PROC_LINK, .link = link_ns_user}, {.name = "uts", .mode = PROC_LINK, .link = link_ns_uts},
+    {.name = "ipc", .mode = PROC_LINK, .link = link_ns_ipc},
+    {.name = "mnt", .mode = PROC_LINK, .link = link_ns_mnt},
+    {.name = "net", .mode = PROC_LINK, .link = link_ns_net},
+    {.name = "pid", .mode = PROC_LINK, .link = link_ns_pid},
+    {.name = "user", .mode = PROC_LINK, .link = link_ns_user},
+    {.name = "uts", .mode = PROC_LINK, .link = link_ns_uts},
     PROC_END,
 };
 
-/* ---- /proc/PID/mem ------------------------------------------------------------------------------------------------------ */
+/* ---- /proc/PID/mem -------------------------------------------------------------------------- */
 
 struct proc_mem {
     struct object object;
@@ -281,10 +296,13 @@ static void proc_mem_destroy(struct object *object)
 {
     REF_CLEAR(container_of(object, struct proc_mem, object)->mm);
 }
-const struct kind proc_mem_kind = {
-    .name = "proc_mem", .size = sizeof(struct proc_mem), .fields = proc_mem_fields, .destroy = proc_mem_destroy};
+const struct kind proc_mem_kind = {.name = "proc_mem",
+                                   .size = sizeof(struct proc_mem),
+                                   .fields = proc_mem_fields,
+                                   .destroy = proc_mem_destroy};
 
-SLEEPS static i64 mem_move(struct task *task, struct file *file, struct uio *uio, u64 offset, bool is_write)
+SLEEPS static i64 mem_move(struct task *task, struct file *file, struct uio *uio, u64 offset,
+                           bool is_write)
 {
     struct proc_mem *mem = container_of(file->private_object, struct proc_mem, object);
     i64 moved = 0;
@@ -293,7 +311,8 @@ SLEEPS static i64 mem_move(struct task *task, struct file *file, struct uio *uio
         u64 step = MIN(uio->remaining, (u64)sizeof bounce);
         i64 got = is_write ? uio_take(uio, bounce, step) : (i64)step;
         if (got > 0)
-            got = mm_copy_force(mem->mm, &task->fiber, bounce, uaddr_make(offset), (u64)got, is_write);
+            got = mm_copy_force(mem->mm, &task->fiber, bounce, uaddr_make(offset), (u64)got,
+                                is_write);
         if (got > 0 && !is_write)
             got = uio_put(uio, bounce, (u64)got);
         if (got <= 0)
@@ -319,7 +338,8 @@ SLEEPS static i64 mem_seek(struct task *task, struct file *file, i64 offset, i32
     file->offset = (u64)to;
     return to;
 }
-const struct file_ops proc_mem_ops = {.read = mem_read, .write = mem_write, .seek = mem_seek, .is_seekable = true};
+const struct file_ops proc_mem_ops = {
+    .read = mem_read, .write = mem_write, .seek = mem_seek, .is_seekable = true};
 
 SLEEPS static int open_mem(struct proc_ask *ask, struct file *file)
 {
@@ -334,37 +354,61 @@ SLEEPS static int open_mem(struct proc_ask *ask, struct file *file)
     return 0;
 }
 
-/* ---- the tables ------------------------------------------------------------------------------------------------------------ */
+/* ---- the tables ----------------------------------------------------------------------------- */
 
-#define COMMON_ROWS                                                                                                       \
-    {.name = "auxv", .mode = LINUX_S_IFREG | 0400, .show = show_auxv, .is_private = true},                               \
-        {.name = "cgroup", .mode = PROC_FILE, .show = show_cgroup}, {.name = "cmdline", .mode = PROC_FILE, .show = show_cmdline}, \
-        {.name = "comm", .mode = LINUX_S_IFREG | 0644, .show = show_comm, .write = write_comm},                          \
-        {.name = "cwd", .mode = PROC_LINK, .link = link_cwd, .follow = follow_cwd, .is_private = true},                  \
-        {.name = "environ", .mode = LINUX_S_IFREG | 0400, .show = show_environ, .is_private = true},                     \
-        {.name = "exe", .mode = PROC_LINK, .link = link_exe, .follow = follow_exe, .is_private = true},                  \
-        {.name = "gid_map", .mode = LINUX_S_IFREG | 0644, .show = show_gid_map},                                         \
-        {.name = "io", .mode = LINUX_S_IFREG | 0400, .show = show_io, .is_private = true},                               \
-        {.name = "limits", .mode = PROC_FILE, .show = show_limits},                                                      \
-        {.name = "maps", .mode = PROC_FILE, .show = proc_show_maps, .is_private = true},                                 \
-        {.name = "mem", .mode = LINUX_S_IFREG | 0600, .open = open_mem, .is_private = true},                             \
-        {.name = "mountinfo", .mode = PROC_FILE, .show = proc_show_mountinfo},                                           \
-        {.name = "mounts", .mode = PROC_FILE, .show = proc_show_mounts},                                                 \
-        {.name = "net", .mode = PROC_DIR, .table = proc_net_table}, {.name = "ns", .mode = PROC_DIR, .table = ns_table},  \
-        {.name = "oom_score", .mode = PROC_FILE, .show = show_zero},                                                     \
-        {.name = "oom_score_adj", .mode = LINUX_S_IFREG | 0644, .show = show_oom_adj, .write = write_oom_adj},           \
-        {.name = "root", .mode = PROC_LINK, .link = link_root, .follow = follow_root, .is_private = true},               \
-        {.name = "setgroups", .mode = LINUX_S_IFREG | 0644, .show = show_setgroups},                                     \
-        {.name = "smaps", .mode = PROC_FILE, .show = proc_show_smaps, .is_private = true},                               \
-        {.name = "stat", .mode = PROC_FILE, .show = proc_show_stat}, {.name = "statm", .mode = PROC_FILE, .show = show_statm}, \
-        {.name = "status", .mode = PROC_FILE, .show = proc_show_status},                                                 \
-        {.name = "uid_map", .mode = LINUX_S_IFREG | 0644, .show = show_uid_map}
+#define COMMON_ROWS                                                                             \
+    {.name = "auxv", .mode = LINUX_S_IFREG | 0400, .show = show_auxv, .is_private = true},      \
+        {.name = "cgroup", .mode = PROC_FILE, .show = show_cgroup},                             \
+        {.name = "cmdline", .mode = PROC_FILE, .show = show_cmdline},                           \
+        {.name = "comm", .mode = LINUX_S_IFREG | 0644, .show = show_comm, .write = write_comm}, \
+        {.name = "cwd",                                                                         \
+         .mode = PROC_LINK,                                                                     \
+         .link = link_cwd,                                                                      \
+         .follow = follow_cwd,                                                                  \
+         .is_private = true},                                                                   \
+        {.name = "environ",                                                                     \
+         .mode = LINUX_S_IFREG | 0400,                                                          \
+         .show = show_environ,                                                                  \
+         .is_private = true},                                                                   \
+        {.name = "exe",                                                                         \
+         .mode = PROC_LINK,                                                                     \
+         .link = link_exe,                                                                      \
+         .follow = follow_exe,                                                                  \
+         .is_private = true},                                                                   \
+        {.name = "gid_map", .mode = LINUX_S_IFREG | 0644, .show = show_gid_map},                \
+        {.name = "io", .mode = LINUX_S_IFREG | 0400, .show = show_io, .is_private = true},      \
+        {.name = "limits", .mode = PROC_FILE, .show = show_limits},                             \
+        {.name = "maps", .mode = PROC_FILE, .show = proc_show_maps, .is_private = true},        \
+        {.name = "mem", .mode = LINUX_S_IFREG | 0600, .open = open_mem, .is_private = true},    \
+        {.name = "mountinfo", .mode = PROC_FILE, .show = proc_show_mountinfo},                  \
+        {.name = "mounts", .mode = PROC_FILE, .show = proc_show_mounts},                        \
+        {.name = "net", .mode = PROC_DIR, .table = proc_net_table},                             \
+        {.name = "ns", .mode = PROC_DIR, .table = ns_table},                                    \
+        {.name = "oom_score", .mode = PROC_FILE, .show = show_zero},                            \
+        {.name = "oom_score_adj",                                                               \
+         .mode = LINUX_S_IFREG | 0644,                                                          \
+         .show = show_oom_adj,                                                                  \
+         .write = write_oom_adj},                                                               \
+        {.name = "root",                                                                        \
+         .mode = PROC_LINK,                                                                     \
+         .link = link_root,                                                                     \
+         .follow = follow_root,                                                                 \
+         .is_private = true},                                                                   \
+        {.name = "setgroups", .mode = LINUX_S_IFREG | 0644, .show = show_setgroups},            \
+        {.name = "smaps", .mode = PROC_FILE, .show = proc_show_smaps, .is_private = true},      \
+        {.name = "stat", .mode = PROC_FILE, .show = proc_show_stat},                            \
+        {.name = "statm", .mode = PROC_FILE, .show = show_statm},                               \
+        {.name = "status", .mode = PROC_FILE, .show = proc_show_status},                        \
+    {                                                                                           \
+        .name = "uid_map", .mode = LINUX_S_IFREG | 0644, .show = show_uid_map                   \
+    }
 
 SLEEPS static const struct proc_node *find_fd_in(struct proc_ask *ask, const char *name, u64 *key)
 {
     return proc_fd_dir.find(ask, name, key);
 }
-SLEEPS static const struct proc_node *find_fdinfo_in(struct proc_ask *ask, const char *name, u64 *key)
+SLEEPS static const struct proc_node *find_fdinfo_in(struct proc_ask *ask, const char *name,
+                                                     u64 *key)
 {
     return proc_fdinfo_dir.find(ask, name, key);
 }
@@ -388,7 +432,7 @@ static bool next_task(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
     /* In order of their numbers, so that a listing can go on after threads came and went. */
     const struct task *task, *best = NULL;
     u32 best_nr = 0;
-    list_for_each(task, &ask->target->group->tasks, group_link) {
+    list_for_each (task, &ask->target->group->tasks, group_link) {
         u32 nr = task_tid_in(task, ask->asker->ns->pid_ns);
         if (nr >= *key && nr && (!best || nr < best_nr)) {
             best = task;
@@ -403,20 +447,32 @@ static bool next_task(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
     return true;
 }
 
-#define FD_ROWS                                                                                                             \
-    {.name = "fd", .mode = LINUX_S_IFDIR | 0500, .find = find_fd_in, .next = next_fd_in, .is_private = true},              \
-        {.name = "fdinfo", .mode = LINUX_S_IFDIR | 0500, .find = find_fdinfo_in, .next = next_fd_in, .is_private = true}
+#define FD_ROWS                                                                 \
+    {.name = "fd",                                                              \
+     .mode = LINUX_S_IFDIR | 0500,                                              \
+     .find = find_fd_in,                                                        \
+     .next = next_fd_in,                                                        \
+     .is_private = true},                                                       \
+    {                                                                           \
+        .name = "fdinfo", .mode = LINUX_S_IFDIR | 0500, .find = find_fdinfo_in, \
+        .next = next_fd_in, .is_private = true                                  \
+    }
 
 const struct proc_node proc_task_table[] = {
     COMMON_ROWS, FD_ROWS, {.name = "children", .mode = PROC_FILE, .show = show_children}, PROC_END};
-const struct proc_node proc_task_dir = {.name = "*task", .mode = PROC_DIR, .table = proc_task_table};
+const struct proc_node proc_task_dir = {
+    .name = "*task", .mode = PROC_DIR, .table = proc_task_table};
 
 static void attr_tasks(const struct proc_ask *ask, struct inode *inode)
 {
-    inode->link_count = 2 + (ask->target && ask->target->group ? ask->target->group->task_count : 0);
+    inode->link_count = 2 +
+                        (ask->target && ask->target->group ? ask->target->group->task_count : 0);
 }
 
 const struct proc_node proc_pid_table[] = {
-    COMMON_ROWS, FD_ROWS, {.name = "task", .mode = PROC_DIR, .find = find_task, .next = next_task, .attr = attr_tasks}, PROC_END};
+    COMMON_ROWS,
+    FD_ROWS,
+    {.name = "task", .mode = PROC_DIR, .find = find_task, .next = next_task, .attr = attr_tasks},
+    PROC_END};
 const struct proc_node proc_pid_dir = {.name = "*pid", .mode = PROC_DIR, .table = proc_pid_table};
 const struct proc_node proc_ns_dir = {.name = "ns", .mode = PROC_DIR, .table = ns_table};

@@ -82,7 +82,8 @@ static void gather(struct proc_ask *ask, struct stat_numbers *n)
     if (!pgrp->session->tty)
         return;
     char name[32];
-    tty_name(container_of(pgrp->session->tty, struct tty, object), name, sizeof name, &n->tty_device);
+    tty_name(container_of(pgrp->session->tty, struct tty, object), name, sizeof name,
+             &n->tty_device);
     if (pgrp->session->foreground)
         n->foreground = (i32)pid_nr_in(pgrp->session->foreground->pid, ns);
 }
@@ -98,26 +99,34 @@ SLEEPS int proc_show_stat(struct proc_ask *ask, struct buf *out)
     handled_signals(target, &ignored, &caught);
     bool may_look = proc_may_look(ask->asker, target);
     u32 threads = target->group->task_count;
-    int err = buf_printf(out, "%u (%s) %c %u %u %u %u %d 0 0 0 0 0 %llu %llu %lld %lld %d %d %u 0 %llu %llu %llu %llu ",
-                         task_tid_in(target, ns), target->comm, state_letter(target), parent_pid(target, ns), n.pgrp, n.sid,
-                         n.tty_device, n.foreground, (unsigned long long)(n.user / TICK_NS), (unsigned long long)(n.system / TICK_NS),
-                         (long long)(n.children_user / TICK_NS), (long long)(n.children_system / TICK_NS), 20 + target->nice,
-                         target->nice, threads, (unsigned long long)(n.start / TICK_NS),
-                         (unsigned long long)(mm ? mm->virtual_size : 0), (unsigned long long)(mm ? mm->resident_count : 0),
-                         (unsigned long long)target->group->limits.v[RLIMIT_RSS_].soft);
+    int err = buf_printf(
+        out,
+        "%u (%s) %c %u %u %u %u %d 0 0 0 0 0 %llu %llu %lld %lld %d %d %u 0 %llu %llu %llu %llu ",
+        task_tid_in(target, ns), target->comm, state_letter(target), parent_pid(target, ns), n.pgrp,
+        n.sid, n.tty_device, n.foreground, (unsigned long long)(n.user / TICK_NS),
+        (unsigned long long)(n.system / TICK_NS), (long long)(n.children_user / TICK_NS),
+        (long long)(n.children_system / TICK_NS), 20 + target->nice, target->nice, threads,
+        (unsigned long long)(n.start / TICK_NS), (unsigned long long)(mm ? mm->virtual_size : 0),
+        (unsigned long long)(mm ? mm->resident_count : 0),
+        (unsigned long long)target->group->limits.v[RLIMIT_RSS_].soft);
     if (err)
         return err;
     bool shows = mm && may_look;
     err = buf_printf(out, "%llu %llu %llu 0 0 %llu %llu %llu %llu 0 0 0 %u 0 0 0 0 0 0 ",
-                     (unsigned long long)(shows ? mm->code_start : 0), (unsigned long long)(shows ? mm->code_end : 0),
-                     (unsigned long long)(shows ? mm->stack_start : 0), (unsigned long long)signal_pending_set(target),
-                     (unsigned long long)target->signals.mask, (unsigned long long)ignored, (unsigned long long)caught,
-                     target->group->exit_signal);
+                     (unsigned long long)(shows ? mm->code_start : 0),
+                     (unsigned long long)(shows ? mm->code_end : 0),
+                     (unsigned long long)(shows ? mm->stack_start : 0),
+                     (unsigned long long)signal_pending_set(target),
+                     (unsigned long long)target->signals.mask, (unsigned long long)ignored,
+                     (unsigned long long)caught, target->group->exit_signal);
     if (err)
         return err;
-    return buf_printf(out, "0 0 %llu %llu %llu %llu %llu %d\n", (unsigned long long)(shows ? mm->brk_start : 0),
-                      (unsigned long long)(shows ? mm->arg_start : 0), (unsigned long long)(shows ? mm->arg_end : 0),
-                      (unsigned long long)(shows ? mm->env_start : 0), (unsigned long long)(shows ? mm->env_end : 0),
+    return buf_printf(out, "0 0 %llu %llu %llu %llu %llu %d\n",
+                      (unsigned long long)(shows ? mm->brk_start : 0),
+                      (unsigned long long)(shows ? mm->arg_start : 0),
+                      (unsigned long long)(shows ? mm->arg_end : 0),
+                      (unsigned long long)(shows ? mm->env_start : 0),
+                      (unsigned long long)(shows ? mm->env_end : 0),
                       target->phase >= PHASE_ZOMBIE ? target->group->exit_code : 0);
 }
 
@@ -134,10 +143,12 @@ static int put_memory(struct buf *out, const struct task *target)
     const struct mm *mm = target->mm;
     if (!mm)
         return 0;
-    unsigned long long size = mm->virtual_size / 1024, resident = mm->resident_count * (PAGE_SIZE / 1024);
+    unsigned long long size = mm->virtual_size / 1024,
+                       resident = mm->resident_count * (PAGE_SIZE / 1024);
     unsigned long long peak = MAX(mm->resident_max, mm->resident_count) * (PAGE_SIZE / 1024);
     return buf_printf(out,
-                      "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 kB\nVmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\n"
+                      "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 "
+                      "kB\nVmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\n"
                       "VmData:\t%8llu kB\nVmSwap:\t       0 kB\n",
                       size, size, (unsigned long long)mm->locked_size / 1024, peak, resident,
                       (unsigned long long)mm->data_size / 1024);
@@ -148,20 +159,27 @@ static int put_signals(struct buf *out, const struct task *target)
     u64 ignored, caught;
     handled_signals(target, &ignored, &caught);
     return buf_printf(out,
-                      "Threads:\t%u\nSigQ:\t0/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
-                      target->group->task_count, (unsigned long long)target->group->limits.v[RLIMIT_SIGPENDING_].soft,
-                      (unsigned long long)target->signals.queue.set, (unsigned long long)target->group->signals.queue.set,
-                      (unsigned long long)target->signals.mask, (unsigned long long)ignored, (unsigned long long)caught);
+                      "Threads:\t%u\nSigQ:\t0/"
+                      "%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%"
+                      "016llx\nSigCgt:\t%016llx\n",
+                      target->group->task_count,
+                      (unsigned long long)target->group->limits.v[RLIMIT_SIGPENDING_].soft,
+                      (unsigned long long)target->signals.queue.set,
+                      (unsigned long long)target->group->signals.queue.set,
+                      (unsigned long long)target->signals.mask, (unsigned long long)ignored,
+                      (unsigned long long)caught);
 }
 
 static int put_cred(struct buf *out, const struct cred *cred)
 {
-    return buf_printf(out,
-                      "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\nNoNewPrivs:\t%d\n"
-                      "Seccomp:\t0\nSeccomp_filters:\t0\n",
-                      (unsigned long long)cred->cap_inheritable, (unsigned long long)cred->cap_permitted,
-                      (unsigned long long)cred->cap_effective, (unsigned long long)cred->cap_bounding,
-                      (unsigned long long)cred->cap_ambient, cred->no_new_privs);
+    return buf_printf(
+        out,
+        "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%"
+        "016llx\nNoNewPrivs:\t%d\n"
+        "Seccomp:\t0\nSeccomp_filters:\t0\n",
+        (unsigned long long)cred->cap_inheritable, (unsigned long long)cred->cap_permitted,
+        (unsigned long long)cred->cap_effective, (unsigned long long)cred->cap_bounding,
+        (unsigned long long)cred->cap_ambient, cred->no_new_privs);
 }
 
 SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
@@ -170,11 +188,14 @@ SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
     const struct pid_ns *ns = ask->asker->ns->pid_ns;
     const struct cred *cred = target->cred;
     int err = buf_printf(out,
-                         "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n"
+                         "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:"
+                         "\t%u\nTracerPid:\t0\n"
                          "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\n",
-                         target->comm, target->fs ? target->fs->umask : 022, state_text(state_letter(target)),
-                         thread_group_pid_in(target->group, ns), task_tid_in(target, ns), parent_pid(target, ns), cred->uid, cred->euid,
-                         cred->suid, cred->fsuid, cred->gid, cred->egid, cred->sgid, cred->fsgid, target->fds ? target->fds->capacity : 0);
+                         target->comm, target->fs ? target->fs->umask : 022,
+                         state_text(state_letter(target)), thread_group_pid_in(target->group, ns),
+                         task_tid_in(target, ns), parent_pid(target, ns), cred->uid, cred->euid,
+                         cred->suid, cred->fsuid, cred->gid, cred->egid, cred->sgid, cred->fsgid,
+                         target->fds ? target->fds->capacity : 0);
     if (!err)
         err = put_groups(out, cred);
     if (!err)
@@ -184,10 +205,13 @@ SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
     if (!err)
         err = put_cred(out, cred);
     if (!err)
-        err = buf_printf(out,
-                         "Cpus_allowed:\t%llx\nCpus_allowed_list:\t0-%u\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
-                         "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n",
-                         (unsigned long long)(target->sched_attr.affinity ? target->sched_attr.affinity : 1),
-                         sched_cpu_count(target->kernel->sched) - 1, (unsigned long long)target->group->voluntary_switches);
+        err = buf_printf(
+            out,
+            "Cpus_allowed:\t%llx\nCpus_allowed_list:\t0-%u\nMems_allowed:\t1\nMems_allowed_list:"
+            "\t0\n"
+            "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n",
+            (unsigned long long)(target->sched_attr.affinity ? target->sched_attr.affinity : 1),
+            sched_cpu_count(target->kernel->sched) - 1,
+            (unsigned long long)target->group->voluntary_switches);
     return err;
 }

@@ -16,7 +16,7 @@
 #define SYSFS_MAGIC 0x62656572u
 #define TEXT_SIZE_MAX ((size_t)16 << 20)
 
-/* ---- inodes ---------------------------------------------------------------------------------------------- */
+/* ---- inodes --------------------------------------------------------------------------------- */
 
 static const struct field proc_inode_fields[] = {
     FIELD_STRUCT(struct proc_inode, inode, inode_base_fields),
@@ -74,8 +74,8 @@ static const struct proc_node *find_in(const struct proc_node *table, const char
 static const struct {
     const char *name;
     const struct proc_node *node;
-} stars[] = {{"*pid", &proc_pid_dir}, {"*task", &proc_task_dir}, {"*fd", &proc_fd_link},
-             {"*fdinfo", &proc_fdinfo_file}, {"proc", &proc_root}, {"sys", &sys_root}};
+} stars[] = {{"*pid", &proc_pid_dir},        {"*task", &proc_task_dir}, {"*fd", &proc_fd_link},
+             {"*fdinfo", &proc_fdinfo_file}, {"proc", &proc_root},      {"sys", &sys_root}};
 
 static const struct proc_node *node_by_path(const char *path)
 {
@@ -111,14 +111,15 @@ static u32 proc_uid(const struct proc_inode *inode, bool is_group)
     return is_group ? target->cred->egid : target->cred->euid;
 }
 
-static int proc_inode_create(struct super *super, const struct proc_node *node, const char *path, struct pid *pid, u64 key,
-                             struct proc_inode **out)
+static int proc_inode_create(struct super *super, const struct proc_node *node, const char *path,
+                             struct pid *pid, u64 key, struct proc_inode **out)
 {
     struct proc_inode *inode = object_create(super->object.arena, &proc_inode_kind);
     char *copy = inode ? arena_strdup(super->object.arena, path) : NULL;
     if (!inode)
         return -ENOMEM;
-    inode_init(&inode->inode, super, node->follow ? &proc_magic_ops : &proc_inode_ops, node->mode, 0, 0);
+    inode_init(&inode->inode, super, node->follow ? &proc_magic_ops : &proc_inode_ops, node->mode,
+               0, 0);
     inode->path = copy;
     if (!copy) {
         object_put(&inode->inode.object);
@@ -147,8 +148,9 @@ bool proc_may_look(const struct task *asker, const struct task *target)
     const struct cred *a = asker->cred, *t = target->cred;
     if (asker->group == target->group || task_has_capability(asker, CAP_SYS_PTRACE))
         return true;
-    return a->fsuid == t->uid && a->fsuid == t->euid && a->fsuid == t->suid && a->fsgid == t->gid && a->fsgid == t->egid &&
-           a->fsgid == t->sgid && target->group && target->group->is_dumpable;
+    return a->fsuid == t->uid && a->fsuid == t->euid && a->fsuid == t->suid && a->fsgid == t->gid &&
+           a->fsgid == t->egid && a->fsgid == t->sgid && target->group &&
+           target->group->is_dumpable;
 }
 
 /* The process that INODE speaks of is still there (or it speaks of none). */
@@ -161,9 +163,10 @@ static int check_target(const struct proc_ask *ask)
     return ask->inode->node->is_private && !proc_may_look(ask->asker, ask->target) ? -EACCES : 0;
 }
 
-/* ---- directories ------------------------------------------------------------------------------------------- */
+/* ---- directories ---------------------------------------------------------------------------- */
 
-SLEEPS static int proc_lookup(struct task *task, struct inode *dir_inode, const char *name, struct inode **out)
+SLEEPS static int proc_lookup(struct task *task, struct inode *dir_inode, const char *name,
+                              struct inode **out)
 {
     struct proc_inode *dir = proc_of(dir_inode);
     struct proc_ask ask = ask_of(task, dir);
@@ -188,13 +191,15 @@ SLEEPS static int proc_lookup(struct task *task, struct inode *dir_inode, const 
     else if (snprintf(path, sizeof path, "%s/%s", dir->path, node->name) >= (int)sizeof path)
         return -ENAMETOOLONG;
     struct proc_inode *inode;
-    int err = proc_inode_create(dir_inode->super, node, path, pid, is_found ? dir->key : key, &inode);
+    int err = proc_inode_create(dir_inode->super, node, path, pid, is_found ? dir->key : key,
+                                &inode);
     if (!err)
         *out = &inode->inode;
     return err;
 }
 
-SLEEPS static bool proc_revalidate(struct task *task, struct inode *dir_inode, struct dentry *dentry)
+SLEEPS static bool proc_revalidate(struct task *task, struct inode *dir_inode,
+                                   struct dentry *dentry)
 {
     if (!dentry->inode)
         return false;
@@ -210,7 +215,8 @@ SLEEPS static bool proc_revalidate(struct task *task, struct inode *dir_inode, s
 
 #define DYNAMIC_BASE 0x1000u
 
-SLEEPS static int emit_table(struct file *file, struct dir_emit *emit, const struct proc_node *table)
+SLEEPS static int emit_table(struct file *file, struct dir_emit *emit,
+                             const struct proc_node *table)
 {
     u64 count = 0;
     while (table && table[count].name)
@@ -252,13 +258,14 @@ SLEEPS static int proc_readdir(struct task *task, struct file *file, struct dir_
         if (!dir->node->next(&ask, &key, name, &type))
             return 0;
         u64 next = key + 1 + DYNAMIC_BASE;
-        if (!emit->emit(emit, name, strlen(name), hash_text(name, file->inode->ino) & 0xffffffffu, type, next))
+        if (!emit->emit(emit, name, strlen(name), hash_text(name, file->inode->ino) & 0xffffffffu,
+                        type, next))
             return 0;
         file->offset = next;
     }
 }
 
-/* ---- texts --------------------------------------------------------------------------------------------------- */
+/* ---- texts ---------------------------------------------------------------------------------- */
 
 struct proc_text {
     struct object object;
@@ -314,7 +321,8 @@ SLEEPS static i64 proc_read(struct task *task, struct file *file, struct uio *ui
     }
     if (offset >= text->text.size)
         return 0;
-    return uio_put(uio, buf_bytes(&text->text) + offset, MIN(uio->remaining, text->text.size - offset));
+    return uio_put(uio, buf_bytes(&text->text) + offset,
+                   MIN(uio->remaining, text->text.size - offset));
 }
 
 SLEEPS static i64 proc_write(struct task *task, struct file *file, struct uio *uio, u64 offset)
@@ -400,18 +408,20 @@ SLEEPS static int proc_getattr(struct task *task, struct inode *base)
     return 0;
 }
 
-/* Linux finds before it asks whether the tree can grow: a new name here is one that does not exist. */
-SLEEPS static int proc_create(struct task *task, struct inode *dir, const char *name, u32 mode, struct inode **out)
+/* Linux finds before it asks whether the tree can grow: a new name here is one that does not exist.
+ */
+SLEEPS static int proc_create(struct task *task, struct inode *dir, const char *name, u32 mode,
+                              struct inode **out)
 {
     return -ENOENT;
 }
-SLEEPS static int proc_mknod(struct task *task, struct inode *dir, const char *name, u32 mode, u32 rdev,
-                             struct inode **out)
+SLEEPS static int proc_mknod(struct task *task, struct inode *dir, const char *name, u32 mode,
+                             u32 rdev, struct inode **out)
 {
     return -ENOENT;
 }
-SLEEPS static int proc_symlink(struct task *task, struct inode *dir, const char *name, const char *target,
-                               struct inode **out)
+SLEEPS static int proc_symlink(struct task *task, struct inode *dir, const char *name,
+                               const char *target, struct inode **out)
 {
     return -ENOENT;
 }
@@ -440,12 +450,12 @@ static const struct inode_ops proc_magic_ops = {
     .setattr = proc_setattr,
 };
 
-/* ---- mounting ---------------------------------------------------------------------------------------------------- */
+/* ---- mounting ------------------------------------------------------------------------------- */
 
 const struct super_ops proc_super_ops = {0};
 
-SLEEPS static int tree_mount(struct task *task, const char *type, u32 magic, const struct proc_node *root, u32 flags,
-                             struct super **out)
+SLEEPS static int tree_mount(struct task *task, const char *type, u32 magic,
+                             const struct proc_node *root, u32 flags, struct super **out)
 {
     AUTO_PUT struct super *super = NULL;
     int err = super_create(task->kernel, type, magic, flags, &super);
@@ -464,12 +474,14 @@ SLEEPS static int tree_mount(struct task *task, const char *type, u32 magic, con
     return err;
 }
 
-SLEEPS int proc_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+SLEEPS int proc_mount(struct task *task, const char *source, u32 flags, const char *options,
+                      struct super **out)
 {
     return tree_mount(task, "proc", PROC_MAGIC, &proc_root, flags, out);
 }
 
-SLEEPS int sysfs_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+SLEEPS int sysfs_mount(struct task *task, const char *source, u32 flags, const char *options,
+                       struct super **out)
 {
     return tree_mount(task, "sysfs", SYSFS_MAGIC, &sys_root, flags, out);
 }

@@ -29,7 +29,7 @@ SLEEPS static int show_loadavg(struct proc_ask *ask, struct buf *out)
     struct kernel *kernel = ask->asker->kernel;
     u32 running = 0, all = 0;
     struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link) {
+    list_for_each (task, &kernel->tasks, kernel_link) {
         if (task->is_kernel)
             continue;
         all++;
@@ -40,7 +40,8 @@ SLEEPS static int show_loadavg(struct proc_ask *ask, struct buf *out)
 
 SLEEPS static int show_version(struct proc_ask *ask, struct buf *out)
 {
-    return buf_printf(out, "Linux version %s #1 SMP Sun Jan 10 15:06:54 PST 2016\n", ask->asker->kernel->config.release);
+    return buf_printf(out, "Linux version %s #1 SMP Sun Jan 10 15:06:54 PST 2016\n",
+                      ask->asker->kernel->config.release);
 }
 
 SLEEPS static int show_cmdline(struct proc_ask *ask, struct buf *out)
@@ -58,29 +59,41 @@ SLEEPS static int show_meminfo(struct proc_ask *ask, struct buf *out)
     u64 cached = memory->used[FRAME_CACHE] + memory->used[FRAME_TMPFS];
     u64 available = MIN(total, total - used + memory->used[FRAME_CACHE]);
     return buf_printf(out,
-                      "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:               0 kB\n"
-                      "Cached:         %8llu kB\nSwapCached:            0 kB\nActive:         %8llu kB\nInactive:       %8llu kB\n"
-                      "Active(anon):   %8llu kB\nInactive(anon):        0 kB\nActive(file):          0 kB\nInactive(file): %8llu kB\n"
-                      "Unevictable:           0 kB\nMlocked:               0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n"
-                      "Dirty:                 0 kB\nWriteback:             0 kB\nAnonPages:      %8llu kB\nMapped:         %8llu kB\n"
+                      "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu "
+                      "kB\nBuffers:               0 kB\n"
+                      "Cached:         %8llu kB\nSwapCached:            0 kB\nActive:         "
+                      "%8llu kB\nInactive:       %8llu kB\n"
+                      "Active(anon):   %8llu kB\nInactive(anon):        0 kB\nActive(file):        "
+                      "  0 kB\nInactive(file): %8llu kB\n"
+                      "Unevictable:           0 kB\nMlocked:               0 kB\nSwapTotal:        "
+                      "     0 kB\nSwapFree:              0 kB\n"
+                      "Dirty:                 0 kB\nWriteback:             0 kB\nAnonPages:      "
+                      "%8llu kB\nMapped:         %8llu kB\n"
                       "Shmem:          %8llu kB\n",
-                      KIB(total), KIB(total - used), KIB(available), KIB(cached), KIB(memory->used[FRAME_ANON]),
-                      KIB(memory->used[FRAME_CACHE]), KIB(memory->used[FRAME_ANON]), KIB(memory->used[FRAME_CACHE]),
-                      KIB(memory->used[FRAME_ANON]), KIB(memory->used[FRAME_CACHE]), KIB(memory->used[FRAME_TMPFS]));
+                      KIB(total), KIB(total - used), KIB(available), KIB(cached),
+                      KIB(memory->used[FRAME_ANON]), KIB(memory->used[FRAME_CACHE]),
+                      KIB(memory->used[FRAME_ANON]), KIB(memory->used[FRAME_CACHE]),
+                      KIB(memory->used[FRAME_ANON]), KIB(memory->used[FRAME_CACHE]),
+                      KIB(memory->used[FRAME_TMPFS]));
 }
 
 SLEEPS static int show_cpuinfo(struct proc_ask *ask, struct buf *out)
 {
     int err = 0;
     for (u32 i = 0; i < cpu_count(ask->asker->kernel) && !err; i++)
-        err = buf_printf(out,
-                         "processor\t: %u\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: unknown\n"
-                         "stepping\t: unknown\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\nphysical id\t: 0\nsiblings\t: %u\n"
-                         "core id\t\t: %u\ncpu cores\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\n"
-                         "flags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm pni ssse3 cx16 sse4_1 sse4_2 popcnt xsave avx\n"
-                         "bogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
-                         "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
-                         i, cpu_count(ask->asker->kernel), i, cpu_count(ask->asker->kernel));
+        err = buf_printf(
+            out,
+            "processor\t: %u\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 1\nmodel "
+            "name\t: unknown\n"
+            "stepping\t: unknown\ncpu MHz\t\t: 2000.000\ncache size\t: 8192 KB\nphysical id\t: "
+            "0\nsiblings\t: %u\n"
+            "core id\t\t: %u\ncpu cores\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: "
+            "13\nwp\t\t: yes\n"
+            "flags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm pni ssse3 cx16 sse4_1 "
+            "sse4_2 popcnt xsave avx\n"
+            "bogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
+            "address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
+            i, cpu_count(ask->asker->kernel), i, cpu_count(ask->asker->kernel));
     return err;
 }
 
@@ -90,7 +103,7 @@ SLEEPS static int show_stat(struct proc_ask *ask, struct buf *out)
     u64 user = 0, system = 0;
     u32 running = 0;
     struct task *task;
-    list_for_each(task, &kernel->tasks, kernel_link) {
+    list_for_each (task, &kernel->tasks, kernel_link) {
         u64 task_user, task_system;
         task_times(task, &task_user, &task_system);
         user += task_user;
@@ -101,22 +114,30 @@ SLEEPS static int show_stat(struct proc_ask *ask, struct buf *out)
     u64 up = (kernel_monotonic_ns(kernel) - kernel->boot_monotonic_ns) / tick * cpu_count(kernel);
     u64 busy = (user + system) / tick;
     u64 idle = up > busy ? up - busy : 0;
-    int err = buf_printf(out, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n", (unsigned long long)(user / tick),
-                         (unsigned long long)(system / tick), (unsigned long long)idle);
+    int err = buf_printf(out, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n",
+                         (unsigned long long)(user / tick), (unsigned long long)(system / tick),
+                         (unsigned long long)idle);
     u32 count = cpu_count(kernel);
     for (u32 i = 0; i < count && !err; i++)
-        err = buf_printf(out, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i, (unsigned long long)(user / tick / count),
-                         (unsigned long long)(system / tick / count), (unsigned long long)(idle / count));
-    u64 boot = (kernel_realtime_ns(kernel) - (kernel_monotonic_ns(kernel) - kernel->boot_monotonic_ns)) / NS_PER_S;
+        err = buf_printf(out, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i,
+                         (unsigned long long)(user / tick / count),
+                         (unsigned long long)(system / tick / count),
+                         (unsigned long long)(idle / count));
+    u64 boot = (kernel_realtime_ns(kernel) -
+                (kernel_monotonic_ns(kernel) - kernel->boot_monotonic_ns)) /
+               NS_PER_S;
     if (!err)
-        err = buf_printf(out, "intr 0\nctxt 0\nbtime %llu\nprocesses %u\nprocs_running %u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+        err = buf_printf(out,
+                         "intr 0\nctxt 0\nbtime %llu\nprocesses %u\nprocs_running "
+                         "%u\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
                          (unsigned long long)boot, kernel->root_pid_ns->last_nr, running);
     return err;
 }
 
 SLEEPS static int show_filesystems(struct proc_ask *ask, struct buf *out)
 {
-    static const char *const names[] = {"tmpfs", "proc", "sysfs", "devtmpfs", "devpts", "mqueue", "overlay", "9p"};
+    static const char *const names[] = {"tmpfs",  "proc",   "sysfs",   "devtmpfs",
+                                        "devpts", "mqueue", "overlay", "9p"};
     int err = 0;
     for (size_t i = 0; i < ARRAY_COUNT(names) && !err; i++)
         err = buf_printf(out, "nodev\t%s\n", names[i]);
@@ -125,7 +146,8 @@ SLEEPS static int show_filesystems(struct proc_ask *ask, struct buf *out)
 
 SLEEPS static int show_devices(struct proc_ask *ask, struct buf *out)
 {
-    return buf_append_text(out, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n");
+    return buf_append_text(out, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 "
+                                "/dev/ptmx\n136 pts\n\nBlock devices:\n");
 }
 
 SLEEPS static int show_cgroups(struct proc_ask *ask, struct buf *out)
@@ -143,18 +165,21 @@ SLEEPS static int show_nothing(struct proc_ask *ask, struct buf *out)
     return 0;
 }
 
-/* ---- links ------------------------------------------------------------------------------------------------ */
+/* ---- links ---------------------------------------------------------------------------------- */
 
 SLEEPS static int link_self(struct proc_ask *ask, struct buf *out)
 {
-    u32 pid = ask->asker->group ? thread_group_pid_in(ask->asker->group, ask->asker->ns->pid_ns) : 0;
+    u32 pid = ask->asker->group ? thread_group_pid_in(ask->asker->group, ask->asker->ns->pid_ns)
+                                : 0;
     return pid ? buf_printf(out, "%u", pid) : -ENOENT;
 }
 
 SLEEPS static int link_thread_self(struct proc_ask *ask, struct buf *out)
 {
-    u32 pid = ask->asker->group ? thread_group_pid_in(ask->asker->group, ask->asker->ns->pid_ns) : 0;
-    return pid ? buf_printf(out, "%u/task/%u", pid, task_tid_in(ask->asker, ask->asker->ns->pid_ns)) : -ENOENT;
+    u32 pid = ask->asker->group ? thread_group_pid_in(ask->asker->group, ask->asker->ns->pid_ns)
+                                : 0;
+    return pid ? buf_printf(out, "%u/task/%u", pid, task_tid_in(ask->asker, ask->asker->ns->pid_ns))
+               : -ENOENT;
 }
 
 SLEEPS static int link_mounts(struct proc_ask *ask, struct buf *out)
@@ -167,14 +192,15 @@ SLEEPS static int link_net(struct proc_ask *ask, struct buf *out)
     return buf_append_text(out, "self/net");
 }
 
-/* ---- mounts of a process -------------------------------------------------------------------------------------- */
+/* ---- mounts of a process -------------------------------------------------------------------- */
 
 static int put_mount_flags(struct buf *out, u32 flags)
 {
     static const struct {
         u32 flag;
         const char *name;
-    } names[] = {{2, ",nosuid"}, {4, ",nodev"}, {8, ",noexec"}, {1024, ",noatime"}, {2048, ",nodiratime"}};
+    } names[] = {
+        {2, ",nosuid"}, {4, ",nodev"}, {8, ",noexec"}, {1024, ",noatime"}, {2048, ",nodiratime"}};
     int err = buf_append_text(out, flags & 1 ? "ro" : "rw");
     for (size_t i = 0; i < ARRAY_COUNT(names) && !err; i++)
         if (flags & names[i].flag)
@@ -227,7 +253,8 @@ SLEEPS int proc_show_mounts(struct proc_ask *ask, struct buf *out)
 {
     const struct mount_ns *ns = ask->target ? task_mount_ns(ask->target) : NULL;
     int err = 0;
-    for (struct mount *mount = ns ? mount_next(ns, NULL) : NULL; mount && !err; mount = mount_next(ns, mount)) {
+    for (struct mount *mount = ns ? mount_next(ns, NULL) : NULL; mount && !err;
+         mount = mount_next(ns, mount)) {
         size_t before = out->size;
         err = put_escaped(out, mount->source ? mount->source : "none");
         if (!err)
@@ -260,7 +287,8 @@ static int put_root_in_super(struct buf *out, const struct mount *mount)
     /* A dentry's way up to its super's root. */
     const struct dentry *chain[64];
     u32 depth = 0;
-    for (const struct dentry *d = mount->root; d && d->parent && depth < ARRAY_COUNT(chain); d = d->parent)
+    for (const struct dentry *d = mount->root; d && d->parent && depth < ARRAY_COUNT(chain);
+         d = d->parent)
         chain[depth++] = d;
     while (depth > 0 && !err)
         err = buf_printf(&text, "/%s", chain[--depth]->name);
@@ -274,7 +302,8 @@ static int put_root_in_super(struct buf *out, const struct mount *mount)
 static int put_mountinfo(struct buf *out, const struct mount *mount, const struct task *target)
 {
     u32 dev = mount->super->dev;
-    int err = buf_printf(out, "%u %u %u:%u ", mount->id, mount->parent ? mount->parent->id : mount->parent_id, dev >> 8 & 0xfff,
+    int err = buf_printf(out, "%u %u %u:%u ", mount->id,
+                         mount->parent ? mount->parent->id : mount->parent_id, dev >> 8 & 0xfff,
                          (dev & 0xff) | (dev >> 12 & 0xfff00));
     if (!err)
         err = put_root_in_super(out, mount);
@@ -304,7 +333,8 @@ static int put_mountinfo(struct buf *out, const struct mount *mount, const struc
 SLEEPS int proc_show_mountinfo(struct proc_ask *ask, struct buf *out)
 {
     const struct mount_ns *ns = ask->target ? task_mount_ns(ask->target) : NULL;
-    for (struct mount *mount = ns ? mount_next(ns, NULL) : NULL; mount; mount = mount_next(ns, mount)) {
+    for (struct mount *mount = ns ? mount_next(ns, NULL) : NULL; mount;
+         mount = mount_next(ns, mount)) {
         size_t before = out->size;
         int err = put_mountinfo(out, mount, ask->target);
         if (err == -ENOENT)
@@ -315,7 +345,7 @@ SLEEPS int proc_show_mountinfo(struct proc_ask *ask, struct buf *out)
     return 0;
 }
 
-/* ---- the processes ----------------------------------------------------------------------------------------------- */
+/* ---- the processes -------------------------------------------------------------------------- */
 
 SLEEPS static const struct proc_node *find_pid(struct proc_ask *ask, const char *name, u64 *key)
 {
@@ -359,4 +389,5 @@ static const struct proc_node root_table[] = {
     {.name = "version", .mode = PROC_FILE, .show = show_version},
     PROC_END,
 };
-const struct proc_node proc_root = {.name = "proc", .mode = PROC_DIR, .table = root_table, .find = find_pid, .next = next_pid};
+const struct proc_node proc_root = {
+    .name = "proc", .mode = PROC_DIR, .table = root_table, .find = find_pid, .next = next_pid};

@@ -11,10 +11,10 @@
 
 #define RW_FILE (LINUX_S_IFREG | 0644)
 
-#define FIXED(function, text)                                                   \
-    SLEEPS static int function(struct proc_ask *ask, struct buf *out)           \
-    {                                                                           \
-        return buf_append_text(out, text);                                      \
+#define FIXED(function, text)                                         \
+    SLEEPS static int function(struct proc_ask *ask, struct buf *out) \
+    {                                                                 \
+        return buf_append_text(out, text);                            \
     }
 
 FIXED(show_ostype, "Linux\n")
@@ -123,7 +123,8 @@ static const struct proc_node random_table[] = {
     {.name = "uuid", .mode = PROC_FILE, .show = show_uuid},
     PROC_END,
 };
-static const struct proc_node yama_table[] = {{.name = "ptrace_scope", .mode = RW_FILE, .show = show_one}, PROC_END};
+static const struct proc_node yama_table[] = {
+    {.name = "ptrace_scope", .mode = RW_FILE, .show = show_one}, PROC_END};
 static const struct proc_node kernel_table[] = {
     {.name = "cap_last_cap", .mode = PROC_FILE, .show = show_cap_last},
     {.name = "core_pattern", .mode = PROC_FILE, .show = show_core_pattern},
@@ -199,24 +200,34 @@ const struct proc_node proc_sys_table[] = {
     PROC_END,
 };
 
-/* ---- /proc/PID/net: heads of tables that have no rows of their own yet ------------------------------------- */
+/* ---- /proc/PID/net: heads of tables that have no rows of their own yet ---------------------- */
 
 FIXED(show_dev, "Inter-|   Receive                                                |  Transmit\n"
-                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
-                "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n")
-FIXED(show_tcp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
-FIXED(show_udp, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n")
+                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    "
+                "packets errs drop fifo colls carrier compressed\n"
+                "    lo:       0       0    0    0    0     0          0         0        0       "
+                "0    0    0    0     0       0          0\n")
+FIXED(show_tcp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid "
+                " timeout inode\n")
+FIXED(show_udp, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
+                "uid  timeout inode ref pointer drops\n")
 FIXED(show_unix, "Num       RefCount Protocol Flags    Type St Inode Path\n")
-FIXED(show_route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
+FIXED(show_route,
+      "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
 FIXED(show_arp, "IP address       HW type     Flags       HW address            Mask     Device\n")
 FIXED(show_packet, "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n")
 FIXED(show_if_inet6, "")
 
 const struct proc_node proc_net_table[] = {
-    {.name = "arp", .mode = PROC_FILE, .show = show_arp},           {.name = "dev", .mode = PROC_FILE, .show = show_dev},
-    {.name = "if_inet6", .mode = PROC_FILE, .show = show_if_inet6}, {.name = "packet", .mode = PROC_FILE, .show = show_packet},
-    {.name = "route", .mode = PROC_FILE, .show = show_route},       {.name = "tcp", .mode = PROC_FILE, .show = show_tcp},
-    {.name = "tcp6", .mode = PROC_FILE, .show = show_tcp},          {.name = "udp", .mode = PROC_FILE, .show = show_udp},
-    {.name = "udp6", .mode = PROC_FILE, .show = show_udp},          {.name = "unix", .mode = PROC_FILE, .show = show_unix},
+    {.name = "arp", .mode = PROC_FILE, .show = show_arp},
+    {.name = "dev", .mode = PROC_FILE, .show = show_dev},
+    {.name = "if_inet6", .mode = PROC_FILE, .show = show_if_inet6},
+    {.name = "packet", .mode = PROC_FILE, .show = show_packet},
+    {.name = "route", .mode = PROC_FILE, .show = show_route},
+    {.name = "tcp", .mode = PROC_FILE, .show = show_tcp},
+    {.name = "tcp6", .mode = PROC_FILE, .show = show_tcp},
+    {.name = "udp", .mode = PROC_FILE, .show = show_udp},
+    {.name = "udp6", .mode = PROC_FILE, .show = show_udp},
+    {.name = "unix", .mode = PROC_FILE, .show = show_unix},
     PROC_END,
 };

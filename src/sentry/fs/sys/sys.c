@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /sys: one socket, one core a cpu, one memory node; the rest are empty directories that programs look for. */
+/* /sys: one socket, one core a cpu, one memory node; the rest are empty directories that programs
+ * look for. */
 #include "sentry/fs/proc/proc.h"
 
 SLEEPS static int show_cpu_range(struct proc_ask *ask, struct buf *out)
@@ -14,8 +15,10 @@ static const struct proc_node cpu_table[] = {
     {.name = "present", .mode = PROC_FILE, .show = show_cpu_range},
     PROC_END,
 };
-static const struct proc_node system_table[] = {{.name = "cpu", .mode = PROC_DIR, .table = cpu_table}, PROC_END};
-static const struct proc_node devices_table[] = {{.name = "system", .mode = PROC_DIR, .table = system_table}, PROC_END};
+static const struct proc_node system_table[] = {
+    {.name = "cpu", .mode = PROC_DIR, .table = cpu_table}, PROC_END};
+static const struct proc_node devices_table[] = {
+    {.name = "system", .mode = PROC_DIR, .table = system_table}, PROC_END};
 static const struct proc_node empty_table[] = {PROC_END};
 static const struct proc_node class_table[] = {
     {.name = "net", .mode = PROC_DIR, .table = empty_table},
@@ -27,13 +30,19 @@ static const struct proc_node dev_table[] = {
     {.name = "char", .mode = PROC_DIR, .table = empty_table},
     PROC_END,
 };
-static const struct proc_node fs_table[] = {{.name = "cgroup", .mode = PROC_DIR, .table = empty_table}, PROC_END};
+static const struct proc_node fs_table[] = {
+    {.name = "cgroup", .mode = PROC_DIR, .table = empty_table}, PROC_END};
 static const struct proc_node root_table[] = {
-    {.name = "block", .mode = PROC_DIR, .table = empty_table},    {.name = "bus", .mode = PROC_DIR, .table = empty_table},
-    {.name = "class", .mode = PROC_DIR, .table = class_table},    {.name = "dev", .mode = PROC_DIR, .table = dev_table},
-    {.name = "devices", .mode = PROC_DIR, .table = devices_table}, {.name = "firmware", .mode = PROC_DIR, .table = empty_table},
-    {.name = "fs", .mode = PROC_DIR, .table = fs_table},          {.name = "kernel", .mode = PROC_DIR, .table = empty_table},
-    {.name = "module", .mode = PROC_DIR, .table = empty_table},   {.name = "power", .mode = PROC_DIR, .table = empty_table},
+    {.name = "block", .mode = PROC_DIR, .table = empty_table},
+    {.name = "bus", .mode = PROC_DIR, .table = empty_table},
+    {.name = "class", .mode = PROC_DIR, .table = class_table},
+    {.name = "dev", .mode = PROC_DIR, .table = dev_table},
+    {.name = "devices", .mode = PROC_DIR, .table = devices_table},
+    {.name = "firmware", .mode = PROC_DIR, .table = empty_table},
+    {.name = "fs", .mode = PROC_DIR, .table = fs_table},
+    {.name = "kernel", .mode = PROC_DIR, .table = empty_table},
+    {.name = "module", .mode = PROC_DIR, .table = empty_table},
+    {.name = "power", .mode = PROC_DIR, .table = empty_table},
     PROC_END,
 };
 const struct proc_node sys_root = {.name = "sys", .mode = PROC_DIR, .table = root_table};

@@ -33,7 +33,7 @@ static struct tmpfs *tmpfs_of_super(const struct super *super)
     return container_of(super->private_object, struct tmpfs, object);
 }
 
-/* ---- options ------------------------------------------------------------------------- */
+/* ---- options -------------------------------------------------------------------------------- */
 
 static u64 memory_pages(const struct kernel *kernel)
 {
@@ -102,7 +102,7 @@ int tmpfs_parse_options(struct kernel *kernel, struct tmpfs *fs, const char *opt
     return more;
 }
 
-/* ---- making one ---------------------------------------------------------------------- */
+/* ---- making one ----------------------------------------------------------------------------- */
 
 MUST_CHECK static int make_super(struct kernel *kernel, const char *type_name, u32 magic, u32 flags,
                                  const struct tmpfs *settings, const char *options,
@@ -170,7 +170,7 @@ int mqueue_mount(struct task *task, const char *source, u32 flags, const char *o
     return tmpfs_create_plain(task->kernel, "mqueue", LINUX_MQUEUE_MAGIC, flags, 01777, out);
 }
 
-/* ---- operations ---------------------------------------------------------------------- */
+/* ---- operations ----------------------------------------------------------------------------- */
 
 SLEEPS static int tmpfs_statfs(struct task *task, struct super *super, struct linux_statfs *out)
 {

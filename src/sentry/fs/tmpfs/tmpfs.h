@@ -54,7 +54,7 @@ MUST_CHECK int tmpfs_inode_create(struct super *super, u32 mode, u32 uid, u32 gi
 /* Options of tmpfs(5) into FS; NULL or "": none. -EINVAL. */
 MUST_CHECK int tmpfs_parse_options(struct kernel *kernel, struct tmpfs *fs, const char *options);
 
-/* ---- directories (tmpfs_dir.c) ------------------------------------------------------- */
+/* ---- directories (tmpfs_dir.c) -------------------------------------------------------------- */
 struct tmpfs_entry *tmpfs_find(struct tmpfs_inode *dir, const char *name); /* lent */
 /* INODE becomes NAME in DIR: one more reference, no link count. -ENOMEM. */
 MUST_CHECK int tmpfs_add(struct tmpfs_inode *dir, const char *name, struct inode *inode);

@@ -121,7 +121,7 @@ void tmpfs_dir_clear(struct tmpfs_inode *dir)
     }
 }
 
-/* ---- rename -------------------------------------------------------------------------- */
+/* ---- rename --------------------------------------------------------------------------------- */
 
 static void touch_dirs(struct inode *from_dir, struct inode *to_dir)
 {
@@ -190,7 +190,7 @@ int tmpfs_rename(struct task *task, struct inode *from_dir, const char *from, st
     return 0;
 }
 
-/* ---- reading ------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static u8 entry_type(const struct inode *inode)
 {

@@ -115,7 +115,7 @@ int tmpfs_inode_create(struct super *super, u32 mode, u32 uid, u32 gid, struct i
     return 0;
 }
 
-/* ---- names --------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 SLEEPS static int tmpfs_lookup(struct task *task, struct inode *dir, const char *name,
                                struct inode **out)
@@ -230,7 +230,7 @@ SLEEPS static int tmpfs_rmdir(struct task *task, struct inode *dir, const char *
     return 0;
 }
 
-/* ---- content and attributes ---------------------------------------------------------- */
+/* ---- content and attributes ----------------------------------------------------------------- */
 
 SLEEPS static i64 tmpfs_readlink(struct task *task, struct inode *inode, char *out, size_t size)
 {
@@ -307,7 +307,7 @@ SLEEPS static int tmpfs_allocate(struct task *task, struct inode *inode, i32 mod
     return 0;
 }
 
-/* ---- extended attributes ------------------------------------------------------------- */
+/* ---- extended attributes -------------------------------------------------------------------- */
 
 SLEEPS static i64 tmpfs_getxattr(struct task *task, struct inode *inode, const char *name,
                                  void *out, size_t size)

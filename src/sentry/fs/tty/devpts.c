@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * devpts: one instance a mount. Its root lists the open ptys and "ptmx". Also what the nodes /dev/tty and
- * /dev/ptmx open. A pty's inode shows the owner and mode that the pty keeps.
+ * devpts: one instance a mount. Its root lists the open ptys and "ptmx". Also what the nodes
+ * /dev/tty and /dev/ptmx open. A pty's inode shows the owner and mode that the pty keeps.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 
 struct devpts_inode {
     struct inode inode;
-    struct pty *pty;   /* counted; NULL for the root and ptmx */
+    struct pty *pty; /* counted; NULL for the root and ptmx */
     u32 is_ptmx;
 };
 
@@ -52,7 +52,7 @@ static void devpts_destroy(struct object *object)
 {
     struct devpts *devpts = container_of(object, struct devpts, object);
     struct pty *pty;
-    map_for_each(&devpts->ptys, number, pty) {
+    map_for_each (&devpts->ptys, number, pty) {
         pty->devpts = NULL;
         object_put(&pty->tty.object);
     }
@@ -107,8 +107,8 @@ static struct devpts_inode *node_of(struct inode *inode)
     return container_of(inode, struct devpts_inode, inode);
 }
 
-static int node_create(struct super *super, const struct inode_ops *ops, u32 mode, u32 uid, u32 gid, struct pty *pty,
-                       struct devpts_inode **out)
+static int node_create(struct super *super, const struct inode_ops *ops, u32 mode, u32 uid, u32 gid,
+                       struct pty *pty, struct devpts_inode **out)
 {
     struct devpts_inode *inode = object_create(super->object.arena, &devpts_inode_kind);
     if (!inode)
@@ -122,7 +122,7 @@ static int node_create(struct super *super, const struct inode_ops *ops, u32 mod
     return 0;
 }
 
-/* ---- masters -------------------------------------------------------------------------------------------------- */
+/* ---- masters -------------------------------------------------------------------------------- */
 
 static bool number_is_free(struct devpts *devpts, u32 number)
 {
@@ -167,7 +167,7 @@ void devpts_remove(struct devpts *devpts, u32 number)
     object_put(&pty->tty.object);
 }
 
-/* ---- inodes ----------------------------------------------------------------------------------------------------- */
+/* ---- inodes --------------------------------------------------------------------------------- */
 
 static bool number_from_name(const char *name, u32 *number)
 {
@@ -179,13 +179,15 @@ static bool number_from_name(const char *name, u32 *number)
     return *end == 0 && value < PTY_NUMBER_MAX;
 }
 
-SLEEPS static int devpts_lookup(struct task *task, struct inode *dir, const char *name, struct inode **out)
+SLEEPS static int devpts_lookup(struct task *task, struct inode *dir, const char *name,
+                                struct inode **out)
 {
     struct devpts *devpts = devpts_of(dir->super);
     struct devpts_inode *inode;
     u32 number;
     if (strcmp(name, "ptmx") == 0) {
-        int err = node_create(dir->super, &devpts_node_ops, LINUX_S_IFCHR | devpts->ptmx_mode, devpts->uid, devpts->gid, NULL, &inode);
+        int err = node_create(dir->super, &devpts_node_ops, LINUX_S_IFCHR | devpts->ptmx_mode,
+                              devpts->uid, devpts->gid, NULL, &inode);
         if (err)
             return err;
         inode->is_ptmx = true;
@@ -258,7 +260,8 @@ SLEEPS static int devpts_readdir(struct task *task, struct file *file, struct di
     } fixed[] = {{".", 1, LINUX_DT_DIR}, {"..", 1, LINUX_DT_DIR}, {"ptmx", PTMX_INO, LINUX_DT_CHR}};
     while (file->offset < ARRAY_COUNT(fixed)) {
         u64 at = file->offset;
-        if (!emit->emit(emit, fixed[at].name, strlen(fixed[at].name), fixed[at].ino, fixed[at].type, at + 1))
+        if (!emit->emit(emit, fixed[at].name, strlen(fixed[at].name), fixed[at].ino, fixed[at].type,
+                        at + 1))
             return 0;
         file->offset = at + 1;
     }
@@ -294,7 +297,7 @@ static const struct inode_ops devpts_node_ops = {
     .setattr = devpts_setattr,
 };
 
-/* ---- mounting ------------------------------------------------------------------------------------------------------ */
+/* ---- mounting ------------------------------------------------------------------------------- */
 
 static int take_option(struct devpts *devpts, const char *option)
 {
@@ -310,7 +313,8 @@ static int take_option(struct devpts *devpts, const char *option)
         u32 value = (u32)strtoul(option + size, &end, known[i].base);
         if (*end || end == option + size)
             return -EINVAL;
-        u32 *const targets[] = {&devpts->uid, &devpts->gid, &devpts->mode, &devpts->ptmx_mode, NULL};
+        u32 *const targets[] = {&devpts->uid, &devpts->gid, &devpts->mode, &devpts->ptmx_mode,
+                                NULL};
         if (targets[i])
             *targets[i] = i >= 2 ? value & 0777u : value;
         devpts->has_uid |= i == 0;
@@ -339,7 +343,8 @@ static int take_options(struct devpts *devpts, const char *options)
 
 const struct super_ops devpts_super_ops = {0};
 
-SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out)
+SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const char *options,
+                        struct super **out)
 {
     AUTO_PUT struct devpts *devpts = object_create(task->kernel->arena, &devpts_kind);
     if (!devpts)
@@ -372,12 +377,13 @@ SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const 
     return 0;
 }
 
-/* ---- device nodes --------------------------------------------------------------------------------------------------- */
+/* ---- device nodes --------------------------------------------------------------------------- */
 
 SLEEPS int tty_open_ptmx(struct task *task, struct file *file)
 {
     struct object *first = task->kernel->vfs->ptys;
-    return first ? devpts_open_master(task, container_of(first, struct devpts, object), file) : -ENODEV;
+    return first ? devpts_open_master(task, container_of(first, struct devpts, object), file)
+                 : -ENODEV;
 }
 
 SLEEPS int tty_open_current(struct task *task, struct file *file)
@@ -405,7 +411,8 @@ struct tty *tty_of_file(const struct file *file)
 {
     if (file->ops == &pty_slave_ops || file->ops == &pty_master_ops)
         return container_of(file->private_object, struct tty, object);
-    if (file->ops == &host_std_ops && container_of(file->private_object, struct host_std_file, tty.object)->is_tty)
+    if (file->ops == &host_std_ops &&
+        container_of(file->private_object, struct host_std_file, tty.object)->is_tty)
         return container_of(file->private_object, struct tty, object);
     return NULL;
 }
@@ -425,7 +432,8 @@ SLEEPS int pty_create(struct task *task, struct file **master, struct file **sla
     if (!first)
         return -ENODEV;
     struct file *a, *b;
-    int err = file_create_anon(task->kernel, "ptmx:", &pty_master_ops, NULL, O_RDWR | O_NOCTTY, LINUX_S_IFCHR | 0666, &a);
+    int err = file_create_anon(task->kernel, "ptmx:", &pty_master_ops, NULL, O_RDWR | O_NOCTTY,
+                               LINUX_S_IFCHR | 0666, &a);
     if (err)
         return err;
     err = devpts_open_master(task, container_of(first, struct devpts, object), a);
@@ -433,7 +441,8 @@ SLEEPS int pty_create(struct task *task, struct file **master, struct file **sla
         goto undo_master;
     struct pty *pty = container_of(a->private_object, struct pty, tty.object);
     pty->is_locked = false;
-    err = file_create_anon(task->kernel, "pts:", &pty_slave_ops, NULL, O_RDWR | O_NOCTTY, LINUX_S_IFCHR | 0620, &b);
+    err = file_create_anon(task->kernel, "pts:", &pty_slave_ops, NULL, O_RDWR | O_NOCTTY,
+                           LINUX_S_IFCHR | 0620, &b);
     if (err)
         goto undo_master;
     err = pty_open_slave(task, pty, b);

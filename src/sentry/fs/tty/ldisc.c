@@ -16,16 +16,18 @@
 void ldisc_init(struct pty *pty)
 {
     static const u8 cc[LINUX_NCCS] = {
-        [LINUX_VINTR] = CTRL('C'),  [LINUX_VQUIT] = 0x1c,       [LINUX_VERASE] = 0x7f,      [LINUX_VKILL] = CTRL('U'),
-        [LINUX_VEOF] = CTRL('D'),   [LINUX_VMIN] = 1,           [LINUX_VSTART] = CTRL('Q'), [LINUX_VSTOP] = CTRL('S'),
-        [LINUX_VSUSP] = CTRL('Z'),  [LINUX_VREPRINT] = CTRL('R'), [LINUX_VDISCARD] = CTRL('O'),
-        [LINUX_VWERASE] = CTRL('W'), [LINUX_VLNEXT] = CTRL('V'),
+        [LINUX_VINTR] = CTRL('C'),    [LINUX_VQUIT] = 0x1c,         [LINUX_VERASE] = 0x7f,
+        [LINUX_VKILL] = CTRL('U'),    [LINUX_VEOF] = CTRL('D'),     [LINUX_VMIN] = 1,
+        [LINUX_VSTART] = CTRL('Q'),   [LINUX_VSTOP] = CTRL('S'),    [LINUX_VSUSP] = CTRL('Z'),
+        [LINUX_VREPRINT] = CTRL('R'), [LINUX_VDISCARD] = CTRL('O'), [LINUX_VWERASE] = CTRL('W'),
+        [LINUX_VLNEXT] = CTRL('V'),
     };
     pty->termios = (struct linux_termios){
         .iflag = LINUX_ICRNL | LINUX_IXON,
         .oflag = LINUX_OPOST | LINUX_ONLCR,
         .cflag = LINUX_B38400 | LINUX_CS8 | LINUX_CREAD,
-        .lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK | LINUX_ECHOCTL | LINUX_ECHOKE | LINUX_IEXTEN,
+        .lflag = LINUX_ISIG | LINUX_ICANON | LINUX_ECHO | LINUX_ECHOE | LINUX_ECHOK |
+                 LINUX_ECHOCTL | LINUX_ECHOKE | LINUX_IEXTEN,
     };
     memcpy(pty->termios.cc, cc, sizeof cc);
 }
@@ -40,9 +42,10 @@ static bool is_char(const struct pty *pty, u8 c, u32 which)
     return pty->termios.cc[which] != DISABLED && c == pty->termios.cc[which];
 }
 
-/* ---- output --------------------------------------------------------------------------------------------- */
+/* ---- output --------------------------------------------------------------------------------- */
 
-/* To the master as it is; what does not fit or cannot be had is lost, as on a line that is too slow. */
+/* To the master as it is; what does not fit or cannot be had is lost, as on a line that is too
+ * slow. */
 static void put_raw(struct pty *pty, const void *bytes, size_t size)
 {
     if (pty->output.size + size <= PTY_OUTPUT_MAX)
@@ -96,7 +99,7 @@ size_t ldisc_output(struct pty *pty, const u8 *bytes, size_t size)
     return taken;
 }
 
-/* ---- echo ------------------------------------------------------------------------------------------------- */
+/* ---- echo ----------------------------------------------------------------------------------- */
 
 static bool is_control(u8 c)
 {
@@ -144,7 +147,7 @@ static u32 line_width(const struct pty *pty, size_t size)
     return column - pty->line_column;
 }
 
-/* ---- editing -------------------------------------------------------------------------------------------------- */
+/* ---- editing -------------------------------------------------------------------------------- */
 
 static void cut_line(struct pty *pty, size_t size)
 {
@@ -175,7 +178,8 @@ static void erase_char(struct pty *pty)
 
 static bool is_word(u8 c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c >= 0x80;
 }
 
 static void erase_word(struct pty *pty)
@@ -191,7 +195,8 @@ static void erase_word(struct pty *pty)
 
 static void erase_line(struct pty *pty)
 {
-    bool wipes = has_local(pty, LINUX_ECHO) && has_local(pty, LINUX_ECHOK) && has_local(pty, LINUX_ECHOKE) && has_local(pty, LINUX_ECHOE);
+    bool wipes = has_local(pty, LINUX_ECHO) && has_local(pty, LINUX_ECHOK) &&
+                 has_local(pty, LINUX_ECHOKE) && has_local(pty, LINUX_ECHOE);
     if (wipes) {
         cut_line(pty, 0);
         return;
@@ -269,7 +274,7 @@ static bool take_editing(struct pty *pty, u8 c)
     return false;
 }
 
-/* ---- input ------------------------------------------------------------------------------------------------------ */
+/* ---- input ---------------------------------------------------------------------------------- */
 
 static bool take_flow(struct pty *pty, u8 c)
 {
@@ -297,7 +302,8 @@ static bool take_signal(struct pty *pty, u8 c)
     if (!signo)
         return false;
     if (!has_local(pty, LINUX_NOFLSH))
-        ldisc_flush_input(pty); /* what the master's side was given stays, as Linux's flush finds it gone */
+        ldisc_flush_input(
+            pty); /* what the master's side was given stays, as Linux's flush finds it gone */
     pty->is_stopped = false;
     echo(pty, c);
     tty_signal_foreground(&pty->tty, signo);
@@ -307,7 +313,8 @@ static bool take_signal(struct pty *pty, u8 c)
 static void take_plain(struct pty *pty, u8 c)
 {
     if (has_local(pty, LINUX_ICANON)) {
-        bool is_end = c == '\n' || is_char(pty, c, LINUX_VEOL) || (is_char(pty, c, LINUX_VEOL2) && has_local(pty, LINUX_IEXTEN));
+        bool is_end = c == '\n' || is_char(pty, c, LINUX_VEOL) ||
+                      (is_char(pty, c, LINUX_VEOL2) && has_local(pty, LINUX_IEXTEN));
         add_to_line(pty, c, is_end);
         return;
     }
@@ -344,7 +351,8 @@ static void take_char(struct pty *pty, u8 c)
 
 bool ldisc_has_room(const struct pty *pty)
 {
-    return has_local(pty, LINUX_ICANON) ? pty->input.size < PTY_INPUT_MAX * 4 : pty->input.size < PTY_INPUT_MAX;
+    return has_local(pty, LINUX_ICANON) ? pty->input.size < PTY_INPUT_MAX * 4
+                                        : pty->input.size < PTY_INPUT_MAX;
 }
 
 size_t ldisc_input(struct pty *pty, const u8 *bytes, size_t size)
@@ -355,7 +363,7 @@ size_t ldisc_input(struct pty *pty, const u8 *bytes, size_t size)
     return taken;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static u32 first_line(const struct pty *pty)
 {

@@ -59,8 +59,11 @@ static int pty_loaded(struct object *object, struct state_reader *reader)
     return 0;
 }
 
-const struct kind pty_kind = {
-    .name = "pty", .size = sizeof(struct pty), .fields = pty_fields, .destroy = pty_destroy, .loaded = pty_loaded};
+const struct kind pty_kind = {.name = "pty",
+                              .size = sizeof(struct pty),
+                              .fields = pty_fields,
+                              .destroy = pty_destroy,
+                              .loaded = pty_loaded};
 
 int pty_new(struct kernel *kernel, struct pty **out)
 {
@@ -93,7 +96,7 @@ static void wake_slave(struct pty *pty)
     wake_up(&pty->slave_changed, POLL_IN | POLL_RDNORM | POLL_OUT | POLL_WRNORM);
 }
 
-/* ---- the master's side ---------------------------------------------------------------------------------------- */
+/* ---- the master's side ---------------------------------------------------------------------- */
 
 SLEEPS static i64 master_read(struct task *task, struct file *file, struct uio *uio, u64 offset)
 {
@@ -179,7 +182,7 @@ static void master_release(struct file *file)
         devpts_remove(pty->devpts, pty->number);
 }
 
-/* ---- the slave's side -------------------------------------------------------------------------------------------- */
+/* ---- the slave's side ----------------------------------------------------------------------- */
 
 /* Raw mode: enough for VMIN and VTIME? *DEADLINE_NS is when to stop waiting. */
 static bool raw_is_ready(struct task *task, const struct pty *pty, size_t have, u64 *deadline_ns)
@@ -253,7 +256,9 @@ SLEEPS static i64 slave_write(struct task *task, struct file *file, struct uio *
     u64 moved = task->progress.bytes;
     uio_skip(uio, moved);
     while (uio->remaining > 0) {
-        int err = pty->termios.lflag & LINUX_TOSTOP ? tty_check_background(task, &pty->tty, LINUX_SIGTTOU) : 0;
+        int err = pty->termios.lflag & LINUX_TOSTOP
+                      ? tty_check_background(task, &pty->tty, LINUX_SIGTTOU)
+                      : 0;
         if (!pty->is_master_open)
             err = -EIO;
         if (err)
@@ -313,12 +318,14 @@ int pty_open_slave(struct task *task, struct pty *pty, struct file *file)
     return 0;
 }
 
-/* ---- ioctls --------------------------------------------------------------------------------------------------------- */
+/* ---- ioctls --------------------------------------------------------------------------------- */
 
-SLEEPS static int set_termios(struct task *task, struct file *file, struct pty *pty, u32 request, u64 arg)
+SLEEPS static int set_termios(struct task *task, struct file *file, struct pty *pty, u32 request,
+                              u64 arg)
 {
     struct linux_termios termios;
-    int err = file->ops == &pty_slave_ops ? tty_check_background(task, &pty->tty, LINUX_SIGTTOU) : 0;
+    int err = file->ops == &pty_slave_ops ? tty_check_background(task, &pty->tty, LINUX_SIGTTOU)
+                                          : 0;
     if (!err)
         err = copy_from_user(task, &termios, uaddr_make(arg), sizeof termios);
     if (err)
@@ -354,7 +361,8 @@ static int flush_queues(struct pty *pty, u64 which, bool is_master)
     if (is_master ? flushes_input : flushes_output)
         buf_clear(&pty->output);
     if (!is_master && pty->is_packet)
-        pty->packet_events |= (flushes_input ? PACKET_FLUSHREAD : 0) | (flushes_output ? PACKET_FLUSHWRITE : 0);
+        pty->packet_events |= (flushes_input ? PACKET_FLUSHREAD : 0) |
+                              (flushes_output ? PACKET_FLUSHWRITE : 0);
     wake_master(pty);
     wake_slave(pty);
     return 0;
@@ -430,7 +438,8 @@ SLEEPS static i64 master_ioctl(struct task *task, struct file *file, u32 request
         return copy_to_user(task, uaddr_make(arg), &number, sizeof number);
     case LINUX_TIOCGPTPEER: {
         struct file *slave;
-        err = file_create_anon(task->kernel, "pts:", &pty_slave_ops, NULL, (u32)arg & ~(u32)O_CLOEXEC, LINUX_S_IFCHR | 0620, &slave);
+        err = file_create_anon(task->kernel, "pts:", &pty_slave_ops, NULL,
+                               (u32)arg & ~(u32)O_CLOEXEC, LINUX_S_IFCHR | 0620, &slave);
         if (err)
             return err;
         bool was_locked = pty->is_locked;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pseudo terminals: pty.c has ends and states, ldisc.c the N_TTY line discipline between them, devpts.c
- * the file system that names them.
+ * Pseudo terminals: pty.c has ends and states, ldisc.c the N_TTY line discipline between them,
+ * devpts.c the file system that names them.
  */
 #pragma once
 #include "base/buf.h"
@@ -14,25 +14,26 @@
 struct pty {
     struct tty tty;
     struct kernel *kernel;
-    struct devpts *devpts;      /* weak; NULL when the file system is gone */
+    struct devpts *devpts; /* weak; NULL when the file system is gone */
     u32 number;
-    bool is_locked;             /* TIOCSPTLCK: the slave cannot be opened yet */
+    bool is_locked; /* TIOCSPTLCK: the slave cannot be opened yet */
     bool is_master_open;
     bool was_slave_open;
-    u32 slave_count;            /* open descriptions of the slave */
-    bool is_packet;             /* TIOCPKT */
+    u32 slave_count; /* open descriptions of the slave */
+    bool is_packet;  /* TIOCPKT */
     u8 packet_events;
-    bool is_stopped;            /* ^S */
-    bool is_literal;            /* the next character is taken as it is (VLNEXT) */
+    bool is_stopped; /* ^S */
+    bool is_literal; /* the next character is taken as it is (VLNEXT) */
     struct linux_termios termios;
     struct linux_winsize size;
-    struct buf input;           /* ready for the slave */
-    struct buf line;            /* canonical mode: the line being edited */
-    struct buf line_sizes;      /* canonical mode: u32 size of each line in `input`; bit 31: ended by EOF, which is not there */
-    struct buf output;          /* ready for the master */
-    u32 column;                 /* of the cursor, for tabs and erasing */
-    u32 line_column;            /* where the edited line began */
-    u32 uid, gid, mode;         /* of the slave's inode */
+    struct buf input;      /* ready for the slave */
+    struct buf line;       /* canonical mode: the line being edited */
+    struct buf line_sizes; /* canonical mode: u32 size of each line in `input`; bit 31: ended by
+                              EOF, which is not there */
+    struct buf output;     /* ready for the master */
+    u32 column;            /* of the cursor, for tabs and erasing */
+    u32 line_column;       /* where the edited line began */
+    u32 uid, gid, mode;    /* of the slave's inode */
     i64 ctime_ns, mtime_ns;
     struct wait_queue master_changed, slave_changed;
 };
@@ -59,17 +60,19 @@ bool ldisc_has_room(const struct pty *pty);
 struct devpts {
     struct object object;
     struct kernel *kernel;
-    struct map ptys;        /* number -> struct pty, counted while the master is open */
+    struct map ptys; /* number -> struct pty, counted while the master is open */
     u32 uid, gid, mode, ptmx_mode;
     bool has_gid, has_uid;
 };
 extern const struct kind devpts_kind;
-SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const char *options, struct super **out);
+SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const char *options,
+                        struct super **out);
 extern const struct super_ops devpts_super_ops;
 /* A new pty in DEVPTS with FILE as its master. */
 MUST_CHECK int devpts_open_master(struct task *task, struct devpts *devpts, struct file *file);
 void devpts_remove(struct devpts *devpts, u32 number);
-/* Open descriptions over what a pty offers: for /dev/tty and TIOCGPTPEER. FILE has flags and inode already. */
+/* Open descriptions over what a pty offers: for /dev/tty and TIOCGPTPEER. FILE has flags and inode
+ * already. */
 MUST_CHECK int pty_open_slave(struct task *task, struct pty *pty, struct file *file);
 /* /dev/tty and /dev/ptmx: what the device nodes' open does. */
 MUST_CHECK SLEEPS int tty_open_current(struct task *task, struct file *file);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Controlling terminals and job control, the same for ptys and host terminals (credentials(7), tty_ioctl(4)). */
+/* Controlling terminals and job control, the same for ptys and host terminals (credentials(7),
+ * tty_ioctl(4)). */
 #include "sentry/fs/tty/tty.h"
 
 #include <errno.h>
@@ -94,7 +95,8 @@ static int tty_give_up(struct task *task, struct tty *tty)
     if (!session || session->tty != &tty->object)
         return -ENOTTY;
     if (!is_session_leader(task, session))
-        return 0; /* only this process forgets it on Linux; nothing here remembers it for one process */
+        return 0; /* only this process forgets it on Linux; nothing here remembers it for one
+                     process */
     struct process_group *foreground = REF_GET(session->foreground);
     tty_release(session);
     signal_group_of(foreground, LINUX_SIGHUP);
