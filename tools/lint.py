@@ -19,7 +19,8 @@ FUNCTION_MAX = 70
 # Headers that a sentry file may include beside the project's own: freestanding ones, strings, and those
 # that only name numbers of Linux's ABI.
 SENTRY_SYSTEM_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "stdarg.h", "limits.h", "string.h", "stdlib.h", "stdio.h",
-                         "errno.h", "fcntl.h", "sys/types.h", "xxhash.h", "zstd.h", "cpuid.h"}
+                         "errno.h", "fcntl.h", "sys/types.h", "xxhash.h", "zstd.h", "cpuid.h",
+                         "sanitizer/common_interface_defs.h"}
 findings = []
 
 

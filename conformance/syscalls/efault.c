@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Buffers that end in memory that is not there, or may only be read: what moved and what is told. */
+/* Buffers that end in memory that is not there or may only be read: what moved, what is told. */
 #include "tap.h"
 
 #include <dirent.h>

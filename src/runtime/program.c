@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * podman makes of create's error text the exit status that shells give: 127 for a program that is not found,
- * 126 for one that may not be executed. The sandbox finds out only at start, which is too late for that. So the
- * plain cases are looked at here, on the host, with a kernel that keeps every symlink inside the root.
+ * podman makes of create's error text the exit status that shells give: 127 for a program that is
+ * not found, 126 for one that may not be executed. The sandbox finds out only at start, which is
+ * too late for that. So the plain cases are looked at here, on the host, with a kernel that keeps
+ * every symlink inside the root.
  */
 #include "runtime/program.h"
 
@@ -26,8 +27,14 @@ static bool is_below(const char *path, const char *dir)
 /* Could a mount hold the program? Those of the system hold none. */
 static bool mounts_may_matter(const struct oci_spec *spec)
 {
-    static const char *const system[] = {"/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
-                                         "/run/.containerenv", "/run/secrets"};
+    static const char *const system[] = {"/proc",
+                                         "/sys",
+                                         "/dev",
+                                         "/etc/hosts",
+                                         "/etc/hostname",
+                                         "/etc/resolv.conf",
+                                         "/run/.containerenv",
+                                         "/run/secrets"};
     for (size_t i = 0; i < spec->mounts.count; i++) {
         bool is_system = false;
         for (size_t j = 0; j < ARRAY_COUNT(system); j++)
@@ -41,7 +48,8 @@ static bool mounts_may_matter(const struct oci_spec *spec)
 /* 0: a file that may be executed; else the errno. */
 static int judge(int root, const char *path)
 {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     struct stat stat;
     int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
     if (fd < 0)
@@ -91,13 +99,15 @@ int program_check(const struct oci_spec *spec, struct error *err)
         return 0;
     char whole[4096];
     const char *cwd = spec->process->cwd && *spec->process->cwd ? spec->process->cwd : "/";
-    snprintf(whole, sizeof whole, "%s%s%s", name[0] == '/' ? "" : cwd, name[0] == '/' ? "" : "/", name);
+    snprintf(whole, sizeof whole, "%s%s%s", name[0] == '/' ? "" : cwd, name[0] == '/' ? "" : "/",
+             name);
     int failed = has_slash ? judge(root, whole) : judge_along_path(root, name, path);
     close(root);
     if (failed == EACCES)
         return error_set(err, EACCES, "exec: \"%s\": permission denied", name);
     if (failed == ENOENT && has_slash)
-        return error_set(err, ENOENT, "exec: \"%s\": stat %s: no such file or directory", name, name);
+        return error_set(err, ENOENT, "exec: \"%s\": stat %s: no such file or directory", name,
+                         name);
     if (failed == ENOENT)
         return error_set(err, ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
     return 0; /* a kernel without openat2, or something that the sandbox will tell better */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fiber switch for x86-64 System V: six callee-saved registers, MXCSR and the x87 control word stay as they are. */
+/* Fiber switch for x86-64 System V: six callee-saved registers, MXCSR and the x87 control word
+ * stay as they are. */
     .text
     .globl fiber_switch
     .type fiber_switch, @function
