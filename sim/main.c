@@ -1,10 +1,300 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* picket-sim: replays scenarios. */
+/*
+ * picket-sim: replays scenarios. Each run is a process of its own, so that a crash is one scenario's verdict.
+ * Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario file.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/platform.h"
+#include "sim/scenario.h"
+
+#define PLATFORMS_MAX 8u
+#define WALL_SECONDS 60u
+#define TWIN_SEED 0x9e3779b97f4a7c15ull
+#define WRITE_FAILED_EXIT 77
+
+struct options {
+    const char *platforms[PLATFORMS_MAX];
+    u32 platform_count;
+    const char *trace_path;
+    bool has_twin;
+    bool is_verbose;
+};
+
+/* What a run leaves: its verdict's text (empty: passed) and its trace. */
+struct outcome {
+    char *message, *trace;
+    bool has_passed;
+};
+
+struct tally {
+    u32 passed, failed, skipped, bad;
+};
+
+static int usage(FILE *out)
+{
+    fprintf(out, "usage: picket-sim run [--platform NAME,...] [--trace FILE] [--no-twin] [-v] SCENARIO.yaml...\n"
+                 "Plays each scenario on each platform (default: script) and, on the first, once more with another\n"
+                 "seed and memory layout; all traces must be the same. --trace writes the first platform's traces.\n"
+                 "Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario.\n");
+    return 2;
+}
+
+/* ---- one run -------------------------------------------------------------------------------------- */
+
+static void write_all(int fd, const void *bytes, size_t size)
+{
+    const u8 *at = bytes;
+    while (size > 0) {
+        ssize_t count = write(fd, at, size);
+        if (count <= 0)
+            _exit(WRITE_FAILED_EXIT);
+        at += count;
+        size -= (size_t)count;
+    }
+}
+
+static char *read_all(int fd)
+{
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *text = calloc(1, (size_t)size + 1);
+    if (!text || pread(fd, text, (size_t)size, 0) != size)
+        abort();
+    return text;
+}
+
+static NORETURN void child(const char *file, struct fy_document *document, const struct run_config *config, int message,
+                           int trace)
+{
+    const struct buf *records;
+    struct sim_error err = {0};
+    alarm(WALL_SECONDS);
+    int result = scenario_play(file, document, config, &records, &err);
+    if (result) {
+        char text[1024];
+        int size = err.place.line ? snprintf(text, sizeof text, "%s:%u:%u: %s", file, err.place.line, err.place.column, err.text)
+                                  : snprintf(text, sizeof text, "%s: %s", file, err.text);
+        write_all(message, text, (size_t)size);
+    }
+    write_all(trace, buf_bytes(records), records->size);
+    _exit(result ? 1 : 0);
+}
+
+static struct outcome play(const char *file, struct fy_document *document, const struct run_config *config)
+{
+    struct outcome outcome = {0};
+    int message = memfd_create("message", MFD_CLOEXEC), trace = memfd_create("trace", MFD_CLOEXEC), status = 0;
+    char text[256];
+    fflush(NULL);
+    pid_t pid = message < 0 || trace < 0 ? -1 : fork();
+    if (pid < 0) {
+        perror("picket-sim: cannot start a run");
+        exit(1);
+    }
+    if (pid == 0)
+        child(file, document, config, message, trace);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    outcome.has_passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (WIFSIGNALED(status)) {
+        int size = WTERMSIG(status) == SIGALRM
+                       ? snprintf(text, sizeof text, "%s: no end within %u s of wall time", file, WALL_SECONDS)
+                       : snprintf(text, sizeof text, "%s: the run crashed: %s", file, strsignal(WTERMSIG(status)));
+        write_all(message, text, (size_t)size);
+    }
+    outcome.message = read_all(message);
+    outcome.trace = read_all(trace);
+    close(message);
+    close(trace);
+    return outcome;
+}
+
+static void outcome_fini(struct outcome *outcome)
+{
+    free(outcome->message);
+    free(outcome->trace);
+}
+
+/* ---- one scenario --------------------------------------------------------------------------------- */
+
+static void report(struct tally *tally, const char *name, const char *platform, const struct outcome *outcome)
+{
+    char hash[33];
+    trace_hash(outcome->trace, strlen(outcome->trace), hash);
+    printf("%s %s [%s] %.16s\n", outcome->has_passed ? "ok  " : "FAIL", name, platform, hash);
+    if (!outcome->has_passed)
+        printf("  %s\n", outcome->message[0] ? outcome->message : "the run ended without a verdict");
+    *(outcome->has_passed ? &tally->passed : &tally->failed) += 1;
+}
+
+static void compare(struct tally *tally, const char *name, const char *a_name, const struct outcome *a, const char *b_name,
+                    const struct outcome *b)
+{
+    if (!a->has_passed || !b->has_passed || trace_compare(stdout, a_name, a->trace, b_name, b->trace))
+        return;
+    printf("FAIL %s: %s and %s differ\n", name, a_name, b_name);
+    tally->passed--;
+    tally->failed++;
+}
+
+/* Does the list under platforms (absent: all) name PLATFORM? */
+static bool wants_platform(struct fy_node *root, const char *platform)
+{
+    struct fy_node *list = node_get(root, "platforms"), *item;
+    void *at = NULL;
+    while (list && (item = fy_node_sequence_iterate(list, &at)) != NULL)
+        if (fy_node_get_scalar0(item) && strcmp(fy_node_get_scalar0(item), platform) == 0)
+            return true;
+    return !list;
+}
+
+static void play_twin(struct tally *tally, const char *file, struct fy_document *document, const char *name,
+                      const char *platform, const struct outcome *first, bool is_verbose)
+{
+    const struct run_config config = {
+        .platform = platform, .seed_offset = TWIN_SEED, .fill_byte = 0xa5, .is_verbose = is_verbose};
+    char twin[64];
+    snprintf(twin, sizeof twin, "%s, twin", platform);
+    struct outcome outcome = play(file, document, &config);
+    report(tally, name, twin, &outcome);
+    compare(tally, name, platform, first, "twin", &outcome);
+    outcome_fini(&outcome);
+}
+
+static void save_trace(FILE *out, const char *name, const char *platform, const struct outcome *outcome)
+{
+    if (out)
+        fprintf(out, "# %s [%s]\n%s", name, platform, outcome->trace);
+}
+
+static void play_platforms(struct tally *tally, const char *file, struct fy_document *document, const struct options *options,
+                           FILE *trace)
+{
+    struct fy_node *root = fy_document_root(document);
+    const char *name = node_text(root, "scenario"), *twin = node_text(root, "twin"), *first_name = NULL;
+    struct outcome first = {0};
+    for (u32 i = 0; i < options->platform_count; i++) {
+        const char *platform = options->platforms[i];
+        if (!wants_platform(root, platform)) {
+            printf("skip %s [%s] not among the scenario's platforms\n", name, platform);
+            tally->skipped++;
+            continue;
+        }
+        const struct run_config config = {.platform = platform, .fill_byte = 0x5a, .is_verbose = options->is_verbose};
+        struct outcome outcome = play(file, document, &config);
+        report(tally, name, platform, &outcome);
+        if (first_name) {
+            compare(tally, name, first_name, &first, platform, &outcome);
+            outcome_fini(&outcome);
+            continue;
+        }
+        first_name = platform;
+        first = outcome;
+        save_trace(trace, name, platform, &first);
+        if (options->is_verbose)
+            fputs(first.trace, stdout);
+        if (options->has_twin && first.has_passed && !(twin && strcmp(twin, "false") == 0))
+            play_twin(tally, file, document, name, platform, &first, options->is_verbose);
+    }
+    if (first_name)
+        outcome_fini(&first);
+}
+
+static void play_file(struct tally *tally, const char *file, const struct options *options, FILE *trace)
+{
+    struct sim_error err = {0};
+    struct fy_document *document = fy_document_build_from_file(NULL, file); /* tells syntax errors itself */
+    if (!document || !fy_document_root(document)) {
+        fprintf(stderr, "%s: cannot be read as YAML\n", file);
+        tally->bad++;
+    } else if (scenario_check(file, document, &err)) {
+        fprintf(stderr, "%s:%u:%u: %s\n", file, err.place.line, err.place.column, err.text);
+        tally->bad++;
+    } else {
+        play_platforms(tally, file, document, options, trace);
+    }
+    if (document)
+        fy_document_destroy(document);
+}
+
+/* ---- the command line ----------------------------------------------------------------------------- */
+
+static bool platform_is_known(const char *name)
+{
+    for (u32 i = 0; platform_name(i); i++)
+        if (strcmp(platform_name(i), name) == 0)
+            return true;
+    return false;
+}
+
+static int read_platforms(struct options *options, char *list)
+{
+    char *rest = NULL;
+    options->platform_count = 0;
+    for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        if (options->platform_count == PLATFORMS_MAX || !platform_is_known(name)) {
+            fprintf(stderr, "picket-sim: there is no platform '%s'; known are:", name);
+            for (u32 i = 0; platform_name(i); i++)
+                fprintf(stderr, " %s", platform_name(i));
+            fprintf(stderr, "\n");
+            return 2;
+        }
+        options->platforms[options->platform_count++] = name;
+    }
+    return options->platform_count ? 0 : usage(stderr);
+}
+
+static int read_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {{"platform", required_argument, NULL, 'p'},
+                                          {"trace", required_argument, NULL, 't'},
+                                          {"no-twin", no_argument, NULL, 'n'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {NULL, 0, NULL, 0}};
+    int c;
+    *options = (struct options){.platforms = {"script"}, .platform_count = 1, .has_twin = true};
+    while ((c = getopt_long(argc, argv, "p:t:v", longs, NULL)) != -1) {
+        if (c == 'p' && read_platforms(options, optarg))
+            return 2;
+        if (c == 't')
+            options->trace_path = optarg;
+        if (c == 'n')
+            options->has_twin = false;
+        if (c == 'v')
+            options->is_verbose = true;
+        if (c == '?')
+            return usage(stderr);
+    }
+    return optind < argc ? 0 : usage(stderr);
+}
 
 int main(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return 2;
+    struct options options;
+    struct tally tally = {0};
+    FILE *trace = NULL;
+    if (argc < 2 || strcmp(argv[1], "run") != 0)
+        return usage(stderr);
+    if (read_options(argc - 1, argv + 1, &options))
+        return 2;
+    if (options.trace_path && !(trace = fopen(options.trace_path, "w"))) {
+        fprintf(stderr, "picket-sim: cannot write the trace to %s: %s\n", options.trace_path, strerror(errno));
+        return 2;
+    }
+    for (int i = optind + 1; i < argc; i++)
+        play_file(&tally, argv[i], &options, trace);
+    if (trace && fclose(trace)) {
+        fprintf(stderr, "picket-sim: cannot write the trace to %s: %s\n", options.trace_path, strerror(errno));
+        return 2;
+    }
+    printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed + tally.bad, tally.skipped);
+    return tally.bad ? 2 : tally.failed ? 1 : 0;
 }

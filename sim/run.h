@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One scenario played once on one platform. run.c: the scenario's nouns; steps.c: its verbs. */
+#pragma once
+#include "sim/sandbox.h"
+#include "sim/scenario.h"
+
+#define RUN_CONTAINERS_MAX 32u
+#define RUN_SOURCES_MAX 64u
+#define RUN_CALLS_MAX 32u
+#define RUN_NAME_SIZE 64u
+#define RUN_WITHIN_NS (60 * NS_PER_S) /* how long a call may take in virtual time */
+
+/* Whose output is gathered: a container or an exec'd process. */
+struct source {
+    char name[RUN_NAME_SIZE];
+    int fds[2]; /* [0] read here, [1] theirs; -1: closed */
+    struct buf text;
+    size_t seen; /* already in the trace */
+    u32 pid;       /* of an exec'd process */
+    char container[RUN_NAME_SIZE];
+};
+
+/* A container of the present sandbox. */
+struct box_container {
+    char id[RUN_NAME_SIZE];
+    bool is_root;
+    bool is_started;
+};
+
+struct pending_call {
+    char name[RUN_NAME_SIZE];
+    char what[RUN_NAME_SIZE];
+    struct call call;
+};
+
+struct run {
+    const char *file;
+    struct fy_document *document;
+    struct fy_node *root;
+    const struct run_config *config;
+    struct sim_error *err;
+    struct arena heap;
+    struct trace trace;
+    struct host *host;
+    struct sandbox *sandbox; /* NULL: none now */
+    struct sandbox sandbox_place;
+    u64 seed;
+    u32 cpu_count;
+    struct box_container containers[RUN_CONTAINERS_MAX];
+    u32 container_count;
+    struct source sources[RUN_SOURCES_MAX];
+    u32 source_count;
+    struct pending_call calls[RUN_CALLS_MAX];
+    u32 call_count;
+};
+
+/* ---- YAML, strictly ---- */
+
+#define FAIL_AT(run, node, ...) sim_error_at((run)->err, (run)->file, (node), __VA_ARGS__)
+
+/* Every key of MAP stands in ALLOWED, a list of words. 0 or -1 with ERR. */
+MUST_CHECK int node_check_keys(struct sim_error *err, const char *file, struct fy_node *map, const char *what,
+                               const char *allowed);
+MUST_CHECK int node_number(struct run *run, struct fy_node *node, i64 *out);
+
+/* ---- for the steps ---- */
+
+struct source *run_source(struct run *run, const char *name);
+/* A new source, in place of an older one of the same name; NULL with ERR. */
+struct source *run_source_open(struct run *run, struct fy_node *node, const char *name);
+/* Takes what the programs wrote into the sources and the trace. */
+void run_drain(void *arg);
+struct box_container *run_container(struct run *run, const char *id);
+/* The OCI spec of container ID into OUT. 0 or -1 with ERR. */
+MUST_CHECK int run_spec(struct run *run, struct fy_node *node, const char *id, struct buf *out);
+MUST_CHECK int run_sandbox_end(struct run *run, struct fy_node *node);
+
+/* steps.c */
+MUST_CHECK int step_check(const char *file, struct fy_node *step, struct sim_error *err);
+MUST_CHECK int step_run(struct run *run, struct fy_node *step);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One sandbox on a simulated host: sentry, loader, controller, the gofers that serve its files, and
+ * clients of its control socket. The engine is the outside: it drives everything, and nothing waits.
+ */
+#pragma once
+#include "base/error.h"
+#include "controller/controller.h"
+#include "host/sim/sim.h"
+#include "loader/sentry.h"
+#include "sentry/observe/strace.h"
+#include "sim/trace.h"
+
+struct gofer_core;
+
+#define SANDBOX_GOFERS_MAX 64u
+#define SANDBOX_MEMORY ((u64)64 << 20)
+
+struct sandbox {
+    struct host *host;   /* lent */
+    struct trace *trace; /* lent */
+    struct log log;
+    struct sentry sentry;
+    struct kernel *kernel;
+    struct loader *loader;
+    struct controller *controller;
+    struct strace *strace;
+    int listen_fd;
+    struct {
+        struct host_stream *stream;
+        struct gofer_core *core;
+    } gofers[SANDBOX_GOFERS_MAX];
+    u32 gofer_count;
+    bool is_verbose;
+    const char *trouble; /* the engine itself is at fault: why; static */
+    /* What the programs wrote must not fill the pipes: called between runs. */
+    void (*drain)(void *arg);
+    void *drain_arg;
+};
+
+struct sandbox_config {
+    struct host *host;
+    struct trace *trace;
+    const char *platform;
+    u32 cpu_count;
+    u64 seed;
+    const char *id;   /* of the root container */
+    const char *spec; /* its OCI text */
+    int out_fd;       /* its standard output and error, lent */
+    bool is_verbose;
+    void (*drain)(void *arg);
+    void *drain_arg;
+};
+
+/* 0, or -1 with ERR and things left lying about: the process ends soon. */
+MUST_CHECK int sandbox_create(struct sandbox *sandbox, const struct sandbox_config *config, struct error *err);
+/* Kills what runs and takes everything apart. False: something would not end; sandbox->trouble says what. */
+MUST_CHECK bool sandbox_destroy(struct sandbox *sandbox);
+/* The sandbox's descriptor of a new gofer connection that serves PATH, or -1. */
+MUST_CHECK int sandbox_gofer(struct sandbox *sandbox, const char *path);
+/* Until nothing moves; only the calls themselves cost time. False: it never rests (trouble). */
+MUST_CHECK bool sandbox_run(struct sandbox *sandbox);
+/* To NS from now, and whatever comes due on the way. */
+MUST_CHECK bool sandbox_advance(struct sandbox *sandbox, u64 ns);
+/* On to the next deadline before END. 1, 0: there is none, -1: trouble. */
+MUST_CHECK int sandbox_next(struct sandbox *sandbox, u64 end);
+u64 sandbox_now(const struct sandbox *sandbox);
+
+/* One control call under way. */
+struct call {
+    struct host_stream *stream; /* NULL: none */
+    struct buf answer;
+    bool is_over; /* the answer is complete, or the sandbox has hung up */
+};
+/* Sends METHOD with ARG (JSON); descriptors are lent. 0 or -errno. */
+MUST_CHECK int call_begin(struct call *call, struct sandbox *sandbox, const char *method, const char *arg, const int *fds,
+                          u32 fd_count, struct arena *arena);
+/* Takes what has come; true once it is over. */
+bool call_poll(struct call *call, struct host *host);
+void call_end(struct call *call);

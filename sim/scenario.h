@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A scenario as the command line sees it: judged, and played once on one platform (run.h has the inside). */
+#pragma once
+#include "sim/program.h"
+#include "sim/trace.h"
+
+struct run_config {
+    const char *platform;
+    u64 seed_offset; /* twins: added to the scenario's seed */
+    u8 fill_byte;
+    bool is_verbose;
+};
+
+/* Judges FILE's shape without running it. 0, or -1 with ERR. */
+MUST_CHECK int scenario_check(const char *file, struct fy_document *document, struct sim_error *err);
+/* Plays it; *TRACE is lent and has what has happened in any case. 0, or -1 with ERR. Once in a process. */
+MUST_CHECK int scenario_play(const char *file, struct fy_document *document, const struct run_config *config,
+                             const struct buf **trace, struct sim_error *err);
+
+struct fy_node *node_get(struct fy_node *map, const char *key);
+/* The text of KEY in MAP, or NULL. */
+const char *node_text(struct fy_node *map, const char *key);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The trace of one run: numbered text lines, portable between platforms. spec/scenario.md has the records.
+ */
+#pragma once
+#include <stdio.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+
+struct trace {
+    struct buf text;
+    u64 count;
+};
+
+void trace_init(struct trace *trace, struct arena *arena);
+/* One record: KIND and its text at virtual time NS. TEXT must hold no newline. */
+void trace_put(struct trace *trace, u64 ns, const char *kind, const char *format, ...) PRINTF(4, 5);
+/* BYTES quoted into OUT, terminated, cut with "..." where they do not fit. */
+void trace_quote(char *out, size_t size, const void *bytes, size_t count);
+/* Of a whole trace's text: 32 hexadecimal digits and a terminator. */
+void trace_hash(const char *text, size_t size, char out[33]);
+/* True if both are the same; else tells the first difference with the lines before it. */
+bool trace_compare(FILE *out, const char *a_name, const char *a, const char *b_name, const char *b);
