@@ -12,9 +12,7 @@
 
 struct instruction {
     const u8 *at, *end;
-    u8 rex;
-    u8 repeat;   /* f2, f3 */
-    bool has_16; /* 66 */
+    u8 repeat; /* f2, f3 */
     bool has_segment;
     u8 modrm;
     bool is_unknown; /* the bytes ended */
@@ -207,68 +205,41 @@ static u32 decode_one_byte(struct instruction *in, u8 opcode, const struct regs 
     case 0x63:
     case 0x69:
     case 0x6b:
-    case 0x84:
-    case 0x85:
-    case 0x8a:
-    case 0x8b:
+    case 0x84 ... 0x85:
+    case 0x8a ... 0x8b:
     case 0x8e:
         return has_memory(in) ? PROT_READ_BIT : 0;
-    case 0x80:
-    case 0x81:
+    case 0x80 ... 0x81:
     case 0x83:
         return has_memory(in) ? write_if(modrm_reg(in) != 7) : 0;
-    case 0x86:
-    case 0x87:
-    case 0x88:
-    case 0x89:
+    case 0x86 ... 0x89:
     case 0x8c:
-    case 0xc6:
-    case 0xc7:
-    case 0xc0:
-    case 0xc1:
-    case 0xd0:
-    case 0xd1:
-    case 0xd2:
-    case 0xd3:
+    case 0xc0 ... 0xc1:
+    case 0xc6 ... 0xc7:
+    case 0xd0 ... 0xd3:
         return has_memory(in) ? PROT_WRITE_BIT : 0;
     case 0x8f: /* pop reads the stack and then writes its operand */
         return has_memory(in) ? write_if(!is_near(address, regs->rsp)) : 0;
-    case 0xf6:
-    case 0xf7:
+    case 0xf6 ... 0xf7:
         return has_memory(in) ? write_if(modrm_reg(in) == 2 || modrm_reg(in) == 3) : 0;
-    case 0xfe:
-    case 0xff:
+    case 0xfe ... 0xff:
         return decode_group_ff(in, opcode, regs, address);
     case 0x68:
     case 0x6a:
     case 0x9c:
-    case 0xe8:
+    case 0xa2 ... 0xa3:
     case 0xc8:
+    case 0xe8:
         return PROT_WRITE_BIT;
     case 0x9d:
-    case 0xc2:
-    case 0xc3:
-    case 0xc9:
-    case 0xca:
-    case 0xcb:
+    case 0xa0 ... 0xa1:
+    case 0xc2 ... 0xc3:
+    case 0xc9 ... 0xcb:
     case 0xcf:
     case 0xd7:
-    case 0xa0:
-    case 0xa1:
         return PROT_READ_BIT;
-    case 0xa2:
-    case 0xa3:
-        return PROT_WRITE_BIT;
-    case 0xa4:
-    case 0xa5:
-    case 0xa6:
-    case 0xa7:
-    case 0xaa:
-    case 0xab:
-    case 0xac:
-    case 0xad:
-    case 0xae:
-    case 0xaf:
+    case 0xa4 ... 0xa7:
+    case 0xaa ... 0xaf:
         return decode_string(in, opcode, regs, address);
     default:
         return 0;
@@ -278,9 +249,6 @@ static u32 decode_one_byte(struct instruction *in, u8 opcode, const struct regs 
 static bool take_prefix(struct instruction *in, u8 byte)
 {
     switch (byte) {
-    case 0x66:
-        in->has_16 = true;
-        return true;
     case 0xf2:
     case 0xf3:
         in->repeat = byte;
@@ -293,6 +261,7 @@ static bool take_prefix(struct instruction *in, u8 byte)
     case 0x65:
         in->has_segment = true;
         return true;
+    case 0x66:
     case 0x67:
     case 0xf0:
         return true;
@@ -309,10 +278,8 @@ u32 decode_access(const u8 *code, size_t size, const struct regs *regs, u64 addr
     u8 opcode = take(&in);
     while (take_prefix(&in, opcode))
         opcode = take(&in);
-    if ((opcode & 0xf0) == 0x40) {
-        in.rex = opcode;
+    if ((opcode & 0xf0) == 0x40) /* REX */
         opcode = take(&in);
-    }
     u32 access;
     if (opcode == 0x0f)
         access = decode_two_byte(&in, address);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The code of a stub process, mapped read-only at STUB_CODE. It uses no stack and no writable memory.
- * Nothing that it decides comes from memory that an application could write.
+ * The code of a stub process, mapped read-only at STUB_CODE. It uses no stack and no writable
+ * memory, and nothing that it decides comes from memory that an application could write.
  *
- * The helper is the process's first thread and never traced: it waits on the request word, makes the
- * listed system calls until one fails, and adds to an eventfd 1 + how many succeeded. r14d is the last
- * request it served, r15 the control pages.
+ * The helper is the process's first thread and never traced: it waits on the request word, makes
+ * the listed system calls until one fails, and adds to an eventfd 1 + how many succeeded. r14d is
+ * the last request it served, r15 the control pages.
  */
 #include "platform/ptrace/stub.h"
 #include <sys/syscall.h>
@@ -125,8 +125,8 @@ forked:
 dead:
     hlt
 
-/* In a traced thread, resumed by PTRACE_CONT: r13d operations from r12 on; a breakpoint when all have
- * succeeded, an undefined instruction when one has failed. */
+/* In a traced thread, resumed by PTRACE_CONT: r13d operations from r12 on; a breakpoint when all
+ * have succeeded, an undefined instruction when one has failed. */
 stub_code_edit:
     mov OP_NR(%r12), %rax
     mov OP_ARGS + 0(%r12), %rdi
