@@ -23,6 +23,7 @@
 #define CALL_WANT_FAILED 9999u /* no such call: the trace shows line, result and what was wanted \
                                 */
 #define DEPTH_MAX 16u
+#define SYSCALL_WRITE 1u
 
 extern const u8 _binary_interpreter_start[], _binary_interpreter_end[];
 
@@ -371,15 +372,21 @@ static int compile_call(struct compiler *c, struct fy_node *line, struct fy_node
     int count = args && fy_node_is_sequence(args) ? fy_node_sequence_item_count(args) : -1;
     if (count < 0 || count > 6)
         return FAIL(c, key, "%s wants a list of at most six arguments", name);
-    u8 var;
+    /* write: [fd, "text"]: the text's size may be left out */
+    size_t text_size = 0;
+    bool is_short = nr == SYSCALL_WRITE && count == 2 &&
+                    fy_node_get_scalar(fy_node_sequence_get_by_index(args, 1), &text_size) != NULL;
+    u8 words = (u8)(count + is_short), var;
     if (set_of(c, line, &var) ||
-        emit(c, (struct bytecode_instruction){.op = OP_SYS, .a = (u8)count, .b = var, .imm = nr}))
+        emit(c, (struct bytecode_instruction){.op = OP_SYS, .a = words, .b = var, .imm = nr}))
         return -1;
     for (int i = 0; i < count; i++) {
         struct bytecode_instruction arg;
         if (operand(c, fy_node_sequence_get_by_index(args, i), &arg) || emit(c, arg))
             return -1;
     }
+    if (is_short && emit(c, (struct bytecode_instruction){.op = OP_ARG, .imm64 = text_size}))
+        return -1;
     return emit_after(c, line, start);
 }
 

@@ -157,9 +157,6 @@ static int start_sentry(struct sandbox *sandbox, const struct sandbox_config *co
     sandbox->kernel = sandbox->sentry.kernel;
     sandbox->kernel->observer = sandbox;
     sandbox->kernel->task_event = task_event;
-    for (u32 i = 0; i < config->cpu_count; i++)
-        if (cpu_attach(platform_cpu(sandbox->sentry.platform, i)))
-            return error_set(err, EIO, "cannot attach cpu %u of platform '%s' to the engine's thread", i, config->platform);
     const struct strace_config strace = {.size_max = 256};
     if (strace_create(sandbox->kernel, &strace, &sandbox->strace))
         return error_set(err, ENOMEM, "no memory for the system call log");
@@ -246,8 +243,6 @@ bool sandbox_destroy(struct sandbox *sandbox)
     if (!sandbox_run(sandbox))
         return false;
     strace_destroy(sandbox->strace);
-    for (u32 i = 0; i < sched_cpu_count(sandbox->kernel->sched); i++)
-        cpu_detach(platform_cpu(sandbox->sentry.platform, i));
     sentry_destroy(&sandbox->sentry);
     gofers_end(sandbox);
     return true;
