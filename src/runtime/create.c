@@ -145,14 +145,14 @@ static int control_listen(struct creation *c, struct error *err)
         return error_errno(err, "cannot make the control socket of container \"%s\"",
                            c->id.container);
     }
-    /* For clients of 2022. Abstract names have no owner: the sandbox looks who connects. Taken:
-     * then without. */
+    /* For clients of 2022, to whom a terminator is part of the name. Abstract names have no owner:
+     * the sandbox looks who connects. Taken: then without. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int size = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "runsc-sandbox.%s",
                         c->id.sandbox);
     if (size > 0 && (size_t)size < sizeof address.sun_path - 1)
         c->control[1] = listener_make(
-            &address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size));
+            &address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 2 + (size_t)size));
     return 0;
 }
 
