@@ -106,6 +106,19 @@ static void adjust_mode(struct task *task, const struct inode *inode, struct att
     }
 }
 
+/* One time alone looks like a read or a write (Linux's fsnotify_change). */
+static u32 attr_event(const struct attr *attr)
+{
+    switch (attr->mask & (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_ATIME | ATTR_MTIME)) {
+    case ATTR_ATIME:
+        return NOTIFY_ACCESS;
+    case ATTR_MTIME:
+        return NOTIFY_MODIFY;
+    default:
+        return NOTIFY_ATTRIB;
+    }
+}
+
 int vfs_setattr(struct task *task, const struct path *path, const struct attr *asked)
 {
     AUTO_PATH struct path held = *path;
@@ -127,7 +140,7 @@ int vfs_setattr(struct task *task, const struct path *path, const struct attr *a
     attr.mask &= ~ATTR_TOUCH;
     err = inode_setattr(task, inode, &attr);
     if (!err)
-        notify_dentry(held.dentry, NOTIFY_ATTRIB);
+        notify_dentry(held.dentry, attr_event(&attr));
     return err;
 }
 

@@ -60,6 +60,8 @@ SLEEPS static int make_locked(struct task *task, struct dentry *dir, const char 
     if (err)
         return err;
     dentry_instantiate(dentry, inode);
+    if (args->what == DIR_MAKE_LINK)
+        notify_inode(inode, NOTIFY_ATTRIB, 0, NULL); /* one link more */
     notify_inode(dir->inode, NOTIFY_CREATE | notify_dir_bit(inode), 0, name);
     *out = MOVE(dentry);
     return 0;
@@ -114,7 +116,9 @@ SLEEPS static int remove_locked(struct task *task, struct dentry *dir, const cha
         sleep_unlock(&inode->lock, &task->fiber);
     if (err)
         return err;
-    notify_inode(inode, inode->link_count == 0 ? NOTIFY_DELETE_SELF : NOTIFY_ATTRIB, 0, NULL);
+    if (!is_dir)
+        notify_inode(inode, NOTIFY_ATTRIB, 0, NULL); /* one link less */
+    notify_gone(inode);
     notify_inode(dir->inode, NOTIFY_DELETE | notify_dir_bit(inode), 0, name);
     return 0;
 }
@@ -202,7 +206,8 @@ static void rename_notify(const struct dir_rename_args *args, struct inode *inod
         notify_inode(args->from_dir->inode, NOTIFY_MOVED_TO | bit, cookie, args->from);
         notify_inode(target, NOTIFY_MOVE_SELF, 0, NULL);
     } else {
-        notify_inode(target, target->link_count == 0 ? NOTIFY_DELETE_SELF : NOTIFY_ATTRIB, 0, NULL);
+        notify_inode(target, NOTIFY_ATTRIB, 0, NULL);
+        notify_gone(target);
     }
 }
 

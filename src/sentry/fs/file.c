@@ -63,6 +63,11 @@ static void file_destroy(struct object *object)
     object_put(file->owner_cred);
     object_put(file->owner_pid);
     REF_CLEAR(file->inode);
+    struct inode *named = file->path.dentry ? file->path.dentry->inode : NULL;
+    if (named) {
+        named->open_count--;
+        notify_gone(named);
+    }
     path_put(&file->path); /* last: its mount keeps the super alive */
 }
 
@@ -119,6 +124,7 @@ int file_create(struct kernel *kernel, const struct path *path, struct inode *in
     if (path) {
         path_get(path);
         file->path = *path;
+        path->dentry->inode->open_count++;
     }
     file->inode = REF_GET(inode);
     file->flags = flags;

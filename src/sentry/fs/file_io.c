@@ -266,6 +266,8 @@ int file_readdir(struct task *task, struct file *file, struct dir_emit *emit)
     sleep_unlock(&file->offset_lock, &task->fiber);
     if (!err && !(file->flags & LINUX_O_NOATIME) && file->path.mount)
         path_accessed(&file->path, file->inode);
+    if (!err)
+        notify_dentry(file->path.dentry, NOTIFY_ACCESS);
     return err;
 }
 

@@ -5,6 +5,7 @@
 
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/host_std.h"
+#include "sentry/fs/inotify.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/tty/pty.h"
@@ -22,6 +23,7 @@ static const struct file_ops_name rows[] = {
     {"gofer_dir", &gofer_dir_ops},
     {"gofer_file", &gofer_file_ops},
     {"host_std", &host_std_ops},
+    {"inotify", &inotify_ops},
     {"mem_full", &mem_full_ops},
     {"mem_null", &mem_null_ops},
     {"mem_random", &mem_random_ops},

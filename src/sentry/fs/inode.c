@@ -41,6 +41,7 @@ const struct field inode_base_fields[] = {
     FIELD_REF(struct inode, fifo),
     FIELD(struct inode, write_count),
     FIELD(struct inode, exec_count),
+    FIELD(struct inode, open_count),
     FIELD(struct inode, seals),
     FIELD(struct inode, has_seals),
     FIELD(struct inode, is_unlinked_root_of_memfd),

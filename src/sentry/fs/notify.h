@@ -16,8 +16,11 @@
 #define NOTIFY_DELETE_SELF 0x400u
 #define NOTIFY_MOVE_SELF 0x800u
 #define NOTIFY_ISDIR 0x40000000u
+#define NOTIFY_UNLINKED 0x08000000u /* not told: the name is gone already (IN_EXCL_UNLINK) */
 
 /* To INODE's own watches. NAME NULL: about itself. Never sleeps. */
 void notify_inode(struct inode *inode, u32 mask, u32 cookie, const char *name);
+/* The last name of INODE is gone, or its last open description: says so once both are. */
+void notify_gone(struct inode *inode);
 /* To DENTRY's inode and to its directory's watches (with its name). */
 void notify_dentry(const struct dentry *dentry, u32 mask);

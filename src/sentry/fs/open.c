@@ -117,6 +117,8 @@ SLEEPS static int open_found(struct task *task, const struct path *path, u32 fla
     err = open_by_type(task, inode, file);
     if (!err && (flags & LINUX_O_TRUNC) && inode_is_regular(inode) && !is_made)
         err = vfs_truncate_open(task, inode);
+    if (!err && (flags & LINUX_O_TRUNC) && inode_is_regular(inode) && !is_made)
+        notify_dentry(path->dentry, NOTIFY_MODIFY);
     if (err)
         return err;
     notify_dentry(path->dentry, NOTIFY_OPEN);

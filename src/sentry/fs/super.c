@@ -10,6 +10,7 @@
 #include "base/fields.h"
 #include "base/state.h"
 #include "sentry/fs/dentry.h"
+#include "sentry/fs/inotify.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/kernel.h"
 
@@ -99,9 +100,25 @@ static int super_loaded(struct object *object, struct state_reader *reader)
     return 0;
 }
 
+/* A watch holds a dentry and so its inode, but must not outlive the file system. */
+static void watches_end(struct super *super)
+{
+    struct inode *inode = NULL;
+    do {
+        list_for_each (inode, &super->inodes, super_link)
+            if (inode->watches && inode_has_watches(inode))
+                break;
+        bool is_found = &inode->super_link != &super->inodes;
+        inode = is_found ? inode : NULL;
+        if (inode)
+            inotify_end(inode, INOTIFY_UNMOUNT);
+    } while (inode);
+}
+
 static void super_destroy(struct object *object)
 {
     struct super *super = container_of(object, struct super, object);
+    watches_end(super);
     dentry_cache_drop(super->kernel->vfs, super);
     REF_CLEAR(super->root);
     if (super->ops && super->ops->destroy)
