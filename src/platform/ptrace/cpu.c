@@ -38,7 +38,13 @@ struct cpu *ptrace_cpu(struct platform *platform, u32 index)
 int ptrace_cpu_attach(struct cpu *base)
 {
     struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    sigset_t remote;
     ASSERT(cpu->tid == 0);
+    sigemptyset(&remote);
+    sigaddset(&remote, SIGNAL_REMOTE);
+    int err = pthread_sigmask(SIG_UNBLOCK, &remote, NULL); /* else others would wait for ever */
+    if (err)
+        return -err;
     cpu->tid = (pid_t)syscall(SYS_gettid);
     return 0;
 }
