@@ -430,6 +430,21 @@ static void test_a_pod_is_destroyed_though_the_client_has_gone(void)
     bench_fini(&bench);
 }
 
+static void test_the_end_of_the_gofer_is_the_containers(void)
+{
+    struct bench bench;
+    struct client client;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    EXPECT(client_call(&client, "containerManager.StartRoot", "\"c1\""), ANSWER_OK);
+    EXPECT(client_call(&client, "containerManager.Wait", "\"c1\""), "");
+    bench_gofer_end(&bench.gofers[0]);
+    bench_run(&bench);
+    EXPECT(client_read(&client), "{\"success\":true,\"err\":\"\",\"result\":9}");
+    client_close(&client);
+    bench_fini(&bench);
+}
+
 void controller_suite(void)
 {
     CU_pSuite suite = CU_add_suite("controller", NULL, NULL);
@@ -446,6 +461,7 @@ void controller_suite(void)
     CU_ADD_TEST(suite, test_ps_and_events_show_the_container);
     CU_ADD_TEST(suite, test_a_subcontainer_lives_and_goes);
     CU_ADD_TEST(suite, test_stop_lets_clients_go_and_then_closes_idle_ones);
+    CU_ADD_TEST(suite, test_the_end_of_the_gofer_is_the_containers);
     CU_ADD_TEST(suite, test_captured_calls_get_the_captured_answers);
     CU_ADD_TEST(suite, test_a_pod_is_destroyed_though_the_client_has_gone);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "loader/internal.h"
+#include "sentry/fs/gofer/gofer.h"
 
 static void container_destroy(struct object *object)
 {
@@ -17,6 +18,7 @@ static void container_destroy(struct object *object)
     REF_CLEAR(container->ns);
     REF_CLEAR(container->pid_ns);
     REF_CLEAR(container->mounts);
+    wait_queue_remove(&container->gofer_waiter);
     for (u32 i = 0; i < container->gofer_count; i++)
         REF_CLEAR(container->gofers[i]);
     arena_free(arena, container->gofers, container->gofer_count * sizeof *container->gofers);
@@ -257,6 +259,36 @@ static bool has_live_group(struct container *container)
         if (task_leads(task, container->id) && !thread_group_has_ended(task->group))
             return true;
     return false;
+}
+
+/* ---- the gofer's end ---------------------------------------------------------------------- */
+
+static struct gofer_conn *root_conn(const struct container *container)
+{
+    const struct super *super = container->gofer_count > 0 ? container->gofers[0] : NULL;
+    return super ? container_of(super->private_object, struct gofer_conn, object) : NULL;
+}
+
+/* Runs in whoever found the connection broken: never sleeps. */
+static void gofer_changed(struct waiter *waiter, u32 events)
+{
+    struct container *container = container_of(waiter, struct container, gofer_waiter);
+    if (!root_conn(container)->is_broken || container_has_ended(container))
+        return;
+    log_warn(container->loader->kernel->log, "loader",
+             "the gofer of container '%s' is gone: its processes are killed", container->id);
+    kill_all(container, LINUX_SIGKILL);
+}
+
+void container_watch_gofer(struct container *container)
+{
+    struct gofer_conn *conn = root_conn(container);
+    if (!conn)
+        return;
+    waiter_init(&container->gofer_waiter, WAKE_ALL_EVENTS, gofer_changed, container);
+    wait_queue_add(&conn->writable, &container->gofer_waiter);
+    if (conn->is_broken)
+        kill_all(container, LINUX_SIGKILL);
 }
 
 static void forget_execs(struct loader *loader, const char *id)

@@ -36,9 +36,10 @@ struct container {
     struct nsproxy *ns;          /* counted: what exec'd processes get */
     struct super **gofers; /* counted: of the root and of bind mounts, for restore; arena array */
     u32 gofer_count;
-    u32 stdio_numbers[3];      /* of "host:[N]": which description is which; 0: none */
-    u64 past_cpu_ns;           /* of exec'd processes that have ended */
-    struct wait_queue changed; /* phase, init's end is told by kernel->task_ended */
+    u32 stdio_numbers[3];       /* of "host:[N]": which description is which; 0: none */
+    struct waiter gofer_waiter; /* of the root's connection: its end is the container's */
+    u64 past_cpu_ns;            /* of exec'd processes that have ended */
+    struct wait_queue changed;  /* phase, init's end is told by kernel->task_ended */
 };
 
 /* A process that exec started and nobody has waited for. */
@@ -79,6 +80,8 @@ MUST_CHECK int container_new(struct loader *loader, const char *id, struct conta
 /* Out of the registry; the last reference frees. */
 void container_remove(struct container *container);
 bool container_has_ended(const struct container *container);
+/* From now on the end of the root's gofer kills the container's processes. */
+void container_watch_gofer(struct container *container);
 static inline bool container_is_root(const struct container *container)
 {
     return container->loader->containers.next == &container->link;

@@ -199,6 +199,7 @@ SLEEPS static int adopt_container(struct loader *loader, struct task *by,
         return error_set(err, -result, "restoring container \"%s\": %s", container->id,
                          errno_text(-result));
     container->phase = CONTAINER_PHASE_STARTED;
+    container_watch_gofer(container);
     args_free(loader, MOVE(container->args));
     return 0;
 }

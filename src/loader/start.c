@@ -28,14 +28,26 @@ static struct container *find_sharer(struct container *container, const char *ty
     return NULL;
 }
 
+/* "/proc/N/ns/pid": on the host, N can only be the sandbox's process, so its root namespace is
+ * meant. */
+static bool is_sandbox_pid_ns(const struct oci_namespace *ns)
+{
+    const char *at = ns->path ? ns->path : "";
+    if (strncmp(at, "/proc/", 6) != 0)
+        return false;
+    size_t digits = strspn(at + 6, "0123456789");
+    return digits > 0 && strcmp(at + 6 + digits, "/ns/pid") == 0;
+}
+
 /* The root container lives in the kernel's own namespaces; so does whoever asks for none. */
 static int make_pid_ns(struct container *container)
 {
     struct kernel *kernel = container->loader->kernel;
+    const struct oci_namespace *ns = oci_namespace_find(container->spec, "pid");
     struct container *sharer = find_sharer(container, "pid");
     if (sharer)
         container->pid_ns = REF_GET(sharer->pid_ns);
-    else if (container_is_root(container) || !oci_namespace_find(container->spec, "pid"))
+    else if (container_is_root(container) || !ns || is_sandbox_pid_ns(ns))
         container->pid_ns = REF_GET(kernel->root_pid_ns);
     else
         return pid_ns_create(kernel, kernel->root_pid_ns, kernel->root_user_ns, &container->pid_ns);
@@ -219,6 +231,8 @@ int container_run(struct container *container, struct task *by, struct error *er
         REF_CLEAR(container->ns);
         REF_CLEAR(container->mounts);
     }
+    if (!result)
+        container_watch_gofer(container);
     wake_up_all(&container->changed);
     object_put(&container->object);
     return result;
