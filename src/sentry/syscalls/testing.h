@@ -377,9 +377,13 @@ static inline void world_end(struct test_world *world)
 
 static inline void check_trace(const struct test_world *world, u32 tid, const char *expected, int line)
 {
-    if (strcmp(world->trace[tid], expected) != 0)
-        printf("\n  line %d, task %u: \"%s\"\n      expected \"%s\"", line, tid, world->trace[tid], expected);
-    CU_ASSERT_STRING_EQUAL(world->trace[tid], expected);
+    bool is_as_expected = strcmp(world->trace[tid], expected) == 0;
+    if (!is_as_expected) {
+        printf("\n  line %d, task %u: \"", line, tid);
+        puts(world->trace[tid]);
+        printf("      expected \"%s\"", expected);
+    }
+    CU_ASSERT(is_as_expected);
 }
 #define TRACE(world, tid, expected) check_trace((world), (tid), (expected), __LINE__)
 
