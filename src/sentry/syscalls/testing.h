@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For tests of system calls: a whole kernel on the sim host, and programs of byte code (the script
- * platform) that make calls. What each task saw is a line of text: "fork=2 wait4=2 exit(0)". Time is
- * virtual: no test ever waits. Include CUnit first.
+ * platform) that make calls. What each task saw is a line of text: "fork=2 wait4=2 exit(0)". Time
+ * is virtual: no test ever waits. Include CUnit first.
  */
 #pragma once
 #include <stdio.h>
@@ -37,7 +37,8 @@ struct test_program {
 /* Where instruction INDEX lies, for jumps; instructions follow the header. */
 static inline u32 program_offset(u32 index)
 {
-    return (u32)ALIGN_UP(sizeof(struct bytecode_header), 16ul) + index * (u32)sizeof(struct bytecode_instruction);
+    return (u32)ALIGN_UP(sizeof(struct bytecode_header), 16ul) +
+           index * (u32)sizeof(struct bytecode_instruction);
 }
 
 static inline u32 program_here(const struct test_program *program)
@@ -68,7 +69,8 @@ static inline void program_args(struct test_program *program, const u64 *args, u
     }
 }
 
-static inline void program_sys(struct test_program *program, u8 result, u32 nr, const u64 *args, u32 count)
+static inline void program_sys(struct test_program *program, u8 result, u32 nr, const u64 *args,
+                               u32 count)
 {
     struct bytecode_instruction *sys = program_add(program, OP_SYS);
     sys->a = (u8)count;
@@ -78,7 +80,8 @@ static inline void program_sys(struct test_program *program, u8 result, u32 nr, 
 }
 
 /* SYS(p, getpid_nr, args...): the result is dropped; SYS_TO keeps it in a variable. */
-#define ARGS_(...) ((const u64[]){0, ##__VA_ARGS__} + 1), (u32)(sizeof((const u64[]){0, ##__VA_ARGS__}) / 8 - 1)
+#define ARGS_(...) \
+    ((const u64[]){0, ##__VA_ARGS__} + 1), (u32)(sizeof((const u64[]){0, ##__VA_ARGS__}) / 8 - 1)
 #define SYS(p, nr, ...) program_sys((p), 255, (nr), ARGS_(__VA_ARGS__))
 #define SYS_TO(p, var, nr, ...) program_sys((p), (var), (nr), ARGS_(__VA_ARGS__))
 
@@ -158,9 +161,11 @@ static inline u64 var_address(u8 var)
     return BYTECODE_VARS + var * 8u;
 }
 /* Variables FIRST.. become a sigaction for handler INDEX; call rt_sigaction with it. */
-static inline void program_handle(struct test_program *program, i32 signo, u64 handler, u64 flags, u64 mask)
+static inline void program_handle(struct test_program *program, i32 signo, u64 handler, u64 flags,
+                                  u64 mask)
 {
-    program_set(program, 240, handler > 1 ? BYTECODE_HANDLERS + (handler - 2) * BYTECODE_HANDLER_SIZE : handler);
+    program_set(program, 240,
+                handler > 1 ? BYTECODE_HANDLERS + (handler - 2) * BYTECODE_HANDLER_SIZE : handler);
     program_set(program, 241, flags | LINUX_SA_RESTORER);
     program_set(program, 242, BYTECODE_RESTORER);
     program_set(program, 243, mask);
@@ -209,12 +214,14 @@ static inline void trace_add(struct test_world *world, const struct task *task, 
 }
 
 SLEEPS_ROOT static inline void test_call_exit(struct call_observer *self, struct task *task, u64 nr,
-                                              const struct syscall_row *row, const struct sysargs *args, i64 result)
+                                              const struct syscall_row *row,
+                                              const struct sysargs *args, i64 result)
 {
     struct test_world *world = container_of(self, struct test_world, observer);
     char text[64];
     const char *name = row ? row->name : "?";
-    if (nr == NR_EXIT || nr == NR_EXIT_GROUP || nr == NR_SIGACTION || nr == 15 || result == -ERESTARTSYS)
+    if (nr == NR_EXIT || nr == NR_EXIT_GROUP || nr == NR_SIGACTION || nr == 15 ||
+        result == -ERESTARTSYS)
         return;
     if (result < 0 && result > -4096)
         snprintf(text, sizeof text, "%s=-%s", name, errno_name((int)-result));
@@ -241,10 +248,12 @@ static inline void world_begin_with(struct test_world *world, u64 seed, u32 cpu_
     world->host = host_sim_create(&sim);
     CU_ASSERT_FATAL(world->host != NULL);
     world->arena = host_arena_create(world->host, 0);
-    CU_ASSERT_FATAL(world->arena && machine_memory_create("test", TEST_FRAMES, &world->memfile) == 0);
-    CU_ASSERT_FATAL(platform_create("script", &world->memfile, cpu_count, &world->platform, NULL, 0) == 0);
-    int err = kernel_create(world->arena, world->host, world->platform, &world->memfile, cpu_count, NULL, &config,
-                            &world->kernel);
+    CU_ASSERT_FATAL(world->arena &&
+                    machine_memory_create("test", TEST_FRAMES, &world->memfile) == 0);
+    CU_ASSERT_FATAL(
+        platform_create("script", &world->memfile, cpu_count, &world->platform, NULL, 0) == 0);
+    int err = kernel_create(world->arena, world->host, world->platform, &world->memfile, cpu_count,
+                            NULL, &config, &world->kernel);
     CU_ASSERT_FATAL(err == 0);
     struct kernel *kernel = world->kernel;
     kernel->syscalls = &syscall_dispatcher;
@@ -282,9 +291,11 @@ static inline void world_actor(struct test_world *world, void (*main)(struct tas
     CU_ASSERT(sched_run_until_quiet(world->kernel->sched, TEST_STEPS));
 }
 
-SLEEPS static inline void test_map(struct task *task, struct mm *mm, u64 address, u64 size, u32 prot)
+SLEEPS static inline void test_map(struct task *task, struct mm *mm, u64 address, u64 size,
+                                   u32 prot)
 {
-    const struct mm_map_request request = {.address = address, .size = size, .prot = prot, .is_fixed = true};
+    const struct mm_map_request request = {
+        .address = address, .size = size, .prot = prot, .is_fixed = true};
     CU_ASSERT_FATAL(mm_map(mm, &task->fiber, &request) == (i64)address);
 }
 
@@ -296,12 +307,15 @@ SLEEPS static inline struct mm *test_make_mm(struct task *task, struct test_worl
     program.header.start = program_offset(0);
     program.header.size = program_offset(TEST_CODE);
     CU_ASSERT_FATAL(mm_create(world->arena, task->kernel->memory, world->platform, &mm) == 0);
-    test_map(task, mm, BYTECODE_SEGMENT, ALIGN_UP((u64)program.header.size, PAGE_SIZE), LINUX_PROT_READ | LINUX_PROT_WRITE);
+    test_map(task, mm, BYTECODE_SEGMENT, ALIGN_UP((u64)program.header.size, PAGE_SIZE),
+             LINUX_PROT_READ | LINUX_PROT_WRITE);
     test_map(task, mm, BYTECODE_ARENA, BYTECODE_ARENA_SIZE, LINUX_PROT_READ | LINUX_PROT_WRITE);
-    i64 moved = mm_copy_force(mm, &task->fiber, &program.header, uaddr_make(BYTECODE_SEGMENT), sizeof program.header, true);
+    i64 moved = mm_copy_force(mm, &task->fiber, &program.header, uaddr_make(BYTECODE_SEGMENT),
+                              sizeof program.header, true);
     CU_ASSERT_FATAL(moved == (i64)sizeof program.header);
-    moved = mm_copy_force(mm, &task->fiber, program.code, uaddr_make(BYTECODE_SEGMENT + program_offset(0)),
-                          sizeof program.code, true);
+    moved = mm_copy_force(mm, &task->fiber, program.code,
+                          uaddr_make(BYTECODE_SEGMENT + program_offset(0)), sizeof program.code,
+                          true);
     CU_ASSERT_FATAL(moved == (i64)sizeof program.code);
     mm_commit(mm);
     return mm;
@@ -317,7 +331,8 @@ SLEEPS_ROOT static inline void test_start(struct task *by, void *arg)
     CU_ASSERT_FATAL(nsproxy_create(by->kernel, &parts.ns) == 0);
     parts.ns->mount_ns = REF_GET(world->mounts);
     struct task *task;
-    CU_ASSERT_FATAL(task_create_init(by->kernel, by->kernel->root_pid_ns, &parts, &limits, "test", &task) == 0);
+    CU_ASSERT_FATAL(
+        task_create_init(by->kernel, by->kernel->root_pid_ns, &parts, &limits, "test", &task) == 0);
     task->context.regs.rip = BYTECODE_START;
     task->context.regs.rsp = BYTECODE_STACKS - 16;
     CU_ASSERT_FATAL(task_start(task) == 0);
@@ -352,7 +367,7 @@ static inline void world_run(struct test_world *world, u64 seconds)
 static inline void world_kill_all(struct test_world *world)
 {
     struct task *task;
-    list_for_each(task, &world->kernel->tasks, kernel_link)
+    list_for_each (task, &world->kernel->tasks, kernel_link)
         if (!task->is_kernel)
             thread_group_kill(task->group, LINUX_SIGKILL);
     CU_ASSERT(sched_run_until_quiet(world->kernel->sched, TEST_STEPS));
@@ -375,7 +390,8 @@ static inline void world_end(struct test_world *world)
     host_put(world->host);
 }
 
-static inline void check_trace(const struct test_world *world, u32 tid, const char *expected, int line)
+static inline void check_trace(const struct test_world *world, u32 tid, const char *expected,
+                               int line)
 {
     bool is_as_expected = strcmp(world->trace[tid], expected) == 0;
     if (!is_as_expected) {
