@@ -201,6 +201,11 @@ bool pipe_has_room(const struct pipe *pipe)
     return pipe->count < pipe->slot_max;
 }
 
+u64 pipe_room(const struct pipe *pipe)
+{
+    return (u64)(pipe->slot_max - pipe->count) * PAGE_SIZE;
+}
+
 static void wake_readers(struct pipe *pipe)
 {
     wake_up(&pipe->readers, POLL_IN | POLL_RDNORM);
@@ -437,6 +442,26 @@ u64 pipe_bytes(const struct pipe *pipe)
     return pipe->bytes;
 }
 
+static i64 resize(struct pipe *pipe, u32 slots)
+{
+    if (pipe->count > slots)
+        return -EBUSY;
+    struct arena *arena = pipe->object.arena;
+    struct pipe_slot *next = arena_alloc_array(arena, slots, sizeof *next);
+    if (!next)
+        return -ENOMEM;
+    bool was_full = !pipe_has_room(pipe);
+    for (u32 i = 0; i < pipe->count; i++)
+        next[i] = *slot_at(pipe, i);
+    arena_free(arena, pipe->slots, pipe->slot_max * sizeof *next);
+    pipe->slots = next;
+    pipe->slot_max = slots;
+    pipe->head = 0;
+    if (was_full && pipe_has_room(pipe))
+        wake_writers(pipe);
+    return (i64)pipe_capacity(pipe);
+}
+
 i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size)
 {
     if (size > (u64)INT32_MAX + 1)
@@ -450,22 +475,10 @@ i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size)
         return -EPERM;
     if (slots > SLOTS_LIMIT)
         return -EINVAL;
-    if (pipe->count > slots)
-        return -EBUSY;
-    struct arena *arena = pipe->object.arena;
-    struct pipe_slot *next = arena_alloc_array(arena, slots, sizeof *next);
-    if (!next)
-        return -ENOMEM;
-    bool was_full = !pipe_has_room(pipe);
-    for (u32 i = 0; i < pipe->count; i++)
-        next[i] = *slot_at(pipe, i);
-    arena_free(arena, pipe->slots, pipe->slot_max * sizeof *next);
-    pipe->slots = next;
-    pipe->slot_max = (u32)slots;
-    pipe->head = 0;
-    if (was_full && pipe_has_room(pipe))
-        wake_writers(pipe);
-    return (i64)pipe_capacity(pipe);
+    pipe_lock(task, pipe);
+    i64 result = resize(pipe, (u32)slots);
+    pipe_unlock(task, pipe);
+    return result;
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */

@@ -10,9 +10,9 @@ u64 pipe_capacity(const struct pipe *pipe);
 u64 pipe_bytes(const struct pipe *pipe);
 /* F_SETPIPE_SZ: the new capacity, -EPERM above the maximum without a capability, -EBUSY, -EINVAL,
  * -ENOMEM. */
-MUST_CHECK i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size);
+MUST_CHECK SLEEPS i64 pipe_set_capacity(struct task *task, struct pipe *pipe, u64 size);
 
-/* ---- for splice.c: one slot at a time; the pipe's lock is taken and given inside ------------ */
+/* ---- for splice.c: pipe_lock is held around the last five ------------ */
 
 /* Wait until there is data: 0, or -EAGAIN when MAY_BLOCK is false; *IS_END: no data and no writer.
  */
@@ -27,5 +27,7 @@ void pipe_consume(struct pipe *pipe, u64 size);
 /* There is room: SIZE bytes, a page at most. -ENOMEM. */
 MUST_CHECK int pipe_append(struct pipe *pipe, const void *bytes, u64 size);
 bool pipe_has_room(const struct pipe *pipe);
+/* Bytes of its free slots. */
+u64 pipe_room(const struct pipe *pipe);
 SLEEPS void pipe_lock(struct task *task, struct pipe *pipe);
 void pipe_unlock(struct task *task, struct pipe *pipe);

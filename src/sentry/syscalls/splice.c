@@ -69,6 +69,12 @@ SLEEPS static i64 copy_places(struct task *task, struct place *in, struct place 
             break;
         }
         i64 put = place_write(task, out, bytes, (u64)got);
+        if (put == -ERESTARTSYS && moved > 0) {
+            /* A pipe took a part and was interrupted: that counts as moved, and the call is over.
+             */
+            put = (i64)task->progress.bytes;
+            task->progress.bytes = 0;
+        }
         if (put < got)
             place_unread(task, in, (u64)(got - MAX(put, 0)));
         if (put < 0) {
@@ -76,8 +82,9 @@ SLEEPS static i64 copy_places(struct task *task, struct place *in, struct place 
             break;
         }
         moved += (u64)put;
-        if (put < got)
+        if (put < got || task_is_interrupted(task))
             break;
+        fiber_relax(&task->fiber);
     }
     arena_free(arena, bytes, STEP_SIZE);
     return moved > 0 ? (i64)moved : result;
@@ -120,7 +127,7 @@ SLEEPS i64 sys_sendfile(struct task *task, const struct sysargs *args)
     int err = offset_in(task, arg_uaddr(args, 2), &in);
     if (err)
         return err;
-    if ((!in_file->ops->is_seekable && !pipe_of(in_file)) || inode_is_dir(in_file->inode) ||
+    if (!in_file->ops->is_seekable || inode_is_dir(in_file->inode) ||
         (out_file->flags & LINUX_O_APPEND))
         return -EINVAL;
     i64 moved = copy_places(task, &in, &out, MIN(arg_u64(args, 3), MOVE_MAX));
@@ -154,32 +161,158 @@ SLEEPS i64 sys_copy_file_range(struct task *task, const struct sysargs *args)
     return offset_out(task, arg_uaddr(args, 3), &out, moved);
 }
 
-/* ---- splice, tee ---------------------------------------------------------------------------- */
+/* ---- splice, tee ------------------------------------------------------------------------ */
 
-/* From PIPE to OUT: what is there, at most SIZE. */
+/*
+ * What is read from a pipe cannot be put back, so bytes leave it only when they have arrived. Its
+ * lock is held meanwhile, as Linux holds it.
+ */
+SLEEPS static i64 pipe_to_place(struct task *task, struct pipe *in, struct place *out, u64 size)
+{
+    struct arena *arena = task->kernel->arena;
+    u8 *bytes = arena_alloc(arena, STEP_SIZE);
+    if (!bytes)
+        return -ENOMEM;
+    u64 moved = 0;
+    i64 put = 0;
+    pipe_lock(task, in);
+    while (moved < size) {
+        const u8 *slot;
+        u64 step = 0;
+        u64 most = MIN(size - moved, (u64)STEP_SIZE);
+        for (u64 part; step < most && (part = pipe_peek(in, step, &slot)) > 0; step += part) {
+            part = MIN(part, most - step);
+            memcpy(bytes + step, slot, part);
+        }
+        put = step > 0 ? place_write(task, out, bytes, step) : 0;
+        if (put == -ERESTARTSYS) { /* a part may have arrived */
+            put = (i64)task->progress.bytes;
+            task->progress.bytes = 0;
+            if (put == 0 && moved == 0)
+                put = -ERESTARTSYS;
+        }
+        if (put <= 0)
+            break;
+        pipe_consume(in, (u64)put);
+        moved += (u64)put;
+        if ((u64)put < step)
+            break;
+    }
+    pipe_unlock(task, in);
+    arena_free(arena, bytes, STEP_SIZE);
+    return moved > 0 ? (i64)moved : put;
+}
+
+/* Copies of slots, at most SIZE bytes and as many as there is room for; nothing here sleeps. */
+static i64 pipe_to_pipe(struct pipe *in, struct pipe *out, u64 size)
+{
+    u64 moved = 0;
+    int err = 0;
+    while (moved < size && pipe_has_room(out)) {
+        const u8 *bytes;
+        u64 step = MIN(pipe_peek(in, moved, &bytes), MIN(size - moved, PAGE_SIZE));
+        if (step == 0)
+            break;
+        err = pipe_append(out, bytes, step);
+        if (err)
+            break;
+        moved += step;
+    }
+    return moved > 0 ? (i64)moved : err;
+}
+
+/* Data in IN and room in OUT at the same time: 0, 1 for no more data ever, or -errno. */
+SLEEPS static int wait_for_both(struct task *task, struct file *in, struct file *out,
+                                bool may_block)
+{
+    for (;;) {
+        bool is_end;
+        int err = pipe_wait_data(task, pipe_of(in), may_block && !(in->flags & LINUX_O_NONBLOCK),
+                                 &is_end);
+        if (err || is_end)
+            return err ? err : 1;
+        err = pipe_wait_room(task, pipe_of(out), may_block && !(out->flags & LINUX_O_NONBLOCK));
+        if (err || pipe_bytes(pipe_of(in)) > 0)
+            return err;
+    }
+}
+
+/* Both locks, always in the same order. */
+SLEEPS static void lock_pipes(struct task *task, struct file *in, struct file *out)
+{
+    bool is_in_first = in->private_object->id < out->private_object->id;
+    pipe_lock(task, pipe_of(is_in_first ? in : out));
+    pipe_lock(task, pipe_of(is_in_first ? out : in));
+}
+
+/* Move (IS_COPY: copy) what is there into what is free, once there is something of both. */
+SLEEPS static i64 splice_pipes(struct task *task, struct file *in, struct file *out, u64 size,
+                               bool may_block, bool is_copy)
+{
+    i64 moved = 0;
+    while (moved == 0) {
+        int err = wait_for_both(task, in, out, may_block);
+        if (err)
+            return err > 0 ? 0 : err;
+        lock_pipes(task, in, out);
+        moved = pipe_to_pipe(pipe_of(in), pipe_of(out), size);
+        if (moved > 0 && !is_copy)
+            pipe_consume(pipe_of(in), (u64)moved);
+        pipe_unlock(task, pipe_of(in));
+        pipe_unlock(task, pipe_of(out));
+    }
+    return moved;
+}
+
+/* From a pipe to OUT: what is there, at most SIZE. */
 SLEEPS static i64 splice_out(struct task *task, struct file *pipe_file, struct place *out, u64 size,
                              bool may_block)
 {
-    struct pipe *pipe = pipe_of(pipe_file);
+    if (pipe_of(out->file))
+        return splice_pipes(task, pipe_file, out->file, size, may_block, false);
     bool is_end;
+    struct pipe *pipe = pipe_of(pipe_file);
     int err = pipe_wait_data(task, pipe, may_block && !(pipe_file->flags & LINUX_O_NONBLOCK),
                              &is_end);
-    if (err || is_end)
-        return err;
-    struct place in = {.file = pipe_file};
-    return copy_places(task, &in, out, MIN(size, MAX(pipe_bytes(pipe), (u64)1)));
+    return err || is_end ? err : pipe_to_place(task, pipe, out, size);
 }
 
-/* From IN to PIPE: one step that fits what is free, so that nothing read is lost. */
+/* One step from IN into the free pages of a pipe, whose lock is held. */
+SLEEPS static i64 place_to_pipe(struct task *task, struct place *in, struct pipe *pipe, u64 size)
+{
+    struct arena *arena = task->kernel->arena;
+    u8 *bytes = arena_alloc(arena, STEP_SIZE);
+    if (!bytes)
+        return -ENOMEM;
+    i64 got = place_read(task, in, bytes, MIN(size, MIN(pipe_room(pipe), (u64)STEP_SIZE)));
+    i64 done = MIN(got, 0);
+    while (done >= 0 && done < got) {
+        u64 step = MIN((u64)(got - done), PAGE_SIZE);
+        if (pipe_append(pipe, bytes + done, step))
+            break;
+        done += (i64)step;
+    }
+    if (got > 0 && done < got)
+        place_unread(task, in, (u64)(got - done));
+    arena_free(arena, bytes, STEP_SIZE);
+    return got > 0 && done == 0 ? -ENOMEM : done;
+}
+
 SLEEPS static i64 splice_in(struct task *task, struct place *in, struct file *pipe_file, u64 size,
                             bool may_block)
 {
     struct pipe *pipe = pipe_of(pipe_file);
-    int err = pipe_wait_room(task, pipe, may_block && !(pipe_file->flags & LINUX_O_NONBLOCK));
-    if (err)
-        return err;
-    struct place out = {.file = pipe_file};
-    return copy_places(task, in, &out, MIN(size, (u64)STEP_SIZE));
+    for (;;) {
+        int err = pipe_wait_room(task, pipe, may_block && !(pipe_file->flags & LINUX_O_NONBLOCK));
+        if (err)
+            return err;
+        pipe_lock(task, pipe);
+        bool has_room = pipe_has_room(pipe);
+        i64 moved = has_room ? place_to_pipe(task, in, pipe, size) : 0;
+        pipe_unlock(task, pipe);
+        if (has_room)
+            return moved;
+    }
 }
 
 SLEEPS i64 sys_splice(struct task *task, const struct sysargs *args)
@@ -216,7 +349,7 @@ SLEEPS i64 sys_splice(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_tee(struct task *task, const struct sysargs *args)
 {
-    u64 size = arg_u64(args, 2), moved = 0;
+    u64 size = arg_u64(args, 2);
     u32 flags = arg_u32(args, 3);
     if (flags & ~SPLICE_FLAGS)
         return -EINVAL;
@@ -229,21 +362,7 @@ SLEEPS i64 sys_tee(struct task *task, const struct sysargs *args)
     struct pipe *in = pipe_of(in_file), *out = pipe_of(out_file);
     if (!in || !out || in == out)
         return -EINVAL;
-    bool may_block = !(flags & SPLICE_NONBLOCK), is_end;
-    int err = pipe_wait_data(task, in, may_block && !(in_file->flags & LINUX_O_NONBLOCK), &is_end);
-    if (err || is_end)
-        return err;
-    err = pipe_wait_room(task, out, may_block && !(out_file->flags & LINUX_O_NONBLOCK));
-    while (!err && moved < size && pipe_has_room(out)) {
-        const u8 *bytes;
-        u64 step = MIN(pipe_peek(in, moved, &bytes), MIN(size - moved, PAGE_SIZE));
-        if (step == 0)
-            break;
-        err = pipe_append(out, bytes, step);
-        if (!err)
-            moved += step;
-    }
-    return moved > 0 ? (i64)moved : err;
+    return splice_pipes(task, in_file, out_file, size, !(flags & SPLICE_NONBLOCK), true);
 }
 
 /* vmsplice(2): copied; a page of the program is never lent to a pipe. */

@@ -6,6 +6,7 @@
 #include "sentry/fs/dev/dev.h"
 #include "sentry/kernel/kernel.h"
 
+#define ZERO_PIECE ((u64)256 << 10)
 #define RANDOM_PIECE 256u
 #define RANDOM_READ_MAX ((u64)32 << 20)
 
@@ -24,7 +25,18 @@ SLEEPS static i64 null_write(struct task *task, struct file *file, struct uio *u
 
 SLEEPS static i64 zero_read(struct task *task, struct file *file, struct uio *uio, u64 offset)
 {
-    return uio_put_zeros(uio, uio->remaining);
+    u64 done = 0;
+    while (uio->remaining > 0) {
+        u64 size = MIN(uio->remaining, ZERO_PIECE);
+        i64 moved = uio_put_zeros(uio, size);
+        if (moved < 0)
+            return done ? (i64)done : moved;
+        done += (u64)moved;
+        if ((u64)moved < size || task_is_interrupted(task))
+            break;
+        fiber_relax(&task->fiber);
+    }
+    return (i64)done;
 }
 
 SLEEPS static i64 full_write(struct task *task, struct file *file, struct uio *uio, u64 offset)

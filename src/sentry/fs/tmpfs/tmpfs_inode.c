@@ -277,6 +277,8 @@ SLEEPS static int tmpfs_populate(struct task *task, struct inode *inode, u64 off
         if (err)
             return err;
         frame_put(inode->mapping.memory, f);
+        if (index % 64 == 63)
+            fiber_relax(&task->fiber);
     }
     return 0;
 }
