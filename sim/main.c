@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * picket-sim: replays scenarios. Each run is a process of its own, so that a crash is one scenario's verdict.
- * Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario file.
+ * picket-sim: replays scenarios. Each run is a process of its own, so that a crash is one
+ * scenario's verdict. Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario
+ * file.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -41,9 +42,12 @@ struct tally {
 
 static int usage(FILE *out)
 {
-    fprintf(out, "usage: picket-sim run [--platform NAME,...] [--trace FILE] [--no-twin] [-v] SCENARIO.yaml...\n"
-                 "Plays each scenario on each platform (default: script) and, on the first, once more with another\n"
-                 "seed and memory layout; all traces must be the same. --trace writes the first platform's traces.\n"
+    fprintf(out, "usage: picket-sim run [--platform NAME,...] [--trace FILE] [--no-twin] [-v] "
+                 "SCENARIO.yaml...\n"
+                 "Plays each scenario on each platform (default: script) and, on the first, once "
+                 "more with another\n"
+                 "seed and memory layout; all traces must be the same. --trace writes the first "
+                 "platform's traces.\n"
                  "Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario.\n");
     return 2;
 }
@@ -71,8 +75,8 @@ static char *read_all(int fd)
     return text;
 }
 
-static NORETURN void child(const char *file, struct fy_document *document, const struct run_config *config, int message,
-                           int trace)
+static NORETURN void child(const char *file, struct fy_document *document,
+                           const struct run_config *config, int message, int trace)
 {
     const struct buf *records;
     struct sim_error err = {0};
@@ -80,7 +84,8 @@ static NORETURN void child(const char *file, struct fy_document *document, const
     int result = scenario_play(file, document, config, &records, &err);
     if (result) {
         char text[1024];
-        int size = err.place.line ? snprintf(text, sizeof text, "%s:%u:%u: %s", file, err.place.line, err.place.column, err.text)
+        int size = err.place.line ? snprintf(text, sizeof text, "%s:%u:%u: %s", file,
+                                             err.place.line, err.place.column, err.text)
                                   : snprintf(text, sizeof text, "%s: %s", file, err.text);
         write_all(message, text, (size_t)size);
     }
@@ -88,10 +93,12 @@ static NORETURN void child(const char *file, struct fy_document *document, const
     _exit(result ? 1 : 0);
 }
 
-static struct outcome play(const char *file, struct fy_document *document, const struct run_config *config)
+static struct outcome play(const char *file, struct fy_document *document,
+                           const struct run_config *config)
 {
     struct outcome outcome = {0};
-    int message = memfd_create("message", MFD_CLOEXEC), trace = memfd_create("trace", MFD_CLOEXEC), status = 0;
+    int message = memfd_create("message", MFD_CLOEXEC), trace = memfd_create("trace", MFD_CLOEXEC),
+        status = 0;
     char text[256];
     fflush(NULL);
     pid_t pid = message < 0 || trace < 0 ? -1 : fork();
@@ -106,8 +113,10 @@ static struct outcome play(const char *file, struct fy_document *document, const
     outcome.has_passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (WIFSIGNALED(status)) {
         int size = WTERMSIG(status) == SIGALRM
-                       ? snprintf(text, sizeof text, "%s: no end within %u s of wall time", file, WALL_SECONDS)
-                       : snprintf(text, sizeof text, "%s: the run crashed: %s", file, strsignal(WTERMSIG(status)));
+                       ? snprintf(text, sizeof text, "%s: no end within %u s of wall time", file,
+                                  WALL_SECONDS)
+                       : snprintf(text, sizeof text, "%s: the run crashed: %s", file,
+                                  strsignal(WTERMSIG(status)));
         write_all(message, text, (size_t)size);
     }
     outcome.message = read_all(message);
@@ -125,20 +134,23 @@ static void outcome_fini(struct outcome *outcome)
 
 /* ---- one scenario --------------------------------------------------------------------------------- */
 
-static void report(struct tally *tally, const char *name, const char *platform, const struct outcome *outcome)
+static void report(struct tally *tally, const char *name, const char *platform,
+                   const struct outcome *outcome)
 {
     char hash[33];
     trace_hash(outcome->trace, strlen(outcome->trace), hash);
     printf("%s %s [%s] %.16s\n", outcome->has_passed ? "ok  " : "FAIL", name, platform, hash);
     if (!outcome->has_passed)
-        printf("  %s\n", outcome->message[0] ? outcome->message : "the run ended without a verdict");
+        printf("  %s\n",
+               outcome->message[0] ? outcome->message : "the run ended without a verdict");
     *(outcome->has_passed ? &tally->passed : &tally->failed) += 1;
 }
 
-static void compare(struct tally *tally, const char *name, const char *a_name, const struct outcome *a, const char *b_name,
-                    const struct outcome *b)
+static void compare(struct tally *tally, const char *name, const char *a_name,
+                    const struct outcome *a, const char *b_name, const struct outcome *b)
 {
-    if (!a->has_passed || !b->has_passed || trace_compare(stdout, a_name, a->trace, b_name, b->trace))
+    if (!a->has_passed || !b->has_passed ||
+        trace_compare(stdout, a_name, a->trace, b_name, b->trace))
         return;
     printf("FAIL %s: %s and %s differ\n", name, a_name, b_name);
     tally->passed--;
@@ -156,11 +168,14 @@ static bool wants_platform(struct fy_node *root, const char *platform)
     return !list;
 }
 
-static void play_twin(struct tally *tally, const char *file, struct fy_document *document, const char *name,
-                      const char *platform, const struct outcome *first, bool is_verbose)
+static void play_twin(struct tally *tally, const char *file, struct fy_document *document,
+                      const char *name, const char *platform, const struct outcome *first,
+                      bool is_verbose)
 {
-    const struct run_config config = {
-        .platform = platform, .seed_offset = TWIN_SEED, .fill_byte = 0xa5, .is_verbose = is_verbose};
+    const struct run_config config = {.platform = platform,
+                                      .seed_offset = TWIN_SEED,
+                                      .fill_byte = 0xa5,
+                                      .is_verbose = is_verbose};
     char twin[64];
     snprintf(twin, sizeof twin, "%s, twin", platform);
     struct outcome outcome = play(file, document, &config);
@@ -169,17 +184,19 @@ static void play_twin(struct tally *tally, const char *file, struct fy_document 
     outcome_fini(&outcome);
 }
 
-static void save_trace(FILE *out, const char *name, const char *platform, const struct outcome *outcome)
+static void save_trace(FILE *out, const char *name, const char *platform,
+                       const struct outcome *outcome)
 {
     if (out)
         fprintf(out, "# %s [%s]\n%s", name, platform, outcome->trace);
 }
 
-static void play_platforms(struct tally *tally, const char *file, struct fy_document *document, const struct options *options,
-                           FILE *trace)
+static void play_platforms(struct tally *tally, const char *file, struct fy_document *document,
+                           const struct options *options, FILE *trace)
 {
     struct fy_node *root = fy_document_root(document);
-    const char *name = node_text(root, "scenario"), *twin = node_text(root, "twin"), *first_name = NULL;
+    const char *name = node_text(root, "scenario"), *twin = node_text(root, "twin"),
+               *first_name = NULL;
     struct outcome first = {0};
     for (u32 i = 0; i < options->platform_count; i++) {
         const char *platform = options->platforms[i];
@@ -188,7 +205,8 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
             tally->skipped++;
             continue;
         }
-        const struct run_config config = {.platform = platform, .fill_byte = 0x5a, .is_verbose = options->is_verbose};
+        const struct run_config config = {
+            .platform = platform, .fill_byte = 0x5a, .is_verbose = options->is_verbose};
         struct outcome outcome = play(file, document, &config);
         report(tally, name, platform, &outcome);
         if (first_name) {
@@ -208,10 +226,12 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
         outcome_fini(&first);
 }
 
-static void play_file(struct tally *tally, const char *file, const struct options *options, FILE *trace)
+static void play_file(struct tally *tally, const char *file, const struct options *options,
+                      FILE *trace)
 {
     struct sim_error err = {0};
-    struct fy_document *document = fy_document_build_from_file(NULL, file); /* tells syntax errors itself */
+    struct fy_document *document = fy_document_build_from_file(
+        NULL, file); /* tells syntax errors itself */
     if (!document || !fy_document_root(document)) {
         fprintf(stderr, "%s: cannot be read as YAML\n", file);
         tally->bad++;
@@ -286,15 +306,18 @@ int main(int argc, char **argv)
     if (read_options(argc - 1, argv + 1, &options))
         return 2;
     if (options.trace_path && !(trace = fopen(options.trace_path, "w"))) {
-        fprintf(stderr, "picket-sim: cannot write the trace to %s: %s\n", options.trace_path, strerror(errno));
+        fprintf(stderr, "picket-sim: cannot write the trace to %s: %s\n", options.trace_path,
+                strerror(errno));
         return 2;
     }
     for (int i = optind + 1; i < argc; i++)
         play_file(&tally, argv[i], &options, trace);
     if (trace && fclose(trace)) {
-        fprintf(stderr, "picket-sim: cannot write the trace to %s: %s\n", options.trace_path, strerror(errno));
+        fprintf(stderr, "picket-sim: cannot write the trace to %s: %s\n", options.trace_path,
+                strerror(errno));
         return 2;
     }
-    printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed + tally.bad, tally.skipped);
+    printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed + tally.bad,
+           tally.skipped);
     return tally.bad ? 2 : tally.failed ? 1 : 0;
 }

@@ -20,8 +20,9 @@
 #define BUFFER_SIZE 4096u
 #define BUFFER_COUNT_MAX 64u
 #define NAMES_MAX 200u
-#define CALL_WANT_FAILED 9999u /* no such call: the trace shows line, result and what was wanted \
-                                */
+#define CALL_WANT_FAILED                                                    \
+    9999u /* no such call: the trace shows line, result and what was wanted \
+           */
 #define DEPTH_MAX 16u
 #define SYSCALL_WRITE 1u
 

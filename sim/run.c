@@ -17,7 +17,8 @@
 
 struct fy_node *node_get(struct fy_node *map, const char *key)
 {
-    return map && fy_node_is_mapping(map) ? fy_node_mapping_lookup_by_string(map, key, FY_NT) : NULL;
+    return map && fy_node_is_mapping(map) ? fy_node_mapping_lookup_by_string(map, key, FY_NT)
+                                          : NULL;
 }
 
 const char *node_text(struct fy_node *map, const char *key)
@@ -38,7 +39,8 @@ static bool has_word(const char *words, const char *word)
     return false;
 }
 
-int node_check_keys(struct sim_error *err, const char *file, struct fy_node *map, const char *what, const char *allowed)
+int node_check_keys(struct sim_error *err, const char *file, struct fy_node *map, const char *what,
+                    const char *allowed)
 {
     void *at = NULL;
     struct fy_node_pair *pair;
@@ -47,8 +49,8 @@ int node_check_keys(struct sim_error *err, const char *file, struct fy_node *map
     while ((pair = fy_node_mapping_iterate(map, &at)) != NULL) {
         const char *key = fy_node_get_scalar0(fy_node_pair_key(pair));
         if (!key || !has_word(allowed, key))
-            return sim_error_at(err, file, fy_node_pair_key(pair), "%s has no key '%s'; it has: %s", what, key ? key : "?",
-                                allowed);
+            return sim_error_at(err, file, fy_node_pair_key(pair), "%s has no key '%s'; it has: %s",
+                                what, key ? key : "?", allowed);
     }
     return 0;
 }
@@ -64,9 +66,11 @@ int node_number(struct run *run, struct fy_node *node, i64 *out)
 
 /* ---- judging the file ----------------------------------------------------------------------------- */
 
-typedef int each_pair(const char *file, struct fy_node *key, struct fy_node *value, struct fy_node *root, struct sim_error *err);
+typedef int each_pair(const char *file, struct fy_node *key, struct fy_node *value,
+                      struct fy_node *root, struct sim_error *err);
 
-static int for_pairs(const char *file, struct fy_node *root, const char *name, each_pair *each, struct sim_error *err)
+static int for_pairs(const char *file, struct fy_node *root, const char *name, each_pair *each,
+                     struct sim_error *err)
 {
     struct fy_node *map = node_get(root, name);
     struct fy_node_pair *pair;
@@ -85,7 +89,8 @@ static int for_pairs(const char *file, struct fy_node *root, const char *name, e
     return 0;
 }
 
-static int check_program(const char *file, struct fy_node *key, struct fy_node *lines, struct fy_node *root, struct sim_error *err)
+static int check_program(const char *file, struct fy_node *key, struct fy_node *lines,
+                         struct fy_node *root, struct sim_error *err)
 {
     struct arena heap;
     struct buf elf;
@@ -96,17 +101,21 @@ static int check_program(const char *file, struct fy_node *key, struct fy_node *
     return result;
 }
 
-static int check_container(const char *file, struct fy_node *key, struct fy_node *value, struct fy_node *root,
-                           struct sim_error *err)
+static int check_container(const char *file, struct fy_node *key, struct fy_node *value,
+                           struct fy_node *root, struct sim_error *err)
 {
     if (node_check_keys(err, file, value, "a container", CONTAINER_KEYS))
         return -1;
     if (strlen(fy_node_get_scalar0(key)) >= RUN_NAME_SIZE)
-        return sim_error_at(err, file, key, "a container's name has at most %u letters", RUN_NAME_SIZE - 1);
-    return node_text(value, "program") ? 0 : sim_error_at(err, file, key, "a container needs a program");
+        return sim_error_at(err, file, key, "a container's name has at most %u letters",
+                            RUN_NAME_SIZE - 1);
+    return node_text(value, "program")
+               ? 0
+               : sim_error_at(err, file, key, "a container needs a program");
 }
 
-static int check_file(const char *file, struct fy_node *key, struct fy_node *value, struct fy_node *root, struct sim_error *err)
+static int check_file(const char *file, struct fy_node *key, struct fy_node *value,
+                      struct fy_node *root, struct sim_error *err)
 {
     if (fy_node_is_scalar(value))
         return 0;
@@ -119,11 +128,13 @@ int scenario_check(const char *file, struct fy_document *document, struct sim_er
     if (node_check_keys(err, file, root, "a scenario", TOP_KEYS))
         return -1;
     if (!node_text(root, "scenario") || !node_text(root, "purpose"))
-        return sim_error_at(err, file, root, "a scenario needs its name (scenario) and its purpose");
+        return sim_error_at(err, file, root,
+                            "a scenario needs its name (scenario) and its purpose");
     struct fy_node *host = node_get(root, "host");
     if (host && node_check_keys(err, file, host, "host", "epoch files"))
         return -1;
-    if (for_pairs(file, root, "programs", check_program, err) || for_pairs(file, root, "containers", check_container, err) ||
+    if (for_pairs(file, root, "programs", check_program, err) ||
+        for_pairs(file, root, "containers", check_container, err) ||
         for_pairs(file, host, "files", check_file, err))
         return -1;
     struct fy_node *steps = node_get(root, "steps");
@@ -138,7 +149,8 @@ int scenario_check(const char *file, struct fy_document *document, struct sim_er
 
 /* ---- the host's files ----------------------------------------------------------------------------- */
 
-static int put_program(const char *file, struct fy_node *key, struct fy_node *lines, struct run *run)
+static int put_program(const char *file, struct fy_node *key, struct fy_node *lines,
+                       struct run *run)
 {
     char path[128];
     struct buf elf;
@@ -164,9 +176,12 @@ static int put_file(struct run *run, struct fy_node *key, struct fy_node *value)
         struct fy_node *limit = node_get(value, "space");
         err = sim_put_directory(run->host, path, 0755);
         if (!err && limit)
-            err = node_number(run, limit, &space) ? -EINVAL : sim_space_limit(run->host, path, (u64)space);
+            err = node_number(run, limit, &space) ? -EINVAL
+                                                  : sim_space_limit(run->host, path, (u64)space);
     }
-    return err ? FAIL_AT(run, key, "cannot make '%s' on the simulated host: %s", path, errno_text(-err)) : 0;
+    return err ? FAIL_AT(run, key, "cannot make '%s' on the simulated host: %s", path,
+                         errno_text(-err))
+               : 0;
 }
 
 static int prepare_host(struct run *run)
@@ -178,7 +193,8 @@ static int prepare_host(struct run *run)
     run->host = host_sim_create(&(struct sim_config){
         .seed = run->seed, .epoch_ns = epoch, .fill_byte = run->config->fill_byte});
     if (sim_put_file(run->host, "/rootfs/etc/passwd", "root:x:0:0::/root:/bin/sh\n", 26, 0644) ||
-        sim_put_directory(run->host, "/rootfs/tmp", 01777) || sim_put_directory(run->host, "/rootfs/proc", 0555))
+        sim_put_directory(run->host, "/rootfs/tmp", 01777) ||
+        sim_put_directory(run->host, "/rootfs/proc", 0555))
         return FAIL_AT(run, NULL, "cannot make the root file system on the simulated host");
     struct fy_node_pair *pair;
     struct fy_node *files = node_get(host, "files"), *programs = node_get(run->root, "programs");
@@ -253,7 +269,8 @@ void run_drain(void *arg)
         while (source->seen < source->text.size) {
             size_t size = MIN(source->text.size - source->seen, sizeof shown / 4 - 8);
             trace_quote(shown, sizeof shown, buf_bytes(&source->text) + source->seen, size);
-            trace_put(&run->trace, host_monotonic_ns(run->host), "out", "%s %s", source->name, shown);
+            trace_put(&run->trace, host_monotonic_ns(run->host), "out", "%s %s", source->name,
+                      shown);
             source->seen += size;
         }
     }
@@ -284,7 +301,8 @@ int run_spec(struct run *run, struct fy_node *node, const char *id, struct buf *
     char path[128];
     i64 uid = 0, gid = 0;
     if (!container)
-        return FAIL_AT(run, node, "the scenario has no container '%s'; list it under containers", id);
+        return FAIL_AT(run, node, "the scenario has no container '%s'; list it under containers",
+                       id);
     if ((node_get(container, "uid") && node_number(run, node_get(container, "uid"), &uid)) ||
         (node_get(container, "gid") && node_number(run, node_get(container, "gid"), &gid)))
         return -1;
@@ -374,7 +392,8 @@ static int play(struct run *run)
         return -1;
     if (sim_leak_count(run->host) != 0)
         sim_leak_lines(run->host, first_leak, run);
-    trace_put(&run->trace, host_monotonic_ns(run->host), "end", "leaks=%u", sim_leak_count(run->host));
+    trace_put(&run->trace, host_monotonic_ns(run->host), "end", "leaks=%u",
+              sim_leak_count(run->host));
     return run->err->text[0] ? -1 : 0;
 }
 
@@ -382,8 +401,11 @@ int scenario_play(const char *file, struct fy_document *document, const struct r
                   const struct buf **trace, struct sim_error *err)
 {
     static struct run run;
-    run = (struct run){
-        .file = file, .document = document, .root = fy_document_root(document), .config = config, .err = err};
+    run = (struct run){.file = file,
+                       .document = document,
+                       .root = fy_document_root(document),
+                       .config = config,
+                       .err = err};
     err->text[0] = 0;
     heap_arena_init(&run.heap);
     trace_init(&run.trace, &run.heap);

@@ -16,7 +16,7 @@ struct source {
     int fds[2]; /* [0] read here, [1] theirs; -1: closed */
     struct buf text;
     size_t seen; /* already in the trace */
-    u32 pid;       /* of an exec'd process */
+    u32 pid;     /* of an exec'd process */
     char container[RUN_NAME_SIZE];
 };
 
@@ -59,8 +59,8 @@ struct run {
 #define FAIL_AT(run, node, ...) sim_error_at((run)->err, (run)->file, (node), __VA_ARGS__)
 
 /* Every key of MAP stands in ALLOWED, a list of words. 0 or -1 with ERR. */
-MUST_CHECK int node_check_keys(struct sim_error *err, const char *file, struct fy_node *map, const char *what,
-                               const char *allowed);
+MUST_CHECK int node_check_keys(struct sim_error *err, const char *file, struct fy_node *map,
+                               const char *what, const char *allowed);
 MUST_CHECK int node_number(struct run *run, struct fy_node *node, i64 *out);
 
 /* ---- for the steps ---- */

@@ -73,7 +73,9 @@ static bool gofer_step(struct sandbox *sandbox, u32 index)
     i64 size = host_stream_read(stream, request, sizeof request, NULL, NULL);
     if (size == -EAGAIN)
         return false;
-    i64 answer = size > 0 ? gofer_core_handle(sandbox->gofers[index].core, request, (size_t)size, reply, &donation) : -1;
+    i64 answer = size > 0 ? gofer_core_handle(sandbox->gofers[index].core, request, (size_t)size,
+                                              reply, &donation)
+                          : -1;
     if (answer < 0) { /* hung up, or a broken protocol: the connection ends */
         host_stream_put(stream);
         sandbox->gofers[index].stream = NULL;
@@ -120,7 +122,8 @@ bool sandbox_run(struct sandbox *sandbox)
 
 int sandbox_next(struct sandbox *sandbox, u64 end)
 {
-    u64 next = MIN(sched_next_deadline(sandbox->kernel->sched), host_next_completion_ns(sandbox->host));
+    u64 next = MIN(sched_next_deadline(sandbox->kernel->sched),
+                   host_next_completion_ns(sandbox->host));
     if (next > end || next == NO_DEADLINE)
         return 0;
     sched_advance_to(sandbox->kernel->sched, next);
@@ -143,15 +146,18 @@ bool sandbox_advance(struct sandbox *sandbox, u64 ns)
 
 /* ---- making --------------------------------------------------------------------------------------- */
 
-static int start_sentry(struct sandbox *sandbox, const struct sandbox_config *config, struct error *err)
+static int start_sentry(struct sandbox *sandbox, const struct sandbox_config *config,
+                        struct error *err)
 {
-    const struct sentry_config sentry = {
-        .host = config->host,
-        .platform = config->platform,
-        .cpu_count = config->cpu_count,
-        .memory_size = SANDBOX_MEMORY,
-        .log = &sandbox->log,
-        .kernel = {.memory_max = SANDBOX_MEMORY, .hostname = config->id, .release = "6.1.0-picket", .seed = config->seed}};
+    const struct sentry_config sentry = {.host = config->host,
+                                         .platform = config->platform,
+                                         .cpu_count = config->cpu_count,
+                                         .memory_size = SANDBOX_MEMORY,
+                                         .log = &sandbox->log,
+                                         .kernel = {.memory_max = SANDBOX_MEMORY,
+                                                    .hostname = config->id,
+                                                    .release = "6.1.0-picket",
+                                                    .seed = config->seed}};
     if (sentry_create(&sentry, &sandbox->sentry, err))
         return -1;
     sandbox->kernel = sandbox->sentry.kernel;
@@ -163,19 +169,21 @@ static int start_sentry(struct sandbox *sandbox, const struct sandbox_config *co
     return 0;
 }
 
-static int start_loader(struct sandbox *sandbox, const struct sandbox_config *config, struct error *err)
+static int start_loader(struct sandbox *sandbox, const struct sandbox_config *config,
+                        struct error *err)
 {
     int gofer = sandbox_gofer(sandbox, "/rootfs");
     if (gofer < 0)
         return error_set(err, EIO, "cannot serve /rootfs of the simulated host");
     struct gofer_mount_conf conf = {.lower = GOFER_LOWER_LISAFS};
-    struct container_args args = {.stdio = {-1, sim_dup(config->host, config->out_fd), sim_dup(config->host, config->out_fd)},
-                                  .gofers = &gofer,
-                                  .gofer_count = 1,
-                                  .confs = &conf,
-                                  .conf_count = 1,
-                                  .dev_gofer = -1,
-                                  .exec_fd = -1};
+    struct container_args args = {
+        .stdio = {-1, sim_dup(config->host, config->out_fd), sim_dup(config->host, config->out_fd)},
+        .gofers = &gofer,
+        .gofer_count = 1,
+        .confs = &conf,
+        .conf_count = 1,
+        .dev_gofer = -1,
+        .exec_fd = -1};
     if (oci_spec_parse(config->spec, strlen(config->spec), &args.spec, err))
         return -1;
     const struct loader_config loader = {.sandbox_id = config->id, .version = "sim"};
@@ -201,7 +209,8 @@ int sandbox_create(struct sandbox *sandbox, const struct sandbox_config *config,
                                 .is_verbose = config->is_verbose,
                                 .drain = config->drain,
                                 .drain_arg = config->drain_arg};
-    if (start_sentry(sandbox, config, err) || start_loader(sandbox, config, err) || start_controller(sandbox, err))
+    if (start_sentry(sandbox, config, err) || start_loader(sandbox, config, err) ||
+        start_controller(sandbox, err))
         return -1;
     return sandbox_run(sandbox) ? 0 : error_set(err, EIO, "%s", sandbox->trouble);
 }
@@ -224,7 +233,8 @@ SLEEPS_ROOT static void stop_main(struct task *task, void *arg)
 bool sandbox_destroy(struct sandbox *sandbox)
 {
     struct task *task;
-    if (task_create_kernel(sandbox->kernel, "stop", stop_main, sandbox, &task) || task_start(task)) {
+    if (task_create_kernel(sandbox->kernel, "stop", stop_main, sandbox, &task) ||
+        task_start(task)) {
         sandbox->trouble = "no memory for the task that ends the sandbox";
         return false;
     }
@@ -250,8 +260,8 @@ bool sandbox_destroy(struct sandbox *sandbox)
 
 /* ---- calls ---------------------------------------------------------------------------------------- */
 
-int call_begin(struct call *call, struct sandbox *sandbox, const char *method, const char *arg, const int *fds, u32 fd_count,
-               struct arena *arena)
+int call_begin(struct call *call, struct sandbox *sandbox, const char *method, const char *arg,
+               const int *fds, u32 fd_count, struct arena *arena)
 {
     *call = (struct call){0};
     buf_init(&call->answer, arena, 0);
@@ -264,7 +274,8 @@ int call_begin(struct call *call, struct sandbox *sandbox, const char *method, c
     struct buf text;
     buf_init(&text, arena, 0);
     int err = buf_printf(&text, "{\"method\":\"%s\",\"arg\":%s}", method, arg);
-    if (!err && host_stream_write(call->stream, buf_bytes(&text), text.size, fds, fd_count) != (i64)text.size)
+    if (!err && host_stream_write(call->stream, buf_bytes(&text), text.size, fds, fd_count) !=
+                    (i64)text.size)
         err = -EIO;
     buf_fini(&text);
     return err;

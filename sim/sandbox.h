@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One sandbox on a simulated host: sentry, loader, controller, the gofers that serve its files, and
- * clients of its control socket. The engine is the outside: it drives everything, and nothing waits.
+ * clients of its control socket. The engine is the outside: it drives everything, and nothing
+ * waits.
  */
 #pragma once
 #include "base/error.h"
@@ -53,8 +54,10 @@ struct sandbox_config {
 };
 
 /* 0, or -1 with ERR and things left lying about: the process ends soon. */
-MUST_CHECK int sandbox_create(struct sandbox *sandbox, const struct sandbox_config *config, struct error *err);
-/* Kills what runs and takes everything apart. False: something would not end; sandbox->trouble says what. */
+MUST_CHECK int sandbox_create(struct sandbox *sandbox, const struct sandbox_config *config,
+                              struct error *err);
+/* Kills what runs and takes everything apart. False: something would not end; sandbox->trouble says
+ * what. */
 MUST_CHECK bool sandbox_destroy(struct sandbox *sandbox);
 /* The sandbox's descriptor of a new gofer connection that serves PATH, or -1. */
 MUST_CHECK int sandbox_gofer(struct sandbox *sandbox, const char *path);
@@ -73,8 +76,8 @@ struct call {
     bool is_over; /* the answer is complete, or the sandbox has hung up */
 };
 /* Sends METHOD with ARG (JSON); descriptors are lent. 0 or -errno. */
-MUST_CHECK int call_begin(struct call *call, struct sandbox *sandbox, const char *method, const char *arg, const int *fds,
-                          u32 fd_count, struct arena *arena);
+MUST_CHECK int call_begin(struct call *call, struct sandbox *sandbox, const char *method,
+                          const char *arg, const int *fds, u32 fd_count, struct arena *arena);
 /* Takes what has come; true once it is over. */
 bool call_poll(struct call *call, struct host *host);
 void call_end(struct call *call);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scenario as the command line sees it: judged, and played once on one platform (run.h has the inside). */
+/* A scenario as the command line sees it: judged, and played once on one platform (run.h has the
+ * inside). */
 #pragma once
 #include "sim/program.h"
 #include "sim/trace.h"
@@ -12,10 +13,13 @@ struct run_config {
 };
 
 /* Judges FILE's shape without running it. 0, or -1 with ERR. */
-MUST_CHECK int scenario_check(const char *file, struct fy_document *document, struct sim_error *err);
-/* Plays it; *TRACE is lent and has what has happened in any case. 0, or -1 with ERR. Once in a process. */
-MUST_CHECK int scenario_play(const char *file, struct fy_document *document, const struct run_config *config,
-                             const struct buf **trace, struct sim_error *err);
+MUST_CHECK int scenario_check(const char *file, struct fy_document *document,
+                              struct sim_error *err);
+/* Plays it; *TRACE is lent and has what has happened in any case. 0, or -1 with ERR. Once in a
+ * process. */
+MUST_CHECK int scenario_play(const char *file, struct fy_document *document,
+                             const struct run_config *config, const struct buf **trace,
+                             struct sim_error *err);
 
 struct fy_node *node_get(struct fy_node *map, const char *key);
 /* The text of KEY in MAP, or NULL. */

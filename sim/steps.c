@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scenario's verbs. Each is a row of `verbs`: its keys, what a bare value stands for, and what it does. */
+/* A scenario's verbs. Each is a row of `verbs`: its keys, what a bare value stands for, and what it
+ * does. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,8 @@ static const char *get_text(struct fy_node *value, const char *key)
 
 static void trace(struct run *run, const char *kind, const char *what, const char *text)
 {
-    trace_put(&run->trace, host_monotonic_ns(run->host), kind, "%s%s%s", what, *text ? " " : "", text);
+    trace_put(&run->trace, host_monotonic_ns(run->host), kind, "%s%s%s", what, *text ? " " : "",
+              text);
 }
 
 /* ---- answers -------------------------------------------------------------------------------------- */
@@ -48,7 +50,10 @@ static void read_answer(struct call *call, struct answer *out)
     char *result = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(json, "result"));
     out->is_ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "success"));
     out->is_cut = !json;
-    snprintf(out->error, sizeof out->error, "%s", out->is_cut ? "the sandbox hung up without an answer" : error ? error : "");
+    snprintf(out->error, sizeof out->error, "%s",
+             out->is_cut ? "the sandbox hung up without an answer"
+             : error     ? error
+                         : "");
     snprintf(out->result, sizeof out->result, "%s", result ? result : "");
     cJSON_free(result);
     cJSON_Delete(json);
@@ -70,7 +75,8 @@ static bool text_fits(const char *text, const char *wanted)
     return fits;
 }
 
-static int judge_status(struct run *run, struct fy_node *expect, const char *what, const struct answer *answer)
+static int judge_status(struct run *run, struct fy_node *expect, const char *what,
+                        const struct answer *answer)
 {
     long status = strtol(answer->result, NULL, 10);
     static const char *const keys[] = {"exit", "signal", "status"};
@@ -83,26 +89,32 @@ static int judge_status(struct run *run, struct fy_node *expect, const char *wha
         if (node_number(run, node, &wanted))
             return -1;
         if (wanted != values[i])
-            return FAIL_AT(run, node, "%s: wanted %s %lld, but the wait status is %ld (exit code %ld, signal %ld)", what,
-                           keys[i], (long long)wanted, status, status >> 8 & 0xff, status & 0x7f);
+            return FAIL_AT(
+                run, node,
+                "%s: wanted %s %lld, but the wait status is %ld (exit code %ld, signal %ld)", what,
+                keys[i], (long long)wanted, status, status >> 8 & 0xff, status & 0x7f);
     }
     return 0;
 }
 
 /* Does ANSWER fit what VALUE expects? Without `expect` it must be a success. */
-static int judge(struct run *run, struct fy_node *value, const char *what, const struct answer *answer)
+static int judge(struct run *run, struct fy_node *value, const char *what,
+                 const struct answer *answer)
 {
     struct fy_node *expect = node_get(value, "expect");
     const char *error = node_text(expect, "error"), *result = node_text(expect, "result");
     trace(run, "ret", what, answer->is_ok ? answer->result : answer->error);
     if (error && answer->is_ok)
-        return FAIL_AT(run, expect, "%s: wanted the error '%s', but it succeeded with %s", what, error, answer->result);
+        return FAIL_AT(run, expect, "%s: wanted the error '%s', but it succeeded with %s", what,
+                       error, answer->result);
     if (error && !text_fits(answer->error, error))
-        return FAIL_AT(run, expect, "%s: wanted the error '%s', but it is '%s'", what, error, answer->error);
+        return FAIL_AT(run, expect, "%s: wanted the error '%s', but it is '%s'", what, error,
+                       answer->error);
     if (!error && !answer->is_ok)
         return FAIL_AT(run, value, "%s failed: %s", what, answer->error);
     if (result && !text_fits(answer->result, result))
-        return FAIL_AT(run, expect, "%s: wanted the result '%s', but it is '%s'", what, result, answer->result);
+        return FAIL_AT(run, expect, "%s: wanted the result '%s', but it is '%s'", what, result,
+                       answer->result);
     return error ? 0 : judge_status(run, expect, what, answer);
 }
 
@@ -124,7 +136,8 @@ static int trouble(struct run *run, struct fy_node *value)
 }
 
 /* Runs until CALL is answered, time going on from deadline to deadline. */
-static int finish(struct run *run, struct fy_node *value, const char *what, struct call *call, struct answer *out)
+static int finish(struct run *run, struct fy_node *value, const char *what, struct call *call,
+                  struct answer *out)
 {
     u64 end;
     if (within_of(run, value, &end))
@@ -136,7 +149,8 @@ static int finish(struct run *run, struct fy_node *value, const char *what, stru
         if (more < 0)
             return trouble(run, value);
         if (more == 0)
-            return FAIL_AT(run, value, "%s is stuck: no answer within its time, and nothing else is due", what);
+            return FAIL_AT(run, value,
+                           "%s is stuck: no answer within its time, and nothing else is due", what);
     }
     read_answer(call, out);
     return 0;
@@ -148,8 +162,8 @@ static int no_sandbox(struct run *run, struct fy_node *value, const char *what)
 }
 
 /* One call, judged; or with `async` left under way. RESULT (may be NULL) gets its answer. */
-static int call_with(struct run *run, struct fy_node *value, const char *what, const char *method, const char *arg,
-                     const int *fds, u32 fd_count, struct answer *result)
+static int call_with(struct run *run, struct fy_node *value, const char *what, const char *method,
+                     const char *arg, const int *fds, u32 fd_count, struct answer *result)
 {
     const char *async = node_text(value, "async");
     struct call call, *at = &call;
@@ -181,7 +195,8 @@ static int call_with(struct run *run, struct fy_node *value, const char *what, c
     return result_code;
 }
 
-static int call(struct run *run, struct fy_node *value, const char *what, const char *method, const char *arg)
+static int call(struct run *run, struct fy_node *value, const char *what, const char *method,
+                const char *arg)
 {
     return call_with(run, value, what, method, arg, NULL, 0, NULL);
 }
@@ -191,7 +206,9 @@ static int container_of_step(struct run *run, struct fy_node *value, const char 
     *id = get_text(value, "container");
     if (!*id)
         return FAIL_AT(run, value, "a container's name is wanted here");
-    return strlen(*id) < RUN_NAME_SIZE && !strpbrk(*id, "\"\\") ? 0 : FAIL_AT(run, value, "'%s' is no container's name", *id);
+    return strlen(*id) < RUN_NAME_SIZE && !strpbrk(*id, "\"\\")
+               ? 0
+               : FAIL_AT(run, value, "'%s' is no container's name", *id);
 }
 
 /* ---- containers ----------------------------------------------------------------------------------- */
@@ -236,7 +253,8 @@ static int step_create(struct run *run, struct fy_node *value)
         return FAIL_AT(run, value, "more than %u containers", RUN_CONTAINERS_MAX);
     bool is_root = !run->sandbox;
     snprintf(arg, sizeof arg, "{\"CID\":\"%s\"}", id);
-    if (is_root ? create_root(run, value, id) : call(run, value, "create", "containerManager.CreateSubcontainer", arg))
+    if (is_root ? create_root(run, value, id)
+                : call(run, value, "create", "containerManager.CreateSubcontainer", arg))
         return -1;
     if (!run_container(run, id)) {
         struct box_container *container = &run->containers[run->container_count++];
@@ -246,14 +264,17 @@ static int step_create(struct run *run, struct fy_node *value)
     return 0;
 }
 
-static int start_sub(struct run *run, struct fy_node *value, const char *id, const char *what, const char *method)
+static int start_sub(struct run *run, struct fy_node *value, const char *id, const char *what,
+                     const char *method)
 {
     struct buf arg;
     buf_init(&arg, &run->heap, 0);
     if (!run->sandbox)
         return no_sandbox(run, value, what);
     if (buf_append_text(&arg, "{\"Spec\":") || run_spec(run, value, id, &arg) ||
-        buf_printf(&arg, ",\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}", id))
+        buf_printf(&arg,
+                   ",\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}",
+                   id))
         return -1;
     struct source *source = run_source_open(run, value, id);
     int gofer = source ? sandbox_gofer(run->sandbox, "/rootfs") : -1;
@@ -334,7 +355,8 @@ static int step_exec(struct run *run, struct fy_node *value)
     json_put_string(&w, id);
     json_end_object(&w);
     const int fds[3] = {source->fds[1], source->fds[1], source->fds[1]};
-    int result = call_with(run, value, "exec", "containerManager.ExecuteAsync", buf_text(&arg), fds, 3, &answer);
+    int result = call_with(run, value, "exec", "containerManager.ExecuteAsync", buf_text(&arg), fds,
+                           3, &answer);
     if (!result && !node_text(value, "async")) {
         source->pid = (u32)strtoul(answer.result, NULL, 10);
         snprintf(source->container, sizeof source->container, "%s", id);
@@ -393,8 +415,9 @@ static int step_signal(struct run *run, struct fy_node *value)
         number++;
     if (number == ARRAY_COUNT(modes))
         return FAIL_AT(run, node_get(value, "mode"), "mode is process, all, foreground or group");
-    snprintf(arg, sizeof arg, "{\"CID\":\"%s\",\"Signo\":%lld,\"PID\":%lld,\"PGID\":%lld,\"Mode\":%u}", id, (long long)signo,
-             (long long)pid, (long long)pgid, number);
+    snprintf(arg, sizeof arg,
+             "{\"CID\":\"%s\",\"Signo\":%lld,\"PID\":%lld,\"PGID\":%lld,\"Mode\":%u}", id,
+             (long long)signo, (long long)pid, (long long)pgid, number);
     return call(run, value, "signal", "containerManager.Signal", arg);
 }
 
@@ -418,7 +441,8 @@ static int step_checkpoint(struct run *run, struct fy_node *value)
         return FAIL_AT(run, value, "checkpoint needs a file (to)");
     int fd = sim_open(run->host, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
-        return FAIL_AT(run, value, "cannot make '%s' on the simulated host: %s", path, errno_text(-fd));
+        return FAIL_AT(run, value, "cannot make '%s' on the simulated host: %s", path,
+                       errno_text(-fd));
     int result = call_with(run, value, "checkpoint", "containerManager.Checkpoint",
                            resumes ? "{\"Resume\":true}" : "{\"Resume\":false}", &fd, 1, NULL);
     sim_fd_close(run->host, fd);
@@ -434,7 +458,8 @@ static int step_restore(struct run *run, struct fy_node *value)
         return start_sub(run, value, id, "restore", "containerManager.RestoreSubcontainer");
     int fd = sim_open(run->host, path, O_RDONLY, 0);
     if (fd < 0)
-        return FAIL_AT(run, value, "cannot open '%s' of the simulated host: %s", path, errno_text(-fd));
+        return FAIL_AT(run, value, "cannot open '%s' of the simulated host: %s", path,
+                       errno_text(-fd));
     int result = call_with(run, value, "restore", "containerManager.Restore", "{}", &fd, 1, NULL);
     sim_fd_close(run->host, fd);
     return result;
@@ -489,7 +514,8 @@ static int step_until(struct run *run, struct fy_node *value)
     struct source *source = of ? run_source(run, of) : NULL;
     u64 end;
     if (!source || !text || !run->sandbox)
-        return FAIL_AT(run, value, "until needs output, and of: a container or process that was started");
+        return FAIL_AT(run, value,
+                       "until needs output, and of: a container or process that was started");
     if (within_of(run, value, &end))
         return -1;
     if (!sandbox_run(run->sandbox))
@@ -499,8 +525,8 @@ static int step_until(struct run *run, struct fy_node *value)
         if (more < 0)
             return trouble(run, value);
         if (more == 0)
-            return FAIL_AT(run, value, "'%s' does not write '%s' within its time; it wrote '%s'", of, text,
-                           buf_text(&source->text) ? buf_text(&source->text) : "");
+            return FAIL_AT(run, value, "'%s' does not write '%s' within its time; it wrote '%s'",
+                           of, text, buf_text(&source->text) ? buf_text(&source->text) : "");
     }
     return 0;
 }
@@ -514,7 +540,8 @@ static int step_damage(struct run *run, struct fy_node *value)
         return FAIL_AT(run, value, "damage needs a file and one of flip_bit, truncate");
     if (node_number(run, bit ? bit : end, &number))
         return -1;
-    int err = bit ? sim_damage_bit(run->host, path, (u64)number) : sim_damage_truncate(run->host, path, (u64)number);
+    int err = bit ? sim_damage_bit(run->host, path, (u64)number)
+                  : sim_damage_truncate(run->host, path, (u64)number);
     return err ? FAIL_AT(run, value, "cannot damage '%s': %s", path, errno_text(-err)) : 0;
 }
 
@@ -522,7 +549,8 @@ static const char *state_word(struct run *run, const char *id)
 {
     static const char *const words[] = {"invalid", "creating", "running", "stopped"};
     const char *known;
-    for (u32 i = 0; run->sandbox && (known = loader_container_id(run->sandbox->loader, i)) != NULL; i++)
+    for (u32 i = 0; run->sandbox && (known = loader_container_id(run->sandbox->loader, i)) != NULL;
+         i++)
         if (strcmp(known, id) == 0)
             return words[loader_container_state(run->sandbox->loader, id)];
     return "unknown";
@@ -539,7 +567,8 @@ static int expect_one(struct run *run, const char *key, const char *name, struct
     if (strcmp(key, "state") == 0) {
         got = state_word(run, name);
     } else if (strcmp(key, "processes") == 0) {
-        snprintf(number, sizeof number, "%u", run->sandbox ? loader_container_process_count(run->sandbox->loader, name) : 0);
+        snprintf(number, sizeof number, "%u",
+                 run->sandbox ? loader_container_process_count(run->sandbox->loader, name) : 0);
         got = number;
     } else if (strcmp(key, "output") == 0) {
         struct source *source = run_source(run, name);
@@ -553,7 +582,8 @@ static int expect_one(struct run *run, const char *key, const char *name, struct
             got = "present";
     }
     if (!got || !text_fits(got, text))
-        return FAIL_AT(run, wanted, "%s of '%s': wanted '%s', but it is '%s'", key, name, text, got ? got : "");
+        return FAIL_AT(run, wanted, "%s of '%s': wanted '%s', but it is '%s'", key, name, text,
+                       got ? got : "");
     trace_put(&run->trace, host_monotonic_ns(run->host), "is", "%s %s", key, name);
     buf_fini(&file);
     return 0;
@@ -568,10 +598,12 @@ static int step_expect(struct run *run, struct fy_node *value)
         const char *key = fy_node_get_scalar0(fy_node_pair_key(pair));
         void *each = NULL;
         if (strcmp(key, "sandbox") == 0) {
-            const char *is = run->sandbox ? loader_state_name(loader_state(run->sandbox->loader)) : "gone";
+            const char *is = run->sandbox ? loader_state_name(loader_state(run->sandbox->loader))
+                                          : "gone";
             const char *text = fy_node_get_scalar0(map);
             if (!text || strcmp(text, is) != 0)
-                return FAIL_AT(run, map, "wanted the sandbox to be '%s', but it is '%s'", text ? text : "", is);
+                return FAIL_AT(run, map, "wanted the sandbox to be '%s', but it is '%s'",
+                               text ? text : "", is);
             continue;
         }
         if (!fy_node_is_mapping(map))
@@ -608,7 +640,8 @@ static const struct verb verbs[] = {
 
 static const struct verb *find_verb(struct fy_node *step, struct fy_node **value)
 {
-    struct fy_node_pair *pair = fy_node_is_mapping(step) ? fy_node_mapping_get_by_index(step, 0) : NULL;
+    struct fy_node_pair *pair = fy_node_is_mapping(step) ? fy_node_mapping_get_by_index(step, 0)
+                                                         : NULL;
     const char *name = pair ? fy_node_get_scalar0(fy_node_pair_key(pair)) : NULL;
     for (size_t i = 0; name && i < ARRAY_COUNT(verbs); i++) {
         if (strcmp(verbs[i].name, name) != 0)
@@ -625,25 +658,34 @@ int step_check(const char *file, struct fy_node *step, struct sim_error *err)
     const struct verb *verb = find_verb(step, &value);
     char what[64];
     if (!verb)
-        return sim_error_at(err, file, step, "a step is a mapping that begins with one of: create start exec signal wait "
-                                             "pause resume checkpoint restore delete rpc join advance until damage expect");
+        return sim_error_at(
+            err, file, step,
+            "a step is a mapping that begins with one of: create start exec signal wait "
+            "pause resume checkpoint restore delete rpc join advance until damage expect");
     if (fy_node_mapping_item_count(step) != 1)
-        return sim_error_at(err, file, step, "the step %s has more than one key; what belongs to it goes into its value",
-                            verb->name);
+        return sim_error_at(
+            err, file, step,
+            "the step %s has more than one key; what belongs to it goes into its value",
+            verb->name);
     if (!value || fy_node_is_scalar(value))
-        return verb->plain ? 0 : sim_error_at(err, file, step, "%s wants a mapping with keys of: %s", verb->name, verb->keys);
+        return verb->plain ? 0
+                           : sim_error_at(err, file, step, "%s wants a mapping with keys of: %s",
+                                          verb->name, verb->keys);
     snprintf(what, sizeof what, "the step %s", verb->name);
     if (node_check_keys(err, file, value, what, verb->keys))
         return -1;
     struct fy_node *expect = verb->run == step_expect ? NULL : node_get(value, "expect");
-    return expect && !fy_node_is_scalar(expect) ? node_check_keys(err, file, expect, "expect", EXPECT_KEYS) : 0;
+    return expect && !fy_node_is_scalar(expect)
+               ? node_check_keys(err, file, expect, "expect", EXPECT_KEYS)
+               : 0;
 }
 
 int step_run(struct run *run, struct fy_node *step)
 {
     struct fy_node *value = NULL;
     const struct verb *verb = find_verb(step, &value);
-    const char *plain = fy_node_is_scalar(value) ? fy_node_get_scalar0(value) : node_text(value, "container");
+    const char *plain = fy_node_is_scalar(value) ? fy_node_get_scalar0(value)
+                                                 : node_text(value, "container");
     trace(run, "step", verb->name, plain ? plain : "");
     if (verb->run(run, value))
         return -1;
@@ -653,8 +695,8 @@ int step_run(struct run *run, struct fy_node *step)
         if (wrong)
             return FAIL_AT(run, step, "after this step the sentry's own check fails: %s", wrong);
         for (u32 i = 0; i < run->container_count; i++)
-            trace_put(&run->trace, host_monotonic_ns(run->host), "state", "%s %s", run->containers[i].id,
-                      state_word(run, run->containers[i].id));
+            trace_put(&run->trace, host_monotonic_ns(run->host), "state", "%s %s",
+                      run->containers[i].id, state_word(run, run->containers[i].id));
     }
     return 0;
 }

@@ -21,7 +21,8 @@ void trace_put(struct trace *trace, u64 ns, const char *kind, const char *format
     __builtin_va_list args;
     __builtin_va_start(args, format);
     int err = buf_printf(&trace->text, "%llu %llu.%09llu %s ", (unsigned long long)++trace->count,
-                         (unsigned long long)(ns / NS_PER_S), (unsigned long long)(ns % NS_PER_S), kind);
+                         (unsigned long long)(ns / NS_PER_S), (unsigned long long)(ns % NS_PER_S),
+                         kind);
     if (!err)
         err = buf_vprintf(&trace->text, format, args);
     if (!err)
@@ -44,7 +45,8 @@ void trace_quote(char *out, size_t size, const void *bytes, size_t count)
 void trace_hash(const char *text, size_t size, char out[33])
 {
     XXH128_hash_t hash = XXH3_128bits(text, size);
-    snprintf(out, 33, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    snprintf(out, 33, "%016llx%016llx", (unsigned long long)hash.high64,
+             (unsigned long long)hash.low64);
 }
 
 static size_t line_size(const char *line)

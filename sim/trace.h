@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The trace of one run: numbered text lines, portable between platforms. spec/scenario.md has the records.
+ * The trace of one run: numbered text lines, portable between platforms. spec/scenario.md has the
+ * records.
  */
 #pragma once
 #include <stdio.h>
