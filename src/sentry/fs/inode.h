@@ -117,8 +117,8 @@ struct inode {
     struct object *fifo;          /* counted: the pipe of a named fifo while open, or NULL */
     u32 write_count;              /* open for writing (ETXTBSY, seals) */
     u32 exec_count;
-    u32 open_count;               /* descriptions by this dentry's inode; 0 and no link: it is gone */
-    u32 seals; /* memfd: F_SEAL_* */
+    u32 open_count; /* descriptions by this dentry's inode; 0 and no link: it is gone */
+    u32 seals;      /* memfd: F_SEAL_* */
     bool has_seals;
     bool is_unlinked_root_of_memfd;
     bool is_linkable; /* of O_TMPFILE: link(2) may give it a name */
