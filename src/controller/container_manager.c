@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Receiver containerManager: life of containers and of the sandbox. The order of
- * StartSubcontainer's descriptors is in facts/control-rpc.md: stdio unless terminal, filestores,
+ * StartSubcontainer's descriptors is: stdio unless terminal, filestores,
  * dev gofer, gofers.
  */
 #include <errno.h>

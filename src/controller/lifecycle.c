@@ -2,7 +2,7 @@
 /*
  * Receiver Lifecycle: pause and resume for clients of 2022 and for embedders. The table of
  * containers that its other methods look into is never filled in a sandbox made by a command line,
- * so they answer as for an empty one (facts/control-rpc.md).
+ * so they answer as for an empty one.
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One call: find the row, decode the argument, act, encode. The order of the checks is the wire's:
- * an unknown method first, then a missing argument, then its type (facts/control-rpc.md).
+ * an unknown method first, then a missing argument, then its type.
  */
 #include <errno.h>
 #include <string.h>

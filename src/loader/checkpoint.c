@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Checkpoint: pause, save, and then either go on or end everything with status 0, also when saving
- * failed, as callers expect (facts/control-rpc.md).
+ * failed, as callers expect.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a spec must have to be run here, one line a fault. Unknown members and AppArmor profiles are
- * not faults (facts/cli.md, section 3).
+ * not faults.
  */
 #include "oci/oci.h"
 

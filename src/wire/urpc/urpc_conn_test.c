@@ -248,7 +248,7 @@ static void test_refused_memory_ends_the_connection_cleanly(void)
     }
 }
 
-/* Captured from Debian's runsc (facts/wire-capture.md): read, then written again by this codec. */
+/* Captured from Debian's runsc: read, then written again by this codec. */
 static const struct {
     const char *call, *result;
 } captured[] = {
