@@ -80,13 +80,19 @@ static inline void list_splice_tail(struct list *head, struct list *from)
 #define list_first_or_null(head, type, member) \
     (list_is_empty(head) ? NULL : list_first(head, type, member))
 
-#define list_for_each(pos, head, member)                                                   \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); \
+/* The link of POS, which may be the head and no member at all: reached without naming a struct
+ * there. */
+#define list_link_(pos, member) \
+    ((struct list *)(void *)((char *)(pos) + offsetof(__typeof__(*(pos)), member)))
+
+#define list_for_each(pos, head, member)                           \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member); \
+         list_link_(pos, member) != (head);                        \
          pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* Safe against removal of POS itself in the body. */
-#define list_for_each_safe(pos, tmp, head, member)                    \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member),    \
-        tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
-         &pos->member != (head);                                      \
-         pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
+#define list_for_each_safe(pos, tmp, head, member)                                 \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member),                 \
+        tmp = list_entry(list_link_(pos, member)->next, __typeof__(*pos), member); \
+         list_link_(pos, member) != (head);                                        \
+         pos = tmp, tmp = list_entry(list_link_(tmp, member)->next, __typeof__(*tmp), member))

@@ -76,6 +76,7 @@ int sighand_copy(struct kernel *kernel, const struct sighand *from, bool only_ig
 
 static struct linux_sigaction *action_of(const struct thread_group *group, i32 signo)
 {
+    ASSERT(signo > 0 && signo <= LINUX_NSIG);
     return &group->sighand->actions[signo - 1];
 }
 
