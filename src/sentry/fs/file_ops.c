@@ -6,6 +6,7 @@
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/host_std.h"
 #include "sentry/fs/inotify.h"
+#include "sentry/fs/mount_fd.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/tty/pty.h"
@@ -20,6 +21,7 @@ static const struct file_ops_name rows[] = {
     {"devpts_dir", &devpts_dir_ops},
     {"epoll", &epoll_ops},
     {"eventfd", &eventfd_ops},
+    {"fs_config", &fs_config_ops},
     {"gofer_dir", &gofer_dir_ops},
     {"gofer_file", &gofer_file_ops},
     {"host_std", &host_std_ops},
@@ -40,6 +42,7 @@ static const struct file_ops_name rows[] = {
     {"regular", &regular_file_ops},
     {"signalfd", &signalfd_ops},
     {"timerfd", &timerfd_ops},
+    {"tree", &tree_file_ops},
     {"tmpfs_dir", &tmpfs_dir_ops},
 };
 

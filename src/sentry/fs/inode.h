@@ -154,6 +154,8 @@ struct super {
 struct fs_type {
     const char *name;
     bool may_users_mount;
+    /* Would `mount` take these options? NULL: it will say. */
+    int (*judge_options)(struct kernel *kernel, const char *options);
     const struct super_ops *super_ops; /* found again by type_name after a load; may be NULL */
     /* SOURCE and OPTIONS as mount(2) got them; a new super with a root dentry. */
     SLEEPS_OP int (*mount)(struct task *task, const char *source, u32 flags, const char *options,

@@ -102,6 +102,12 @@ int tmpfs_parse_options(struct kernel *kernel, struct tmpfs *fs, const char *opt
     return more;
 }
 
+int tmpfs_judge_options(struct kernel *kernel, const char *options)
+{
+    struct tmpfs ignored = {0};
+    return tmpfs_parse_options(kernel, &ignored, options);
+}
+
 /* ---- making one ----------------------------------------------------------------------------- */
 
 MUST_CHECK static int make_super(struct kernel *kernel, const char *type_name, u32 magic, u32 flags,
