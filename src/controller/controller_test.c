@@ -302,6 +302,7 @@ static void test_ps_and_events_show_the_container(void)
         strstr(text, "\"System\":0,\"Anonymous\":0,\"PageCache\":0,\"Mapped\":0,"));
     text = client_call(&client, "debug.Stacks", "null");
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"result\":\"cpu 0: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\\ntask 1 sleep: running, asleep, system call 34\\n"));
     client_close(&client);
     bench_fini(&bench);
 }
