@@ -3,6 +3,7 @@
  * name. */
 #include <string.h>
 
+#include "sentry/fs/aio.h"
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/host_std.h"
 #include "sentry/fs/inotify.h"
@@ -18,6 +19,7 @@ extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc
     proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops;
 
 static const struct file_ops_name rows[] = {
+    {"aio", &aio_ops},
     {"devpts_dir", &devpts_dir_ops},
     {"epoll", &epoll_ops},
     {"eventfd", &eventfd_ops},

@@ -25,6 +25,7 @@ static inline void poll_add(struct poll_table *table, struct file *file, struct 
 }
 
 /* ---- event files ---------------------------------------------------------------------------- */
+extern const struct file_ops eventfd_ops;
 MUST_CHECK int eventfd_create(struct kernel *kernel, u32 initial, u32 flags, struct file **out);
 MUST_CHECK int signalfd_create(struct task *task, u64 set, u32 flags, struct file **out);
 /* -EINVAL if FILE is no signalfd. */
