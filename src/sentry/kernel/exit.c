@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "abi/process.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/ipc/ipc.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task.h"
@@ -352,6 +353,7 @@ SLEEPS static void release_memory(struct task *task)
 
 SLEEPS static void call_exit_hooks(struct task *task)
 {
+    sem_undo_leave(task);
     const struct kernel_hooks *hooks = task->kernel->hooks;
     if (hooks && hooks->task_exit)
         hooks->task_exit(task);

@@ -8,6 +8,7 @@
 #include "sentry/fs/file.h"
 #include "sentry/fs/pidfd.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/ipc/ipc.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -288,6 +289,8 @@ SLEEPS i64 sys_unshare(struct task *task, const struct sysargs *args)
         err = fd_table_fork(task->fds, &parts.fds);
     if (!err) {
         task_set_cred(task, MOVE(parts.cred));
+        if (parts.ns->ipc_ns != task->ns->ipc_ns)
+            sem_undo_leave(task);
         REF_PUT(task->ns);
         task->ns = MOVE(parts.ns);
         if (parts.fs) {
