@@ -8,6 +8,7 @@
 #include "sentry/fs/host_std.h"
 #include "sentry/fs/inotify.h"
 #include "sentry/fs/mount_fd.h"
+#include "sentry/fs/mqueue.h"
 #include "sentry/fs/pipe.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/tty/pty.h"
@@ -32,6 +33,7 @@ static const struct file_ops_name rows[] = {
     {"mem_null", &mem_null_ops},
     {"mem_random", &mem_random_ops},
     {"mem_zero", &mem_zero_ops},
+    {"mqueue", &mqueue_ops},
     {"overlay_dir", &overlay_dir_ops},
     {"path", &path_file_ops},
     {"pidfd", &pidfd_ops},

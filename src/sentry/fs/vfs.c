@@ -9,6 +9,7 @@
 #include "sentry/fs/dentry.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespaces.h"
 
 #define DENTRY_CACHE_MAX 16384u
 #define PIPE_SIZE_MAX_DEFAULT ((u64)1 << 20)
@@ -96,6 +97,8 @@ int vfs_create(struct kernel *kernel)
 
 void vfs_destroy(struct kernel *kernel)
 {
+    if (kernel->root_ipc_ns) /* it outlives us, but not its queues' file system */
+        object_put(MOVE(kernel->root_ipc_ns->mqueue));
     REF_PUT(kernel->vfs);
     kernel->vfs = NULL;
 }

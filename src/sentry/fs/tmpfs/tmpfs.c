@@ -169,13 +169,6 @@ int tmpfs_create(struct task *task, const char *options, struct super **out)
     return tmpfs_mount(task, "tmpfs", 0, options, out);
 }
 
-/* Message queues have no system calls here: an empty place to mount, as containers do. */
-int mqueue_mount(struct task *task, const char *source, u32 flags, const char *options,
-                 struct super **out)
-{
-    return tmpfs_create_plain(task->kernel, "mqueue", LINUX_MQUEUE_MAGIC, flags, 01777, out);
-}
-
 /* ---- operations ----------------------------------------------------------------------------- */
 
 SLEEPS static int tmpfs_statfs(struct task *task, struct super *super, struct linux_statfs *out)

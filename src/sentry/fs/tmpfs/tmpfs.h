@@ -44,8 +44,6 @@ static inline struct tmpfs_inode *tmpfs_inode_of(struct inode *inode)
 MUST_CHECK SLEEPS int tmpfs_mount(struct task *task, const char *source, u32 flags,
                                   const char *options, struct super **out);
 MUST_CHECK int tmpfs_judge_options(struct kernel *kernel, const char *options);
-MUST_CHECK SLEEPS int mqueue_mount(struct task *task, const char *source, u32 flags,
-                                   const char *options, struct super **out);
 /* A tmpfs of the type NAME, without limits and with a root of MODE 01777 owned by root. */
 MUST_CHECK int tmpfs_create_plain(struct kernel *kernel, const char *type_name, u32 magic,
                                   u32 flags, u32 mode, struct super **out);

@@ -7,8 +7,10 @@
 
 #include "abi/errno.h"
 #include "abi/fcntl.h"
+#include "abi/mount.h"
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/fs/mqueue.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/kernel.h"
@@ -254,8 +256,12 @@ SLEEPS static int tmpfs_setattr(struct task *task, struct inode *inode, const st
     return 0;
 }
 
-static int tmpfs_open(struct task *task, struct inode *inode, struct file *file)
+SLEEPS static int tmpfs_open(struct task *task, struct inode *inode, struct file *file)
 {
+    if (inode_is_regular(inode) && inode->super->magic == LINUX_MQUEUE_MAGIC)
+        return mqueue_open_inode(task, inode, file);
+    if (!inode_is_regular(inode) && !inode_is_dir(inode))
+        return -ENXIO; /* a device without a driver */
     file->ops = inode_is_dir(inode) ? &tmpfs_dir_ops : &regular_file_ops;
     return 0;
 }
