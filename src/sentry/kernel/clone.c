@@ -9,6 +9,7 @@
 #include "abi/process.h"
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/timers.h"
@@ -296,6 +297,8 @@ static void inherit_attributes(struct task *task, const struct task *parent,
     task->sched_attr = parent->sched_attr;
     task->personality = parent->personality;
     task->io_priority = parent->io_priority;
+    task->seccomp = REF_GET(parent->seccomp);
+    task->seccomp_mode = parent->seccomp_mode;
     if (parent->has_reset_on_fork) {
         task->sched_attr.policy = LINUX_SCHED_OTHER;
         task->sched_attr.priority = 0;

@@ -10,6 +10,7 @@
 #include "abi/errno.h"
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/timers.h"
 
@@ -79,6 +80,8 @@ static const struct field task_fields[] = {
     FIELD(struct task, death_signal),
     FIELD_STRUCT(struct task, sched_attr, sched_attr_fields),
     FIELD_NONE(struct task, extra, "not used yet"),
+    FIELD_REF(struct task, seccomp),
+    FIELD(struct task, seccomp_mode),
     FIELD_REF(struct task, pid),
     FIELD(struct task, set_child_tid),
     FIELD_WEAK(struct task, vfork_child),
@@ -112,6 +115,7 @@ static void task_destroy(struct object *object)
     object_put((struct object *)(void *)task->fs);
     REF_CLEAR(task->cred);
     REF_CLEAR(task->ns);
+    REF_CLEAR(task->seccomp);
     REF_CLEAR(task->pid);
     REF_CLEAR(task->group);
 }

@@ -97,6 +97,8 @@ struct task {
         u64 affinity;
     } sched_attr;
     struct extra *extra;      /* kernel/'s own rarely used members (counted object or NULL) */
+    struct seccomp_filter *seccomp; /* counted: the newest filter, or NULL (kernel/seccomp.h) */
+    u32 seccomp_mode;
     struct pid *pid;          /* counted: its numbers in all namespaces; NULL for kernel tasks */
     uaddr set_child_tid;      /* to be written at the first run; 0: none */
     struct task *vfork_child; /* weak: whose exec or exit this task awaits */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sentry/kernel/seccomp.h"
 #include "sentry/syscalls/args.h"
 
 #define COUNT_ARGS_(a, b, c, d, e, f, g, n, ...) n
@@ -58,7 +59,9 @@ SLEEPS static void dispatch(struct task *task)
     for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
         if (o->enter)
             o->enter(o, task, nr, row, &args);
-    i64 result = row ? row->handler(task, &args) : -ENOSYS;
+    i64 result = -ENOSYS;
+    if (!task->seccomp_mode || seccomp_allows(task, nr, &args, &result))
+        result = row ? row->handler(task, &args) : -ENOSYS;
     for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
         if (o->exit)
             o->exit(o, task, nr, row, &args, result);

@@ -70,3 +70,6 @@ extern const struct syscall_table syscall_dispatcher;
     SLEEPS i64 sys_##name(struct task *task, const struct sysargs *args);
 #include "sentry/syscalls/table.def"
 #undef SYSCALL
+
+/* seccomp.c: prctl(2)'s PR_SET_SECCOMP. */
+SLEEPS i64 seccomp_prctl(struct task *task, u64 mode, uaddr at);

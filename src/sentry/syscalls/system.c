@@ -333,7 +333,9 @@ SLEEPS i64 sys_prctl(struct task *task, const struct sysargs *args)
     case PR_GET_NAME_:
         return copy_to_user(task, uaddr_make(arg), task->comm, COMM_SIZE);
     case PR_GET_SECCOMP_:
-        return 0;
+        return task->seccomp_mode;
+    case PR_SET_SECCOMP_:
+        return seccomp_prctl(task, arg, arg_uaddr(args, 2));
     case PR_SET_TIMERSLACK_:
         return 0;
     case PR_GET_TIMERSLACK_:

@@ -6,6 +6,7 @@
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/seccomp.h"
 
 #define TICK_NS (NS_PER_S / 100)
 
@@ -170,16 +171,17 @@ static int put_signals(struct buf *out, const struct task *target)
                       (unsigned long long)caught);
 }
 
-static int put_cred(struct buf *out, const struct cred *cred)
+static int put_cred(struct buf *out, const struct task *task, const struct cred *cred)
 {
     return buf_printf(
         out,
         "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%"
         "016llx\nNoNewPrivs:\t%d\n"
-        "Seccomp:\t0\nSeccomp_filters:\t0\n",
+        "Seccomp:\t%u\nSeccomp_filters:\t%u\n",
         (unsigned long long)cred->cap_inheritable, (unsigned long long)cred->cap_permitted,
         (unsigned long long)cred->cap_effective, (unsigned long long)cred->cap_bounding,
-        (unsigned long long)cred->cap_ambient, cred->no_new_privs);
+        (unsigned long long)cred->cap_ambient, cred->no_new_privs, task->seccomp_mode,
+        seccomp_count(task->seccomp));
 }
 
 SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
@@ -203,7 +205,7 @@ SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
     if (!err)
         err = put_signals(out, target);
     if (!err)
-        err = put_cred(out, cred);
+        err = put_cred(out, target, cred);
     if (!err)
         err = buf_printf(
             out,
