@@ -58,7 +58,7 @@ i64 vfs_readlink(struct task *task, const struct path *path, char *out, size_t s
 
 static bool is_owner(struct task *task, const struct inode *inode)
 {
-    return task->cred->fsuid == inode->uid || task_has_capability(task, CAP_FOWNER);
+    return task->cred->fsuid == inode->uid || inode_has_capability(task, inode, CAP_FOWNER);
 }
 
 MUST_CHECK static int judge_owner_change(struct task *task, const struct inode *inode,
@@ -66,7 +66,7 @@ MUST_CHECK static int judge_owner_change(struct task *task, const struct inode *
 {
     const struct cred *cred = task->cred;
     bool is_mine = cred->fsuid == inode->uid;
-    if (task_has_capability(task, CAP_CHOWN))
+    if (inode_has_capability(task, inode, CAP_CHOWN))
         return 0;
     if ((attr->mask & ATTR_UID) && !(is_mine && attr->uid == inode->uid))
         return -EPERM;
@@ -91,7 +91,7 @@ static void adjust_mode(struct task *task, const struct inode *inode, struct att
 {
     u32 gid = attr->mask & ATTR_GID ? attr->gid : inode->gid;
     if (attr->mask & ATTR_MODE) {
-        if (!cred_has_group(task->cred, gid) && !task_has_capability(task, CAP_FSETID))
+        if (!cred_has_group(task->cred, gid) && !inode_has_capability(task, inode, CAP_FSETID))
             attr->mode &= ~LINUX_S_ISGID;
         return;
     }
@@ -156,7 +156,7 @@ SLEEPS static int set_size(struct task *task, struct inode *inode, u64 size)
     u32 bits = inode->mode & LINUX_S_ISUID;
     if ((inode->mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010))
         bits |= LINUX_S_ISGID;
-    if (bits && !task_has_capability(task, CAP_FSETID)) {
+    if (bits && !inode_has_capability(task, inode, CAP_FSETID)) {
         attr.mask |= ATTR_MODE;
         attr.mode = inode->mode & ~bits;
     }

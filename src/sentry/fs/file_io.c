@@ -86,7 +86,7 @@ SLEEPS static int drop_set_id(struct task *task, struct inode *inode)
     u32 bits = inode->mode & LINUX_S_ISUID;
     if ((inode->mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010))
         bits |= LINUX_S_ISGID;
-    if (bits == 0 || task_has_capability(task, CAP_FSETID))
+    if (bits == 0 || inode_has_capability(task, inode, CAP_FSETID))
         return 0;
     const struct attr attr = {.mask = ATTR_MODE, .mode = inode->mode & ~bits};
     return inode_setattr(task, inode, &attr);
@@ -349,7 +349,7 @@ int file_set_flags(struct task *task, struct file *file, u32 flags)
     u32 next = (file->flags & ~may) | (flags & may);
     u32 gained = next & ~file->flags;
     if ((gained & LINUX_O_NOATIME) && task->cred->fsuid != file->inode->uid &&
-        !task_has_capability(task, CAP_FOWNER))
+        !inode_has_capability(task, file->inode, CAP_FOWNER))
         return -EPERM;
     if (file->ops->set_flags) {
         int err = file->ops->set_flags(file, next);

@@ -14,6 +14,7 @@
 #include "sentry/fs/dentry.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespaces.h"
 
 const struct field inode_base_fields[] = {
     FIELD_NONE(struct inode, object, "the walker's own header"),
@@ -170,8 +171,19 @@ void inode_owner(struct task *task, const struct inode *dir, u32 *mode, u32 *uid
     if ((*mode & LINUX_S_IFMT) == LINUX_S_IFDIR)
         *mode |= LINUX_S_ISGID;
     else if ((*mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010) &&
-             !cred_has_group(task->cred, dir->gid) && !task_has_capability(task, CAP_FSETID))
+             !cred_has_group(task->cred, dir->gid) && !inode_has_capability(task, dir, CAP_FSETID))
         *mode &= ~LINUX_S_ISGID;
+}
+
+bool inode_has_capability(const struct task *task, const struct inode *inode, u32 capability)
+{
+    const struct user_ns *ns = task->cred->user_ns;
+    if (!cred_has_cap(task->cred, capability))
+        return false;
+    if (!ns || !ns->parent)
+        return true;
+    return user_ns_uid_out(ns, inode->uid) != ID_INVALID &&
+           user_ns_gid_out(ns, inode->gid) != ID_INVALID;
 }
 
 int inode_permission(struct task *task, const struct inode *inode, u32 want)
@@ -187,10 +199,10 @@ int inode_permission(struct task *task, const struct inode *inode, u32 want)
         return 0;
     bool is_dir = inode_is_dir(inode);
     bool may_override = is_dir || !(want & 1) || (inode->mode & 0111);
-    if (may_override && task_has_capability(task, CAP_DAC_OVERRIDE))
+    if (may_override && inode_has_capability(task, inode, CAP_DAC_OVERRIDE))
         return 0;
     bool is_search = is_dir ? !(want & 2) : want == 4;
-    if (is_search && task_has_capability(task, CAP_DAC_READ_SEARCH))
+    if (is_search && inode_has_capability(task, inode, CAP_DAC_READ_SEARCH))
         return 0;
     return -EACCES;
 }

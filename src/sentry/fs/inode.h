@@ -217,3 +217,5 @@ extern const struct field
     inode_base_fields[]; /* for FIELD_STRUCT(struct x, inode, inode_base_fields) */
 /* Permission bits (1 x, 2 w, 4 r) for TASK's fsuid/fsgid and capabilities: 0 or -EACCES. */
 MUST_CHECK int inode_permission(struct task *task, const struct inode *inode, u32 want);
+/* A capability over INODE: TASK has it in its user namespace, and that knows the inode's owners. */
+bool inode_has_capability(const struct task *task, const struct inode *inode, u32 capability);

@@ -35,6 +35,8 @@ static const struct field mount_fields[] = {
     FIELD(struct mount, peer_group),
     FIELD(struct mount, master_group),
     FIELD(struct mount, is_unbindable),
+    FIELD(struct mount, is_locked),
+    FIELD(struct mount, locked_flags),
     FIELD_STRING(struct mount, source),
     FIELD_END,
 };
@@ -60,6 +62,7 @@ static const struct field mount_ns_fields[] = {
     FIELD_NONE(struct mount_ns, object, "the walker's own header"),
     FIELD_REF(struct mount_ns, root),
     FIELD(struct mount_ns, mount_count),
+    FIELD_REF(struct mount_ns, user_ns),
     FIELD_NONE(struct mount_ns, kernel, "the kernel that loads it"),
     FIELD_END,
 };
@@ -234,6 +237,7 @@ int mount_ns_create(struct kernel *kernel, struct super *root_super, u32 flags,
 static void mount_ns_destroy(struct object *object)
 {
     struct mount_ns *ns = container_of(object, struct mount_ns, object);
+    REF_CLEAR(ns->user_ns);
     if (!ns->root)
         return;
     struct mount *root = MOVE(ns->root);
@@ -249,6 +253,7 @@ int mount_ns_fork(struct task *task, struct mount_ns *from, struct mount_ns **ou
     if (!ns)
         return -ENOMEM;
     ns->kernel = task->kernel;
+    ns->user_ns = REF_GET(from->user_ns);
     int err = mount_copy_tree(from->root, NULL, true, true, &ns->root);
     if (err)
         return err;
@@ -259,6 +264,33 @@ int mount_ns_fork(struct task *task, struct mount_ns *from, struct mount_ns **ou
     }
     *out = MOVE(ns);
     return 0;
+}
+
+#define LOCKABLE (LINUX_MS_RDONLY | LINUX_MS_NOSUID | LINUX_MS_NODEV | LINUX_MS_NOEXEC)
+
+void mount_ns_set_owner(struct mount_ns *ns, const struct mount_ns *from, struct user_ns *user_ns)
+{
+    struct user_ns *owner = user_ns && user_ns->parent ? user_ns : NULL;
+    REF_PUT(ns->user_ns);
+    ns->user_ns = REF_GET(owner);
+    if (owner == from->user_ns)
+        return;
+    for (struct mount *m = ns->root; m; m = mount_tree_next(ns->root, m)) {
+        m->is_locked = m != ns->root;
+        m->locked_flags = m->flags & LOCKABLE;
+        if (m->peer_group) { /* what happens here is not shown there */
+            m->master_group = m->peer_group;
+            m->peer_group = 0;
+        }
+    }
+}
+
+int task_may_mount(const struct task *task)
+{
+    const struct mount_ns *ns = task_mount_ns(task);
+    if (task->is_kernel || !ns)
+        return 0;
+    return task_has_capability_in(task, ns->user_ns, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 static void path_enter(struct path *path, struct mount *from, struct mount *to)

@@ -49,6 +49,15 @@ SLEEPS static int mount_new(struct task *task, const struct path *target, const 
     return mount_attach(task, super, super->root, target, mount_flags(flags), source, NULL);
 }
 
+static bool has_locked_below(const struct path *path)
+{
+    const struct mount *child;
+    list_for_each (child, &path->mount->children, sibling)
+        if (child->is_locked && dentry_is_below(child->point, path->dentry))
+            return true;
+    return false;
+}
+
 SLEEPS static int mount_bind(struct task *task, const struct path *target, const char *source,
                              u64 flags)
 {
@@ -64,6 +73,8 @@ SLEEPS static int mount_bind(struct task *task, const struct path *target, const
         return -ENOTDIR;
     if (target->dentry->is_unlinked || from.dentry->is_unlinked)
         return -ENOENT;
+    if (!(flags & LINUX_MS_REC) && has_locked_below(&from))
+        return -EINVAL; /* it would show what a mount hides */
     AUTO_PUT struct mount *copy = NULL;
     err = mount_copy_tree(from.mount, from.dentry, (flags & LINUX_MS_REC) != 0, false, &copy);
     if (err)
@@ -90,6 +101,8 @@ SLEEPS static int mount_remount(struct task *task, const struct path *target, u6
     if (!is_mount_root(target))
         return -EINVAL;
     struct mount *mount = target->mount;
+    if (mount->locked_flags & ~mount_flags(flags))
+        return -EPERM;
     if (!(flags & LINUX_MS_BIND)) {
         struct super *super = mount->super;
         bool becomes_readonly = (flags & LINUX_MS_RDONLY) && !(super->flags & LINUX_MS_RDONLY);
@@ -135,7 +148,8 @@ SLEEPS static int mount_move(struct task *task, const struct path *target, const
     if (err)
         return err;
     struct mount *mount = from.mount;
-    if (!is_mount_root(&from) || !mount->parent || mount->parent->peer_group != 0)
+    if (!is_mount_root(&from) || !mount->parent || mount->parent->peer_group != 0 ||
+        mount->is_locked)
         return -EINVAL;
     if (mount->ns != target->mount->ns)
         return -EINVAL;
@@ -189,7 +203,8 @@ int vfs_umount(struct task *task, const char *target_path, u32 flags)
     if (err)
         return err;
     struct mount *mount = target.mount;
-    if (!is_mount_root(&target) || mount->ns != task_mount_ns(task) || !mount->parent)
+    if (!is_mount_root(&target) || mount->ns != task_mount_ns(task) || !mount->parent ||
+        mount->is_locked)
         return -EINVAL;
     struct super *super = mount->super;
     if (super->ops && super->ops->sync) {
@@ -226,7 +241,8 @@ MUST_CHECK static int pivot_judge(const struct task *task, const struct path *ro
         return -ENOENT;
     if (new_mount == root_mount || put_old->mount == root_mount)
         return -EBUSY;
-    if (!is_mount_root(root) || !is_mount_root(new_root) || !new_mount->parent)
+    if (!is_mount_root(root) || !is_mount_root(new_root) || !new_mount->parent ||
+        new_mount->is_locked)
         return -EINVAL;
     /* The old root goes to a place at or below the new one. */
     const struct mount *m = put_old->mount;

@@ -251,7 +251,7 @@ int mount_move_path(struct task *task, const struct path *from, const struct pat
     if (!mount || from->dentry != mount->root || !to->mount || !to->mount->ns)
         return -EINVAL;
     bool is_detached = !mount->ns && !mount->parent;
-    if (!is_detached && (!mount->parent || mount->parent->peer_group != 0))
+    if (!is_detached && (!mount->parent || mount->parent->peer_group != 0 || mount->is_locked))
         return -EINVAL;
     if (to->mount->ns != task_mount_ns(task) || (!is_detached && mount->ns != to->mount->ns))
         return -EINVAL;
@@ -274,6 +274,9 @@ int mount_change_flags(const struct path *path, u32 set, u32 clear, u32 propagat
     struct mount *root = path->mount;
     if (!root || path->dentry != root->root)
         return -EINVAL;
+    for (struct mount *m = root; m; m = is_recursive ? mount_tree_next(root, m) : NULL)
+        if (m->locked_flags & clear & ~set)
+            return -EPERM;
     for (struct mount *m = root; m; m = is_recursive ? mount_tree_next(root, m) : NULL) {
         m->flags = (m->flags & ~clear) | set;
         if (propagation)

@@ -3,6 +3,7 @@
 #include "sentry/fs/mount.h"
 
 #include "sentry/fs/testing.h"
+#include "sentry/kernel/namespaces.h"
 
 SLEEPS static void make_dirs(struct task *task, const char *const *paths)
 {
@@ -178,6 +179,38 @@ SLEEPS_ROOT static void namespaces(struct task *task, struct world *world)
     REF_PUT(fs);
 }
 
+/* A namespace of a less privileged owner: what it got is locked, what it makes is its own. */
+SLEEPS_ROOT static void less_privileged(struct task *task, struct world *world)
+{
+    make_dirs(task, (const char *const[]){"/ro", "/place", NULL});
+    CU_ASSERT_EQUAL(vfs_mount(task, "t", "/ro", "tmpfs", LINUX_MS_RDONLY, NULL), 0);
+    AUTO_PUT struct user_ns *user_ns = NULL;
+    AUTO_PUT struct mount_ns *copy = NULL;
+    CU_ASSERT_EQUAL_FATAL(
+        user_ns_create(task->kernel, task->kernel->root_user_ns, task->cred, &user_ns), 0);
+    CU_ASSERT_EQUAL_FATAL(mount_ns_fork(task, world->ns, &copy), 0);
+    mount_ns_set_owner(copy, world->ns, user_ns);
+    struct fs_context *old = task->fs, *fs;
+    CU_ASSERT_EQUAL_FATAL(fs_context_fork(old, &fs), 0);
+    mount_ns_enter(world->ns, copy, fs);
+    task->fs = fs;
+    CU_ASSERT_EQUAL(vfs_umount(task, "/ro", LINUX_MNT_DETACH), -EINVAL);
+    CU_ASSERT_EQUAL(vfs_mount(task, NULL, "/ro", NULL, LINUX_MS_REMOUNT | LINUX_MS_BIND, NULL),
+                    -EPERM);
+    CU_ASSERT_EQUAL(vfs_mount(task, "/", "/place", NULL, LINUX_MS_BIND, NULL), -EINVAL);
+    CU_ASSERT_EQUAL(vfs_mount(task, "/ro", "/place", NULL, LINUX_MS_MOVE, NULL), -EINVAL);
+    CU_ASSERT_EQUAL(mount_tmpfs(task, "/place"), 0);
+    CU_ASSERT_EQUAL(vfs_umount(task, "/place", 0), 0);
+    task->fs = old;
+    CU_ASSERT_EQUAL(vfs_umount(task, "/ro", 0), 0);
+    REF_PUT(fs);
+}
+
+static void test_what_a_less_privileged_namespace_got_is_locked(void)
+{
+    world_test(less_privileged);
+}
+
 static void test_a_forked_namespace_goes_its_own_way(void)
 {
     world_test(namespaces);
@@ -223,5 +256,6 @@ void mount_suite(void)
     CU_ADD_TEST(suite, test_binding_and_moving);
     CU_ADD_TEST(suite, test_peers_and_slaves_see_mounts);
     CU_ADD_TEST(suite, test_a_forked_namespace_goes_its_own_way);
+    CU_ADD_TEST(suite, test_what_a_less_privileged_namespace_got_is_locked);
     CU_ADD_TEST(suite, test_pivot_root_swaps_and_lets_go);
 }

@@ -123,7 +123,7 @@ int vfs_symlink(struct task *task, const char *target, const struct path *start,
 /* The rule of fs.protected_hardlinks: nobody pins files that are not his own and not safe. */
 MUST_CHECK static int may_link(struct task *task, const struct inode *inode)
 {
-    if (task->cred->fsuid == inode->uid || task_has_capability(task, CAP_FOWNER))
+    if (task->cred->fsuid == inode->uid || inode_has_capability(task, inode, CAP_FOWNER))
         return 0;
     bool is_set_id = (inode->mode & LINUX_S_ISUID) ||
                      (inode->mode & (LINUX_S_ISGID | 010)) == (LINUX_S_ISGID | 010);
@@ -178,7 +178,7 @@ static bool is_sticky_for(struct task *task, const struct inode *dir, const stru
     if (!(dir->mode & LINUX_S_ISVTX))
         return false;
     u32 uid = task->cred->fsuid;
-    return uid != inode->uid && uid != dir->uid && !task_has_capability(task, CAP_FOWNER);
+    return uid != inode->uid && uid != dir->uid && !inode_has_capability(task, inode, CAP_FOWNER);
 }
 
 /* may_delete of Linux; a free name needs only the right to make one. */

@@ -65,7 +65,7 @@ SLEEPS static int judge_open(struct task *task, const struct path *path, u32 fla
     if (err)
         return err;
     if ((flags & LINUX_O_NOATIME) && task->cred->fsuid != inode->uid &&
-        !task_has_capability(task, CAP_FOWNER))
+        !inode_has_capability(task, inode, CAP_FOWNER))
         return -EPERM;
     bool writes = (flags & LINUX_O_ACCMODE) != LINUX_O_RDONLY || (flags & LINUX_O_TRUNC);
     return writes && inode->exec_count > 0 ? -ETXTBSY : 0;

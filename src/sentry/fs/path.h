@@ -38,7 +38,9 @@ struct mount {
     u32 peer_group;   /* shared propagation: 0 none */
     u32 master_group; /* slave of; 0 none */
     bool is_unbindable;
-    char *source; /* for /proc/mounts */
+    bool is_locked;   /* came from a more privileged namespace: stays where it is … */
+    u32 locked_flags; /* … and keeps these (mount_namespaces(7)) */
+    char *source;     /* for /proc/mounts */
 };
 extern const struct kind mount_kind;
 
@@ -48,9 +50,14 @@ struct mount_ns {
     struct object object;
     struct mount *root; /* counted */
     u32 mount_count;
+    struct user_ns *user_ns; /* counted: whose CAP_SYS_ADMIN counts; NULL: the root one's */
     struct kernel *kernel;
 };
 extern const struct kind mount_ns_kind;
+/* NS, a fresh fork of FROM, belongs to USER_NS: what less privileged owners got is locked. */
+void mount_ns_set_owner(struct mount_ns *ns, const struct mount_ns *from, struct user_ns *user_ns);
+/* CAP_SYS_ADMIN over TASK's mounts: 0 or -EPERM. */
+MUST_CHECK int task_may_mount(const struct task *task);
 
 struct path {
     struct mount *mount;   /* counted where the path is owned */

@@ -25,6 +25,7 @@ MUST_CHECK static int copy_one(struct mount *mount, struct dentry *root, struct 
     copy->peer_group = mount->peer_group;
     copy->master_group = mount->master_group;
     copy->is_unbindable = mount->is_unbindable;
+    copy->locked_flags = mount->locked_flags;
     *out = copy;
     return 0;
 }

@@ -37,7 +37,7 @@ MUST_CHECK static int xattr_judge(struct task *task, const struct path *path, co
         return for_write ? -EPERM : -ENODATA;
     bool is_sticky = inode_is_dir(inode) && (inode->mode & LINUX_S_ISVTX);
     if (for_write && is_sticky && task->cred->fsuid != inode->uid &&
-        !task_has_capability(task, CAP_FOWNER))
+        !inode_has_capability(task, inode, CAP_FOWNER))
         return -EPERM;
     return inode_permission(task, inode, for_write ? 2 : 4);
 }

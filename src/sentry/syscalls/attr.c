@@ -6,6 +6,7 @@
 #include "abi/errno.h"
 #include "abi/fcntl.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/namespaces.h"
 #include "sentry/syscalls/path.h"
 
 /* ---- stat ----------------------------------------------------------------------------------- */
@@ -17,13 +18,24 @@ static struct inode *shown_inode(const struct file *file)
     return file->path.dentry && file->path.dentry->inode ? file->path.dentry->inode : file->inode;
 }
 
+/* With the owners as TASK's user namespace shows them. */
+static void stat_shown(const struct task *task, const struct inode *inode, struct linux_stat *out)
+{
+    const struct user_ns *ns = task->cred->user_ns;
+    inode_stat(inode, out);
+    if (!ns || !ns->parent)
+        return;
+    out->uid = user_ns_uid_shown(ns, out->uid);
+    out->gid = user_ns_gid_shown(ns, out->gid);
+}
+
 SLEEPS static int stat_inode(struct task *task, struct inode *inode, uaddr to)
 {
     struct linux_stat stat;
     int err = vfs_getattr(task, inode);
     if (err)
         return err;
-    inode_stat(inode, &stat);
+    stat_shown(task, inode, &stat);
     return copy_to_user(task, to, &stat, sizeof stat);
 }
 
@@ -84,7 +96,7 @@ SLEEPS static int statx_inode(struct task *task, struct inode *inode, const stru
     int err = vfs_getattr(task, inode);
     if (err)
         return err;
-    inode_stat(inode, &stat);
+    stat_shown(task, inode, &stat);
     struct linux_statx out = {
         .mask = STATX_BASIC | STATX_BTIME | STATX_MNT_ID,
         .blksize = (u32)stat.blksize,
@@ -227,33 +239,55 @@ SLEEPS i64 sys_fchmodat2(struct task *task, const struct sysargs *args)
     return err ? err : set_path_attr(task, arg_fd(args, 0), arg_uaddr(args, 1), walk_flags, &attr);
 }
 
-static struct attr owner_attr(u32 uid, u32 gid)
+/* The program's numbers as the kernel's; -1 leaves an owner as it is. */
+static int owner_attr(const struct task *task, u32 uid, u32 gid, struct attr *out)
 {
-    return (struct attr){.mask = (uid != UINT32_MAX ? ATTR_UID : 0) |
-                                 (gid != UINT32_MAX ? ATTR_GID : 0),
-                         .uid = uid,
-                         .gid = gid};
+    const struct user_ns *ns = task->cred->user_ns;
+    *out = (struct attr){0};
+    if (uid != UINT32_MAX) {
+        out->mask |= ATTR_UID;
+        out->uid = ns && ns->parent ? user_ns_uid_in(ns, uid) : uid;
+    }
+    if (gid != UINT32_MAX) {
+        out->mask |= ATTR_GID;
+        out->gid = ns && ns->parent ? user_ns_gid_in(ns, gid) : gid;
+    }
+    bool is_mapped = (!(out->mask & ATTR_UID) || out->uid != ID_INVALID) &&
+                     (!(out->mask & ATTR_GID) || out->gid != ID_INVALID);
+    return is_mapped ? 0 : -EINVAL;
 }
 
 SLEEPS i64 sys_chown(struct task *task, const struct sysargs *args)
 {
-    const struct attr attr = owner_attr(arg_u32(args, 1), arg_u32(args, 2));
+    struct attr attr;
+    int judged = owner_attr(task, arg_u32(args, 1), arg_u32(args, 2), &attr);
+    if (judged)
+        return judged;
     return set_path_attr(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), WALK_FOLLOW, &attr);
 }
 SLEEPS i64 sys_lchown(struct task *task, const struct sysargs *args)
 {
-    const struct attr attr = owner_attr(arg_u32(args, 1), arg_u32(args, 2));
+    struct attr attr;
+    int judged = owner_attr(task, arg_u32(args, 1), arg_u32(args, 2), &attr);
+    if (judged)
+        return judged;
     return set_path_attr(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), 0, &attr);
 }
 SLEEPS i64 sys_fchown(struct task *task, const struct sysargs *args)
 {
-    const struct attr attr = owner_attr(arg_u32(args, 1), arg_u32(args, 2));
+    struct attr attr;
+    int judged = owner_attr(task, arg_u32(args, 1), arg_u32(args, 2), &attr);
+    if (judged)
+        return judged;
     return set_fd_attr(task, arg_fd(args, 0), &attr);
 }
 SLEEPS i64 sys_fchownat(struct task *task, const struct sysargs *args)
 {
     u32 walk_flags;
-    const struct attr attr = owner_attr(arg_u32(args, 2), arg_u32(args, 3));
+    struct attr attr;
+    int judged = owner_attr(task, arg_u32(args, 2), arg_u32(args, 3), &attr);
+    if (judged)
+        return judged;
     int err = at_flags(arg_u32(args, 4), LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH, true,
                        &walk_flags);
     return err ? err : set_path_attr(task, arg_fd(args, 0), arg_uaddr(args, 1), walk_flags, &attr);

@@ -29,8 +29,8 @@ SLEEPS i64 sys_mount(struct task *task, const struct sysargs *args)
         err = text_arg(task, arg_uaddr(args, 4), &options);
     if (!err)
         err = user_path_get(task, LINUX_AT_FDCWD, arg_uaddr(args, 1), false, &target);
-    if (!err && !task_has_capability(task, CAP_SYS_ADMIN))
-        err = -EPERM;
+    if (!err)
+        err = task_may_mount(task);
     return err ? err
                : vfs_mount(task, source.text, target.text, type.text, arg_u64(args, 3),
                            options.text);
@@ -40,7 +40,7 @@ SLEEPS i64 sys_umount2(struct task *task, const struct sysargs *args)
 {
     if (arg_u32(args, 1) & ~15u)
         return -EINVAL;
-    if (!task_has_capability(task, CAP_SYS_ADMIN))
+    if (task_may_mount(task))
         return -EPERM;
     AUTO_USER_PATH struct user_path target = {0};
     int err = user_path_get(task, LINUX_AT_FDCWD, arg_uaddr(args, 0), false, &target);
@@ -49,7 +49,7 @@ SLEEPS i64 sys_umount2(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_pivot_root(struct task *task, const struct sysargs *args)
 {
-    if (!task_has_capability(task, CAP_SYS_ADMIN))
+    if (task_may_mount(task))
         return -EPERM;
     AUTO_USER_PATH struct user_path new_root = {0};
     AUTO_USER_PATH struct user_path put_old = {0};

@@ -11,11 +11,6 @@
 #define KEY_SIZE_MAX 256u
 #define VALUE_SIZE_MAX 4096u
 
-static int may_mount(const struct task *task)
-{
-    return task_has_capability(task, CAP_SYS_ADMIN) ? 0 : -EPERM;
-}
-
 static i64 install(struct task *task, struct file *file, bool is_cloexec)
 {
     return fd_install(task, file, is_cloexec ? LINUX_O_CLOEXEC : 0);
@@ -24,7 +19,7 @@ static i64 install(struct task *task, struct file *file, bool is_cloexec)
 SLEEPS i64 sys_fsopen(struct task *task, const struct sysargs *args)
 {
     u32 flags = arg_u32(args, 1);
-    int err = may_mount(task);
+    int err = task_may_mount(task);
     if (!err && (flags & ~1u))
         err = -EINVAL;
     char name[KEY_SIZE_MAX];
@@ -117,7 +112,7 @@ static u32 attr_flags(u64 attr)
 SLEEPS i64 sys_fsmount(struct task *task, const struct sysargs *args)
 {
     u32 flags = arg_u32(args, 1), attr = arg_u32(args, 2);
-    int err = may_mount(task);
+    int err = task_may_mount(task);
     if (err)
         return err;
     if ((flags & ~1u) || (attr & ~ATTR_KNOWN) || (attr & ATTR_ATIME_MASK) == ATTR_ATIME_MASK)
@@ -165,7 +160,7 @@ SLEEPS i64 sys_mount_setattr(struct task *task, const struct sysargs *args)
         return -EINVAL;
     int err = attr_from_user(task, arg_uaddr(args, 3), arg_u64(args, 4), &attr);
     if (!err)
-        err = may_mount(task);
+        err = task_may_mount(task);
     if (err)
         return err;
     const u64 types = LINUX_MS_SHARED | LINUX_MS_PRIVATE | LINUX_MS_SLAVE | LINUX_MS_UNBINDABLE;
@@ -199,7 +194,7 @@ SLEEPS i64 sys_open_tree(struct task *task, const struct sysargs *args)
         return -EINVAL;
     if ((flags & (clone | recursive)) == recursive)
         return -EINVAL;
-    int err = flags & clone ? may_mount(task) : 0;
+    int err = flags & clone ? task_may_mount(task) : 0;
     if (!err)
         err = at_flags(flags & known, known, true, &walk_flags);
     AUTO_PATH struct path path = {0};
@@ -222,7 +217,7 @@ SLEEPS i64 sys_open_tree(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_move_mount(struct task *task, const struct sysargs *args)
 {
     u32 flags = arg_u32(args, 4);
-    int err = may_mount(task);
+    int err = task_may_mount(task);
     if (!err && (flags & ~MOVE_KNOWN))
         err = -EINVAL;
     if (err)

@@ -273,7 +273,7 @@ SLEEPS i64 sys_chroot(struct task *task, const struct sysargs *args)
                              &path);
     if (!err)
         err = vfs_permission(task, &path, 1);
-    if (!err && !task_has_capability(task, CAP_SYS_CHROOT))
+    if (!err && !task_has_capability_in(task, task->cred->user_ns, CAP_SYS_CHROOT))
         err = -EPERM;
     return err ? err : set_place(task, &path, &task->fs->root);
 }

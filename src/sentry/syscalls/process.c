@@ -82,6 +82,7 @@ static int new_namespaces(struct task *task, const struct cred *cred, u64 flags,
         struct mount_ns *mounts;
         err = mount_ns_fork(task, task_mount_ns(task), &mounts);
         if (!err) {
+            mount_ns_set_owner(mounts, task_mount_ns(task), user_ns);
             REF_PUT((struct mount_ns *)ns->mount_ns);
             ns->mount_ns = mounts;
         }
