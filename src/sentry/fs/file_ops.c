@@ -15,7 +15,7 @@
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/kernel.h"
 
-extern const struct file_ops eventfd_ops, signalfd_ops, timerfd_ops, epoll_ops;
+extern const struct file_ops nsfs_ops, eventfd_ops, signalfd_ops, timerfd_ops, epoll_ops;
 extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc_dir_ops,
     proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops;
 
@@ -35,6 +35,7 @@ static const struct file_ops_name rows[] = {
     {"mem_zero", &mem_zero_ops},
     {"mqueue", &mqueue_ops},
     {"overlay_dir", &overlay_dir_ops},
+    {"nsfs", &nsfs_ops},
     {"path", &path_file_ops},
     {"pidfd", &pidfd_ops},
     {"pipe", &pipe_ops},

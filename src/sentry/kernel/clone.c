@@ -50,6 +50,8 @@ static const struct field thread_group_fields[] = {
     FIELD_NONE(struct thread_group, exec_task, "an execve is in a call, so never in an image"),
     FIELD_NONE(struct thread_group, task_gone, "only execve sleeps on it"),
     FIELD(struct thread_group, is_dumpable),
+    FIELD(struct thread_group, keyring),
+    FIELD(struct thread_group, keyring_perm),
     FIELD(struct thread_group, oom_score_adj),
     FIELD_NONE(struct thread_group, stop_count, "counted again at the boundaries"),
     FIELD(struct thread_group, cpu_limit_next_ns),
@@ -197,6 +199,8 @@ static int group_create(const struct birth *birth, struct thread_group **out)
         group->limits = from->limits;
         group->is_dumpable = from->is_dumpable;
         group->oom_score_adj = from->oom_score_adj;
+        group->keyring = from->keyring;
+        group->keyring_perm = from->keyring_perm;
     }
     *out = MOVE(group);
     return 0;

@@ -75,6 +75,7 @@ struct kernel {
     struct wait_queue parked;  /* woken when a task reaches its boundary during a pause */
     struct wait_queue resumed; /* paused tasks sleep here */
     const struct kernel_hooks *hooks;
+    u64 key_next_nr;           /* of keyrings */
     u64 context_next_id;
     u64 inode_next_nr; /* of namespaces */
     struct rand rand;  /* when the host has no entropy */

@@ -152,6 +152,8 @@ struct thread_group {
     struct task *exec_task;   /* weak: a thread in execve that ends the others */
     struct wait_queue task_gone; /* a thread has ended; exec_task sleeps here */
     bool is_dumpable;            /* PR_SET_DUMPABLE */
+    u32 keyring;                /* number of its session keyring (keyctl(2)); 0: none yet */
+    u32 keyring_perm;
     i32 oom_score_adj;
     u32 stop_count;            /* threads that are stopped */
     u64 cpu_limit_next_ns;     /* RLIMIT_CPU: the next SIGXCPU */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/process.h"
+#include "sentry/fs/nsfs.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/kernel/cred.h"
 
@@ -237,14 +239,13 @@ SLEEPS static int follow_root(struct proc_ask *ask, struct path *out)
     return give_path(ask->target->fs ? &ask->target->fs->root : NULL, out);
 }
 
-/* Namespaces have names but no files behind them yet: setns goes by pidfd. */
 static int put_ns(struct buf *out, const char *name, u64 inode_nr)
 {
     return buf_printf(out, "%s:[%llu]", name, (unsigned long long)inode_nr);
 }
 SLEEPS static int link_ns_pid(struct proc_ask *ask, struct buf *out)
 {
-    return put_ns(out, "pid", ask->target->ns->pid_ns->inode_nr);
+    return put_ns(out, "pid", ask->target->pid->ns->inode_nr);
 }
 SLEEPS static int link_ns_uts(struct proc_ask *ask, struct buf *out)
 {
@@ -270,13 +271,61 @@ SLEEPS static int link_ns_net(struct proc_ask *ask, struct buf *out)
     return put_ns(out, "net", 4026531992u);
 }
 
+SLEEPS static int follow_ns_pid(struct proc_ask *ask, struct path *out)
+{
+    struct pid_ns *ns = ask->target->pid->ns;
+    return nsfs_path(ask->target->kernel, &ns->object, LINUX_CLONE_NEWPID, "pid", ns->inode_nr,
+                     out);
+}
+SLEEPS static int link_ns_pid_children(struct proc_ask *ask, struct buf *out)
+{
+    return put_ns(out, "pid", ask->target->ns->pid_ns->inode_nr);
+}
+SLEEPS static int follow_ns_pid_children(struct proc_ask *ask, struct path *out)
+{
+    struct pid_ns *ns = ask->target->ns->pid_ns;
+    return nsfs_path(ask->target->kernel, &ns->object, LINUX_CLONE_NEWPID, "pid", ns->inode_nr,
+                     out);
+}
+SLEEPS static int follow_ns_uts(struct proc_ask *ask, struct path *out)
+{
+    struct uts_ns *ns = ask->target->ns->uts_ns;
+    return nsfs_path(ask->target->kernel, &ns->object, LINUX_CLONE_NEWUTS, "uts", ns->inode_nr,
+                     out);
+}
+SLEEPS static int follow_ns_ipc(struct proc_ask *ask, struct path *out)
+{
+    struct ipc_ns *ns = ask->target->ns->ipc_ns;
+    return nsfs_path(ask->target->kernel, &ns->object, LINUX_CLONE_NEWIPC, "ipc", ns->inode_nr,
+                     out);
+}
+SLEEPS static int follow_ns_user(struct proc_ask *ask, struct path *out)
+{
+    struct kernel *kernel = ask->target->kernel;
+    struct user_ns *ns = ask->target->cred->user_ns ? ask->target->cred->user_ns
+                                                    : kernel->root_user_ns;
+    return nsfs_path(kernel, &ns->object, LINUX_CLONE_NEWUSER, "user", ns->inode_nr, out);
+}
+SLEEPS static int follow_ns_mnt(struct proc_ask *ask, struct path *out)
+{
+    struct mount_ns *ns = task_mount_ns(ask->target);
+    if (!ns)
+        return -ENOENT;
+    return nsfs_path(ask->target->kernel, &ns->object, LINUX_CLONE_NEWNS, "mnt",
+                     4026531840u + ns->object.id, out);
+}
+
 static const struct proc_node ns_table[] = {
-    {.name = "ipc", .mode = PROC_LINK, .link = link_ns_ipc},
-    {.name = "mnt", .mode = PROC_LINK, .link = link_ns_mnt},
+    {.name = "ipc", .mode = PROC_LINK, .link = link_ns_ipc, .follow = follow_ns_ipc},
+    {.name = "mnt", .mode = PROC_LINK, .link = link_ns_mnt, .follow = follow_ns_mnt},
     {.name = "net", .mode = PROC_LINK, .link = link_ns_net},
-    {.name = "pid", .mode = PROC_LINK, .link = link_ns_pid},
-    {.name = "user", .mode = PROC_LINK, .link = link_ns_user},
-    {.name = "uts", .mode = PROC_LINK, .link = link_ns_uts},
+    {.name = "pid", .mode = PROC_LINK, .link = link_ns_pid, .follow = follow_ns_pid},
+    {.name = "pid_for_children",
+     .mode = PROC_LINK,
+     .link = link_ns_pid_children,
+     .follow = follow_ns_pid_children},
+    {.name = "user", .mode = PROC_LINK, .link = link_ns_user, .follow = follow_ns_user},
+    {.name = "uts", .mode = PROC_LINK, .link = link_ns_uts, .follow = follow_ns_uts},
     PROC_END,
 };
 
