@@ -162,26 +162,108 @@ SLEEPS static int show_children(struct proc_ask *ask, struct buf *out)
 
 /* ---- user namespaces ------------------------------------------------------------------------ */
 
-static int put_id_map(struct buf *out, const struct user_ns *ns, bool of_groups)
+/* user_namespaces(7): the second column is what the reader's namespace calls the ids, or, if the
+ * reader is in the namespace itself, what its parent calls them. */
+static int put_id_map(struct buf *out, const struct proc_ask *ask, bool of_groups)
 {
+    const struct user_ns *ns = ask->target->cred->user_ns, *reader = ask->asker->cred->user_ns;
     if (!ns || !ns->parent)
         return buf_printf(out, "%10u %10u %10u\n", 0u, 0u, UINT32_MAX);
+    if (reader == ns)
+        reader = ns->parent;
     const struct id_map *map = of_groups ? &ns->gids : &ns->uids;
     int err = 0;
-    for (u32 i = 0; i < map->count && !err; i++)
-        err = buf_printf(out, "%10u %10u %10u\n", map->extents[i].first,
-                         map->extents[i].kernel_first, map->extents[i].count);
+    for (u32 i = 0; i < map->count && !err; i++) {
+        const struct id_extent *e = &map->extents[i];
+        u32 outside = of_groups ? user_ns_gid_out(reader, e->kernel_first)
+                                : user_ns_uid_out(reader, e->kernel_first);
+        err = buf_printf(out, "%10u %10u %10u\n", e->first, outside, e->count);
+    }
     return err;
+}
+
+/* A number at *TEXT and the blanks before it. */
+static bool take_number(char **text, u32 *out)
+{
+    while (**text == ' ' || **text == '\t')
+        ++*text;
+    if (**text < '0' || **text > '9')
+        return false;
+    char *end;
+    unsigned long value = strtoul(*text, &end, 10);
+    *text = end;
+    *out = (u32)value;
+    return value <= UINT32_MAX;
+}
+
+/* Three numbers a line. -EINVAL for anything else, and for more lines than a map may have. */
+static int take_extents(char *text, struct id_extent *extents, u32 *count)
+{
+    for (*count = 0; *text; ++*count) {
+        if (*count == ID_MAP_COUNT_MAX)
+            return -EINVAL;
+        struct id_extent *e = &extents[*count];
+        if (!take_number(&text, &e->first) || !take_number(&text, &e->kernel_first) ||
+            !take_number(&text, &e->count))
+            return -EINVAL;
+        while (*text == ' ' || *text == '\t')
+            text++;
+        if (*text && *text++ != '\n')
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static i64 write_map(struct proc_ask *ask, char *text, size_t size, bool is_gids)
+{
+    struct user_ns *ns = ask->target->cred->user_ns;
+    struct arena *arena = ask->target->kernel->arena;
+    if (!ns || !ns->parent)
+        return -EPERM;
+    struct id_extent *extents = arena_alloc_array(arena, ID_MAP_COUNT_MAX, sizeof *extents);
+    if (!extents)
+        return -ENOMEM;
+    u32 count;
+    int err = take_extents(text, extents, &count);
+    if (!err)
+        err = user_ns_set_map(ns, is_gids, extents, count, ask->asker);
+    arena_free(arena, extents, ID_MAP_COUNT_MAX * sizeof *extents);
+    return err ? err : (i64)size;
+}
+
+SLEEPS static i64 write_uid_map(struct proc_ask *ask, char *text, size_t size)
+{
+    return write_map(ask, text, size, false);
+}
+
+SLEEPS static i64 write_gid_map(struct proc_ask *ask, char *text, size_t size)
+{
+    return write_map(ask, text, size, true);
+}
+
+SLEEPS static i64 write_setgroups(struct proc_ask *ask, char *text, size_t size)
+{
+    struct user_ns *ns = ask->target->cred->user_ns;
+    bool denies = strncmp(text, "deny", 4) == 0;
+    size_t word = denies ? 4 : 5;
+    if ((!denies && strncmp(text, "allow", 5) != 0) || (text[word] && text[word] != '\n'))
+        return -EINVAL;
+    if (!ns || !ns->parent || !task_has_capability_in(ask->asker, ns, CAP_SYS_ADMIN))
+        return -EPERM;
+    if (denies ? ns->gids.count > 0 && !ns->is_setgroups_denied : ns->is_setgroups_denied)
+        return -EPERM;
+    ns->is_setgroups_denied = denies;
+    return (i64)size;
 }
 
 SLEEPS static int show_uid_map(struct proc_ask *ask, struct buf *out)
 {
-    return put_id_map(out, ask->target->cred->user_ns, false);
+    return put_id_map(out, ask, false);
 }
 
 SLEEPS static int show_gid_map(struct proc_ask *ask, struct buf *out)
 {
-    return put_id_map(out, ask->target->cred->user_ns, true);
+    return put_id_map(out, ask, true);
 }
 
 SLEEPS static int show_setgroups(struct proc_ask *ask, struct buf *out)
@@ -424,7 +506,10 @@ SLEEPS static int open_mem(struct proc_ask *ask, struct file *file)
          .link = link_exe,                                                                      \
          .follow = follow_exe,                                                                  \
          .is_private = true},                                                                   \
-        {.name = "gid_map", .mode = LINUX_S_IFREG | 0644, .show = show_gid_map},                \
+        {.name = "gid_map",                                                                     \
+         .mode = LINUX_S_IFREG | 0644,                                                          \
+         .show = show_gid_map,                                                                  \
+         .write = write_gid_map},                                                               \
         {.name = "io", .mode = LINUX_S_IFREG | 0400, .show = show_io, .is_private = true},      \
         {.name = "limits", .mode = PROC_FILE, .show = show_limits},                             \
         {.name = "maps", .mode = PROC_FILE, .show = proc_show_maps, .is_private = true},        \
@@ -443,13 +528,17 @@ SLEEPS static int open_mem(struct proc_ask *ask, struct file *file)
          .link = link_root,                                                                     \
          .follow = follow_root,                                                                 \
          .is_private = true},                                                                   \
-        {.name = "setgroups", .mode = LINUX_S_IFREG | 0644, .show = show_setgroups},            \
+        {.name = "setgroups",                                                                   \
+         .mode = LINUX_S_IFREG | 0644,                                                          \
+         .show = show_setgroups,                                                                \
+         .write = write_setgroups},                                                             \
         {.name = "smaps", .mode = PROC_FILE, .show = proc_show_smaps, .is_private = true},      \
         {.name = "stat", .mode = PROC_FILE, .show = proc_show_stat},                            \
         {.name = "statm", .mode = PROC_FILE, .show = show_statm},                               \
         {.name = "status", .mode = PROC_FILE, .show = proc_show_status},                        \
     {                                                                                           \
-        .name = "uid_map", .mode = LINUX_S_IFREG | 0644, .show = show_uid_map                   \
+        .name = "uid_map", .mode = LINUX_S_IFREG | 0644, .show = show_uid_map,                  \
+        .write = write_uid_map                                                                  \
     }
 
 SLEEPS static const struct proc_node *find_fd_in(struct proc_ask *ask, const char *name, u64 *key)
