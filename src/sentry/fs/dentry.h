@@ -24,6 +24,9 @@ void dentry_move(struct dentry *dentry, struct dentry *dir, char *name);
 MUST_CHECK int dentry_create_anon(struct inode *inode, const char *name, struct dentry **out);
 /* INODE has no name yet, but a place: "DIR/#12 (deleted)". */
 MUST_CHECK int dentry_create_tmpfile(struct dentry *dir, struct inode *inode, struct dentry **out);
+/* A description of DENTRY's file without a mount and without a check of permissions. */
+MUST_CHECK SLEEPS int dentry_open(struct task *task, struct dentry *dentry, u32 flags,
+                                  struct file **out);
 /* Drop what the cache holds of SUPER (NULL: of all). */
 void dentry_cache_drop(struct vfs *vfs, const struct super *super);
 /* Is DENTRY equal to ANCESTOR or below it? */

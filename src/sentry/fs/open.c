@@ -133,6 +133,13 @@ int vfs_open_path(struct task *task, const struct path *path, u32 flags, struct 
     return open_found(task, &held, flags & ~(LINUX_O_CREAT | LINUX_O_EXCL), false, out);
 }
 
+/* Overlay has judged its own permissions; a layer's files are opened without any. */
+int dentry_open(struct task *task, struct dentry *dentry, u32 flags, struct file **out)
+{
+    AUTO_PATH struct path path = {.dentry = REF_GET(dentry)};
+    return open_found(task, &path, flags, true, out);
+}
+
 /* ---- making --------------------------------------------------------------------------------- */
 
 /* A file at the walk's name, if it is free: 0 and *OUT; -EEXIST when it is there now. */

@@ -189,6 +189,44 @@ static void test_without_an_upper_layer_nothing_changes(void)
     world_test(readonly);
 }
 
+/* By mount(2), over an overlay: what is copied up comes through both. */
+SLEEPS_ROOT static void stacked(struct task *task, struct world *world)
+{
+    layers_make(task);
+    layers_mount(task, true);
+    CU_ASSERT_EQUAL(vfs_mkdir(task, NULL, "/up2", 0755), 0);
+    CU_ASSERT_EQUAL(vfs_mkdir(task, NULL, "/work", 0755), 0);
+    CU_ASSERT_EQUAL(vfs_mkdir(task, NULL, "/p", 0755), 0);
+    CU_ASSERT_EQUAL(vfs_mount(task, "o", "/p", "overlay", 0, "lowerdir=/o,upperdir=/up2"), -EINVAL);
+    CU_ASSERT_EQUAL(vfs_mount(task, "o", "/p", "overlay", 0, "upperdir=/up2,workdir=/work"),
+                    -EINVAL);
+    CU_ASSERT_EQUAL(vfs_mount(task, "o", "/p", "overlay", 0, "lowerdir=/none"), -ENOENT);
+    CU_ASSERT_EQUAL(
+        vfs_mount(task, "o", "/p", "overlay", 0, "lowerdir=/o,upperdir=/o/both,workdir=/o"),
+        -EINVAL);
+    CU_ASSERT_EQUAL(
+        vfs_mount(task, "o", "/p", "overlay", 0, "lowerdir=/o:/low2,upperdir=/up2,workdir=/work"),
+        0);
+    CU_ASSERT(has_text(task, "/p/deep/er/file", "deep"));
+    AUTO_PUT struct file *file = must_open(task, "/p/deep/er/file",
+                                           LINUX_O_WRONLY | LINUX_O_APPEND);
+    CU_ASSERT_EQUAL(file_write_kernel(task, file, "er", 2), 2);
+    CU_ASSERT(has_text(task, "/p/deep/er/file", "deeper"));
+    CU_ASSERT(has_text(task, "/up2/deep/er/file", "deeper"));
+    CU_ASSERT(has_text(task, "/o/deep/er/file", "deep"));
+    /* A hole stays a hole. */
+    AUTO_PUT struct file *sparse = must_open(task, "/low2/sparse", LINUX_O_CREAT | LINUX_O_RDWR);
+    CU_ASSERT_EQUAL(file_truncate(task, sparse, 10 << 20), 0);
+    CU_ASSERT_EQUAL(open_error(task, "/p/sparse", LINUX_O_RDWR), 0);
+    CU_ASSERT_EQUAL(inode_at(task, "/up2/sparse")->size, 10 << 20);
+    CU_ASSERT_EQUAL(inode_at(task, "/up2/sparse")->blocks, 0);
+}
+
+static void test_overlays_are_mounted_and_stacked(void)
+{
+    world_test(stacked);
+}
+
 void overlay_suite(void);
 void overlay_suite(void)
 {
@@ -197,5 +235,6 @@ void overlay_suite(void)
     CU_ADD_TEST(suite, test_a_change_copies_up_with_all_that_belongs_to_it);
     CU_ADD_TEST(suite, test_what_is_removed_stays_away);
     CU_ADD_TEST(suite, test_renames_and_links_happen_above);
+    CU_ADD_TEST(suite, test_overlays_are_mounted_and_stacked);
     CU_ADD_TEST(suite, test_without_an_upper_layer_nothing_changes);
 }

@@ -161,8 +161,7 @@ SLEEPS static int clear_whiteouts(struct task *task, struct dentry *upper)
     struct name_list list = {.emit = {.emit = take_name, .owner = &list}};
     buf_init(&list.names, task->kernel->arena, 0);
     AUTO_PUT struct file *file = NULL;
-    const struct path path = {.dentry = upper};
-    int err = vfs_open_path(task, &path, O_RDONLY | O_DIRECTORY, &file);
+    int err = dentry_open(task, upper, O_RDONLY | O_DIRECTORY, &file);
     if (!err)
         err = file_readdir(task, file, &list.emit);
     for (size_t at = 0; at < list.names.size && !err;) {

@@ -22,31 +22,45 @@ SLEEPS int overlay_set_opaque(struct task *task, struct dentry *upper)
                                 : -EOPNOTSUPP;
 }
 
-SLEEPS static int copy_data(struct task *task, struct inode *from, struct inode *to)
+static bool is_zero(const u8 *bytes, u64 size)
+{
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+/* One piece at OFFSET: its size, 0 at the end, or -errno. What is all zeros stays a hole. */
+SLEEPS static i64 copy_piece(struct task *task, struct file *from, struct inode *to, u8 *bytes,
+                             u64 offset)
+{
+    i64 got = file_pread_kernel(task, from, bytes, STEP_SIZE, offset);
+    if (got <= 0 || is_zero(bytes, (u64)got))
+        return got;
+    struct uio_segment segment;
+    struct uio uio;
+    uio_init_kernel(&uio, &task->fiber, bytes, (u64)got, &segment);
+    i64 put = mapping_write(&to->mapping, &task->fiber, &uio, offset);
+    return put == got ? got : put < 0 ? put : -ENOSPC;
+}
+
+SLEEPS static int copy_data(struct task *task, struct dentry *from_dentry, struct inode *to)
 {
     struct arena *arena = task->kernel->arena;
+    AUTO_PUT struct file *from = NULL;
+    int err = dentry_open(task, from_dentry, O_RDONLY, &from);
+    if (err)
+        return err;
     u8 *bytes = arena_alloc(arena, STEP_SIZE);
     if (!bytes)
         return -ENOMEM;
-    int err = 0;
-    for (u64 offset = 0; offset < from->mapping.size && !err;) {
-        struct uio_segment segment;
-        struct uio uio;
-        uio_init_kernel(&uio, &task->fiber, bytes, MIN(STEP_SIZE, from->mapping.size - offset),
-                        &segment);
-        i64 got = mapping_read(&from->mapping, &task->fiber, &uio, offset);
-        if (got <= 0) {
-            err = got < 0 ? (int)got : 0;
-            break;
-        }
-        uio_init_kernel(&uio, &task->fiber, bytes, (u64)got, &segment);
-        i64 put = mapping_write(&to->mapping, &task->fiber, &uio, offset);
-        err = put == got ? 0 : put < 0 ? (int)put : -ENOSPC;
+    i64 got = 0;
+    u64 offset = 0;
+    do {
         offset += (u64)got;
-    }
+        got = copy_piece(task, from, to, bytes, offset);
+        fiber_relax(&task->fiber);
+    } while (got > 0);
     arena_free(arena, bytes, STEP_SIZE);
-    to->size = to->mapping.size;
-    return err;
+    to->size = to->mapping.size = MAX(to->mapping.size, offset);
+    return (int)got;
 }
 
 SLEEPS static int copy_xattr(struct task *task, struct inode *from, struct inode *to,
@@ -134,7 +148,7 @@ SLEEPS static int copy_regular(struct task *task, struct overlay_inode *inode, s
         return -EOPNOTSUPP;
     int err = parent->ops->tmpfile(task, parent, from->mode & 07777u, &made);
     if (!err)
-        err = copy_data(task, from, made);
+        err = copy_data(task, inode->lowers[0], made);
     if (!err)
         err = copy_attributes(task, inode, from, made);
     if (err)

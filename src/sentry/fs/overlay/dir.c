@@ -125,9 +125,8 @@ SLEEPS static int gather_layer(struct task *task, struct gather *gather, struct 
                                bool is_upper)
 {
     AUTO_PUT struct file *file = NULL;
-    const struct path path = {.dentry = dir};
     size_t start = gather->entries->size;
-    int err = vfs_open_path(task, &path, O_RDONLY | O_DIRECTORY, &file);
+    int err = dentry_open(task, dir, O_RDONLY | O_DIRECTORY, &file);
     if (!err)
         err = file_readdir(task, file, &gather->emit);
     if (!err)

@@ -29,6 +29,8 @@ extern const struct inode_ops overlay_inode_ops;
 extern const struct super_ops overlay_super_ops;
 extern const struct file_ops overlay_dir_ops;
 
+MUST_CHECK SLEEPS int overlay_mount(struct task *task, const char *source, u32 flags,
+                                    const char *options, struct super **out);
 static inline struct overlay_inode *overlay_of(struct inode *inode)
 {
     return container_of(inode, struct overlay_inode, inode);
