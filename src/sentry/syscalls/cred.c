@@ -70,7 +70,7 @@ SLEEPS i64 sys_setuid(struct task *task, const struct sysargs *args)
     int err = arg_u32(args, 0) == UNCHANGED ? -EINVAL : id_arg(task, arg_u32(args, 0), false, &uid);
     if (err)
         return err;
-    bool is_able = task_has_capability(task, CAP_SETUID);
+    bool is_able = cred_has_cap(task->cred, CAP_SETUID);
     if (!is_able && uid != old->uid && uid != old->suid)
         return -EPERM;
     struct cred *cred;
@@ -91,7 +91,7 @@ SLEEPS i64 sys_setgid(struct task *task, const struct sysargs *args)
     int err = arg_u32(args, 0) == UNCHANGED ? -EINVAL : id_arg(task, arg_u32(args, 0), true, &gid);
     if (err)
         return err;
-    bool is_able = task_has_capability(task, CAP_SETGID);
+    bool is_able = cred_has_cap(task->cred, CAP_SETGID);
     if (!is_able && gid != old->gid && gid != old->sgid)
         return -EPERM;
     struct cred *cred;
@@ -114,7 +114,7 @@ SLEEPS i64 sys_setreuid(struct task *task, const struct sysargs *args)
         err = id_arg(task, arg_u32(args, 1), false, &effective);
     if (err)
         return err;
-    bool is_able = task_has_capability(task, CAP_SETUID);
+    bool is_able = cred_has_cap(task->cred, CAP_SETUID);
     if (!is_able && real != UNCHANGED && real != old->uid && real != old->euid)
         return -EPERM;
     if (!is_able && effective != UNCHANGED && effective != old->uid && effective != old->euid &&
@@ -144,7 +144,7 @@ SLEEPS i64 sys_setregid(struct task *task, const struct sysargs *args)
         err = id_arg(task, arg_u32(args, 1), true, &effective);
     if (err)
         return err;
-    bool is_able = task_has_capability(task, CAP_SETGID);
+    bool is_able = cred_has_cap(task->cred, CAP_SETGID);
     if (!is_able && real != UNCHANGED && real != old->gid && real != old->egid)
         return -EPERM;
     if (!is_able && effective != UNCHANGED && effective != old->gid && effective != old->egid &&
@@ -169,7 +169,7 @@ SLEEPS i64 sys_setregid(struct task *task, const struct sysargs *args)
 static int three_ids(struct task *task, const struct sysargs *args, bool is_group,
                      const u32 have[3], u32 out[3])
 {
-    bool is_able = task_has_capability(task, is_group ? CAP_SETGID : CAP_SETUID);
+    bool is_able = cred_has_cap(task->cred, is_group ? CAP_SETGID : CAP_SETUID);
     for (u32 i = 0; i < 3; i++) {
         int err = id_arg(task, arg_u32(args, i), is_group, &out[i]);
         if (err)
@@ -254,7 +254,7 @@ SLEEPS i64 sys_setfsuid(struct task *task, const struct sysargs *args)
         return before;
     bool is_own = uid == old->uid || uid == old->euid || uid == old->suid;
     struct cred *cred;
-    if ((!is_own && !task_has_capability(task, CAP_SETUID)) || cred_copy(old, &cred))
+    if ((!is_own && !cred_has_cap(task->cred, CAP_SETUID)) || cred_copy(old, &cred))
         return before;
     cred->fsuid = uid;
     publish_uids(task, cred);
@@ -269,7 +269,7 @@ SLEEPS i64 sys_setfsgid(struct task *task, const struct sysargs *args)
         return before;
     bool is_own = gid == old->gid || gid == old->egid || gid == old->sgid;
     struct cred *cred;
-    if ((!is_own && !task_has_capability(task, CAP_SETGID)) || cred_copy(old, &cred))
+    if ((!is_own && !cred_has_cap(task->cred, CAP_SETGID)) || cred_copy(old, &cred))
         return before;
     cred->fsgid = gid;
     task_set_cred(task, cred);
@@ -301,7 +301,8 @@ SLEEPS i64 sys_getgroups(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_setgroups(struct task *task, const struct sysargs *args)
 {
     u32 count = arg_u32(args, 0);
-    if (!task_has_capability(task, CAP_SETGID) || ns_of(task)->is_setgroups_denied)
+    bool has_map = !ns_of(task)->parent || ns_of(task)->gids.count > 0;
+    if (!cred_has_cap(task->cred, CAP_SETGID) || !has_map || ns_of(task)->is_setgroups_denied)
         return -EPERM;
     if (count > GROUPS_MAX)
         return -EINVAL;
@@ -398,7 +399,7 @@ SLEEPS i64 sys_capset(struct task *task, const struct sysargs *args)
     u64 permitted = (data[0].permitted | (u64)data[1].permitted << 32) & CAP_ALL;
     u64 inheritable = (data[0].inheritable | (u64)data[1].inheritable << 32) & CAP_ALL;
     const struct cred *old = task->cred;
-    bool may_inherit_all = task_has_capability(task, CAP_SETPCAP);
+    bool may_inherit_all = cred_has_cap(task->cred, CAP_SETPCAP);
     if ((!may_inherit_all && (inheritable & ~(old->cap_inheritable | old->cap_permitted))) ||
         (inheritable & ~(old->cap_inheritable | old->cap_bounding)) ||
         (permitted & ~old->cap_permitted) || (effective & ~permitted))

@@ -27,33 +27,88 @@ static void apply_set_ids(const struct task *task, const struct file *file, stru
     const struct inode *inode = file->inode;
     if (!may_gain(task, file))
         return;
-    if (inode->mode & LINUX_S_ISUID)
+    if (inode->mode & LINUX_S_ISUID && user_ns_uid_out(cred->user_ns, inode->uid) != ID_INVALID)
         cred->euid = inode->uid;
-    if ((inode->mode & LINUX_S_ISGID) && (inode->mode & 010u))
+    if ((inode->mode & LINUX_S_ISGID) && (inode->mode & 010u) &&
+        user_ns_gid_out(cred->user_ns, inode->gid) != ID_INVALID)
         cred->egid = inode->gid;
 }
 
-/* P'(permitted) and the rest, without file capabilities: root's come from the bounding and
- * inheritable sets. */
-static void apply_caps(const struct cred *old, struct cred *cred, bool is_set_id)
+/* security.capability, revisions 2 and 3 (capabilities(7), "File capabilities"). */
+struct file_caps {
+    u64 permitted, inheritable;
+    bool is_there, is_effective;
+};
+
+struct linux_vfs_caps {
+    u32 magic;
+    u32 sets[2][2]; /* low and high word: permitted, inheritable */
+    u32 root_id;    /* revision 3 */
+};
+#define CAPS_REVISION_MASK 0xff000000u
+#define CAPS_REVISION_2 0x02000000u
+#define CAPS_REVISION_3 0x03000000u
+#define CAPS_EFFECTIVE 1u
+#define CAPS_SIZE_2 20
+#define CAPS_SIZE_3 24
+
+SLEEPS static void read_file_caps(struct task *task, const struct file *file, struct file_caps *out)
 {
-    bool is_root = !(cred->securebits & SECBIT_NOROOT) && (cred->euid == 0 || cred->uid == 0);
-    if (is_set_id)
+    struct linux_vfs_caps caps;
+    *out = (struct file_caps){0};
+    if (!may_gain(task, file) || !file->path.mount)
+        return;
+    i64 size = vfs_getxattr(task, &file->path, "security.capability", &caps, sizeof caps);
+    if (size != CAPS_SIZE_2 && size != CAPS_SIZE_3)
+        return;
+    u32 revision = caps.magic & CAPS_REVISION_MASK;
+    u32 root = revision == CAPS_REVISION_3 ? caps.root_id : 0;
+    if (revision != (size == CAPS_SIZE_2 ? CAPS_REVISION_2 : CAPS_REVISION_3) ||
+        user_ns_uid_out(task->cred->user_ns, root) != 0)
+        return;
+    out->is_there = true;
+    out->is_effective = caps.magic & CAPS_EFFECTIVE;
+    out->permitted = (caps.sets[0][0] | (u64)caps.sets[1][0] << 32) & CAP_ALL;
+    out->inheritable = (caps.sets[0][1] | (u64)caps.sets[1][1] << 32) & CAP_ALL;
+}
+
+static bool is_root(const struct cred *cred, u32 uid)
+{
+    return !(cred->securebits & SECBIT_NOROOT) && user_ns_uid_out(cred->user_ns, uid) == 0;
+}
+
+/* capabilities(7), "Transformation of capabilities during execve()". -EPERM: the program wants more
+ * than it can get. */
+static int apply_caps(const struct cred *old, struct cred *cred, const struct file_caps *file,
+                      bool is_set_id)
+{
+    u64 permitted = (old->cap_inheritable & file->inheritable) |
+                    (file->permitted & cred->cap_bounding);
+    bool is_effective = file->is_effective;
+    if (file->is_there && is_effective && file->permitted & ~permitted)
+        return -EPERM;
+    bool is_set_to_root = is_root(cred, cred->euid) && !is_root(cred, cred->uid);
+    if ((is_root(cred, cred->euid) || is_root(cred, cred->uid)) &&
+        !(file->is_there && is_set_to_root)) {
+        permitted = old->cap_inheritable | cred->cap_bounding;
+        is_effective = is_root(cred, cred->euid);
+    }
+    if (is_set_id || file->is_there)
         cred->cap_ambient = 0;
-    u64 permitted = cred->cap_ambient;
-    if (is_root)
-        permitted = (old->cap_inheritable | cred->cap_bounding);
+    permitted |= cred->cap_ambient;
     cred->cap_permitted = permitted;
-    bool is_effective = is_root && cred->euid == 0;
     cred->cap_effective = is_effective ? permitted : cred->cap_ambient;
     cred->keep_caps = false;
     cred->securebits &= ~(u32)SECBIT_KEEP_CAPS;
+    return 0;
 }
 
-static int new_cred(const struct task *task, const struct file *file, struct cred **out,
-                    bool *is_secure)
+SLEEPS static int new_cred(struct task *task, const struct file *file, struct cred **out,
+                           bool *is_secure)
 {
     AUTO_PUT struct cred *cred = NULL;
+    struct file_caps caps;
+    read_file_caps(task, file, &caps);
     const struct cred *old = task->cred;
     int err = cred_copy(old, &cred);
     if (err)
@@ -62,8 +117,12 @@ static int new_cred(const struct task *task, const struct file *file, struct cre
     bool is_set_id = cred->euid != old->euid || cred->egid != old->egid;
     cred->suid = cred->fsuid = cred->euid;
     cred->sgid = cred->fsgid = cred->egid;
-    apply_caps(old, cred, is_set_id);
-    *is_secure = cred->euid != cred->uid || cred->egid != cred->gid;
+    err = apply_caps(old, cred, &caps, is_set_id);
+    if (err)
+        return err;
+    bool gains = cred->cap_permitted & ~(old->cap_permitted | cred->cap_ambient);
+    *is_secure = cred->euid != cred->uid || cred->egid != cred->gid ||
+                 (!is_root(cred, cred->uid) && (caps.is_effective || gains));
     *out = MOVE(cred);
     return 0;
 }

@@ -33,9 +33,9 @@ static int cred_check(const struct task *task, const struct linux_ucred *given)
     const struct cred *cred = task->cred;
     bool pid_ok = (u32)given->pid == task->group->pid || task_has_capability(task, CAP_SYS_ADMIN);
     bool uid_ok = given->uid == cred->uid || given->uid == cred->euid || given->uid == cred->suid ||
-                  task_has_capability(task, CAP_SETUID);
+                  cred_has_cap(task->cred, CAP_SETUID);
     bool gid_ok = given->gid == cred->gid || given->gid == cred->egid || given->gid == cred->sgid ||
-                  task_has_capability(task, CAP_SETGID);
+                  cred_has_cap(task->cred, CAP_SETGID);
     return pid_ok && uid_ok && gid_ok ? 0 : -EPERM;
 }
 

@@ -213,7 +213,7 @@ static i64 set_securebits(struct task *task, u64 bits)
     u32 locked = (cred->securebits >> 1) & 0x55u;
     bool changes_locked = (locked & ((u32)bits ^ cred->securebits)) ||
                           (cred->securebits & 0xaau & ~(u32)bits);
-    if (bits & ~(u64)SECBITS_ALL || changes_locked || !task_has_capability(task, CAP_SETPCAP))
+    if (bits & ~(u64)SECBITS_ALL || changes_locked || !cred_has_cap(task->cred, CAP_SETPCAP))
         return -EPERM;
     return change_cred(task, cred_set_securebits, bits);
 }
@@ -246,7 +246,7 @@ static i64 cap_ambient(struct task *task, const struct sysargs *args)
 
 static i64 drop_bounding(struct task *task, u64 capability)
 {
-    if (!task_has_capability(task, CAP_SETPCAP))
+    if (!cred_has_cap(task->cred, CAP_SETPCAP))
         return -EPERM;
     return capability > CAP_LAST ? -EINVAL : change_cred(task, cred_drop_bounding, capability);
 }
