@@ -254,13 +254,12 @@ static int map_file(struct file_fault *file_fault)
         table_protect(vma, file_fault->address, file_fault->address + PAGE_SIZE);
         return 0;
     }
+    (void)map_cached(vma, window_around(vma, file_fault->address, FILE_RUN)); /* as far as it goes */
+    if (entry_get(mm, file_fault->address, &entry))
+        return 0;
     struct window page = {file_fault->address, file_fault->address + PAGE_SIZE};
     int err = map_cached(vma, page);
-    if (err)
-        return fault_fail_by(file_fault->fault, err);
-    (void)map_cached(vma,
-                     window_around(vma, file_fault->address, FILE_RUN)); /* as far as it goes */
-    return 0;
+    return err ? fault_fail_by(file_fault->fault, err) : 0;
 }
 
 /* Is the page at ADDRESS still the file's, and there to be copied? */
