@@ -57,6 +57,15 @@ static void a_list_keeps_order_and_survives_removal(void)
     CU_ASSERT_EQUAL(list_last(&head, struct member, link)->number, 4);
 }
 
+static void aligning_keeps_the_high_bits_whatever_the_unit_s_type(void)
+{
+    u64 address = 0x7fcf228a1f11ull;
+    CU_ASSERT_EQUAL(ALIGN_DOWN(address, 256u << 12), 0x7fcf22800000ull);
+    CU_ASSERT_EQUAL(ALIGN_UP(address, 256u << 12), 0x7fcf22900000ull);
+    CU_ASSERT_EQUAL(ALIGN_DOWN(address, 16), 0x7fcf228a1f10ull);
+    CU_ASSERT_EQUAL(ALIGN_UP(17u, 16ull), 32u);
+}
+
 static void bitmaps_agree_with_an_array(void)
 {
     enum { BITS = 200 };
@@ -298,6 +307,7 @@ void small_suite(void)
     CU_pSuite suite = CU_add_suite("base: small helpers", NULL, NULL);
 #define ADD(test) CU_add_test(suite, #test, test)
     ADD(a_list_keeps_order_and_survives_removal);
+    ADD(aligning_keeps_the_high_bits_whatever_the_unit_s_type);
     ADD(bitmaps_agree_with_an_array);
     ADD(arithmetic_is_exact_or_refused);
     ADD(hashes_are_the_same_everywhere);
