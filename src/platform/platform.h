@@ -129,5 +129,7 @@ void cpu_kick(struct cpu *cpu);
 /* Bring CONTEXT's newest xstate into context->xstate. May be called for a context last run
  * elsewhere. */
 void context_sync(struct context *context);
-/* The context ends: the platform forgets it. */
+/* The platform forgets what it holds of CONTEXT: it ends, or its xstate is about to be written
+ * whole (then set `xstate_changed`). Cheaper than context_sync, which may have to ask another
+ * thread. */
 void context_forget(struct platform *platform, struct context *context);

@@ -83,7 +83,7 @@ SLEEPS static void take_memory(struct task *task, struct mm *mm)
 static void fresh_processor(struct task *task)
 {
     if (task->kernel->platform)
-        context_sync(&task->context);
+        context_forget(task->kernel->platform, &task->context);
     memset(&task->context.regs, 0, sizeof task->context.regs);
     task->context.regs.cs = REGS_CS_USER;
     task->context.regs.ss = REGS_SS_USER;

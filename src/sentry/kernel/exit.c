@@ -381,7 +381,8 @@ static void leave_group(struct task *task)
     count_dead(task);
     task->phase = PHASE_ZOMBIE;
     if (group->kernel->platform)
-        context_sync(&task->context);
+        context_forget(task->kernel->platform, &task->context);
+    xstate_init(&task->xstate);
     signal_queue_clear(&task->signals.queue);
     pass_children(task);
     group_timers_task_gone(task);

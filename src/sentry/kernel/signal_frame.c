@@ -172,7 +172,7 @@ SLEEPS static int restore_xstate(struct task *task, u64 at)
             return -EFAULT;
     }
     if (task->kernel->platform)
-        context_sync(&task->context); /* the platform's copy is old from now on */
+        context_forget(task->kernel->platform, &task->context);
     task->xstate = state;
     task->context.xstate_changed = true;
     return 0;

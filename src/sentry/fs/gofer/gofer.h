@@ -69,6 +69,7 @@ struct gofer_inode {
     u64 host_device, host_inode;
     char *target;              /* of a symlink, cached */
     struct gofer_hints *hints; /* of a directory: what its last listing said */
+    bool has_no_caps;          /* was asked for security.capability and has none */
 };
 extern const struct kind gofer_inode_kind;
 static inline struct gofer_inode *gofer_of(struct inode *inode)

@@ -23,6 +23,7 @@ static const struct field gofer_inode_fields[] = {
     FIELD(struct gofer_inode, host_inode),
     FIELD_STRING(struct gofer_inode, target),
     FIELD_NONE(struct gofer_inode, hints, "a cache"),
+    FIELD_NONE(struct gofer_inode, has_no_caps, "a cache"),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct gofer_inode, gofer_inode_fields);
@@ -602,10 +603,18 @@ SLEEPS static int gofer_open(struct task *task, struct inode *base, struct file 
 
 /* ---- extended attributes -------------------------------------------------------------------- */
 
+/* Each execve asks for this one; few files have it. */
+static bool is_caps(const char *name)
+{
+    return strcmp(name, "security.capability") == 0;
+}
+
 SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const char *name, void *out,
                                  size_t size)
 {
     struct gofer_inode *inode = gofer_of(base);
+    if (inode->has_no_caps && is_caps(name))
+        return -ENODATA;
     struct gofer_get_xattr message = {.name = name,
                                       .size = (u32)MIN(size, (size_t)GOFER_XATTR_MAX)};
     i64 result = gofer_inode_fid(inode, &task->fiber, &message.fid);
@@ -619,6 +628,8 @@ SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const ch
         if (size > 0 && reply.value)
             memcpy(out, reply.value, MIN(size, (size_t)reply.size));
     }
+    if (result == -ENODATA && is_caps(name) && !inode->conn->is_shared)
+        inode->has_no_caps = true;
     gofer_call_fini(inode->conn, &call);
     return result;
 }
@@ -632,6 +643,8 @@ SLEEPS static int gofer_setxattr(struct task *task, struct inode *base, const ch
     int err = gofer_inode_fid(inode, &task->fiber, &message.fid);
     if (err)
         return err;
+    if (is_caps(name))
+        inode->has_no_caps = false;
     struct gofer_set_xattr_reply reply;
     struct gofer_call call;
     err = gofer_do_set_xattr(inode->conn, &task->fiber, &message, &reply, &call);
