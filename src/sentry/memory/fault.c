@@ -21,7 +21,7 @@
 #define ANON_RUN_MIN 16u
 #define ANON_RUN_MAX 64u
 #define STACK_RUN 8u
-#define FILE_RUN 32u
+#define FILE_RUN 64u
 #define OWN_RUN 64u      /* rights given back after a fork */
 #define COPY_RUN 8u      /* shared pages copied at once after a fork */
 #define FILE_COPY_RUN 4u /* pages of a file copied at once */
