@@ -628,7 +628,7 @@ SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const ch
         if (size > 0 && reply.value)
             memcpy(out, reply.value, MIN(size, (size_t)reply.size));
     }
-    if (result == -ENODATA && is_caps(name) && !inode->conn->is_shared)
+    if ((result == -ENODATA || result == -EOPNOTSUPP) && is_caps(name) && !inode->conn->is_shared)
         inode->has_no_caps = true;
     gofer_call_fini(inode->conn, &call);
     return result;
