@@ -281,6 +281,32 @@ CASE(reopened_through_proc)
     EXPECT_STR(text, path);
 }
 
+CASE(reopening_waits_for_nobody)
+{
+    int fds[2];
+    char path[40], byte;
+    MUST(pipe(fds));
+    EXPECT_EQ(write(fds[1], "x", 1), 1);
+    EXPECT_EQ(close(fds[1]), 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fds[0]);
+    int again = MUST(open(path, O_RDONLY)); /* no writer is left */
+    EXPECT_EQ(read(again, &byte, 1), 1);
+    EXPECT_EQ(read(again, &byte, 1), 0);
+    int nonblocking = MUST(open(path, O_RDONLY | O_NONBLOCK));
+    struct pollfd poll_fd = {.fd = nonblocking, .events = POLLIN};
+    EXPECT_EQ(poll(&poll_fd, 1, 0), 1);
+    EXPECT_EQ(poll_fd.revents, POLLHUP);
+    int writer = MUST(open(path, O_WRONLY)); /* and a new one is let in */
+    EXPECT_EQ(poll(&poll_fd, 1, 0), 0);
+    close(fds[0]);
+    close(again);
+    close(nonblocking);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", writer);
+    int other = MUST(open(path, O_WRONLY | O_NONBLOCK)); /* no reader is left */
+    signal(SIGPIPE, SIG_IGN);
+    EXPECT_ERRNO(write(other, "x", 1), EPIPE);
+}
+
 CASE(splice_from_a_file)
 {
     tap_tmpdir();

@@ -34,6 +34,7 @@ struct pipe {
     u8 *spare; /* a free page, so that a busy pipe does not allocate */
     u32 reader_count, writer_count;
     u64 reader_opens, writer_opens; /* fifo(7): openers wait for these to move */
+    bool is_anonymous;              /* of pipe(2): opening an end again never waits */
     struct sleep_lock lock;
     struct wait_queue readers, writers;
 };
@@ -54,6 +55,7 @@ static const struct field pipe_fields[] = {
     FIELD(struct pipe, writer_count),
     FIELD(struct pipe, reader_opens),
     FIELD(struct pipe, writer_opens),
+    FIELD(struct pipe, is_anonymous),
     FIELD_NONE(struct pipe, lock, "nobody holds it while the sandbox is quiet"),
     FIELD_NONE(struct pipe, readers, "a sleeper starts its system call again"),
     FIELD_NONE(struct pipe, writers, "a sleeper starts its system call again"),
@@ -509,6 +511,7 @@ int pipe_create(struct kernel *kernel, u32 flags, struct file **reader, struct f
         return err;
     inode->fifo = &REF_GET(pipe)->object; /* /proc/PID/fd/N opens it again */
     pipe->writer_opens = 1;
+    pipe->is_anonymous = true;
     AUTO_PUT struct file *read_end = NULL;
     err = pipe_file(kernel, pipe, inode, LINUX_O_RDONLY | (flags & LINUX_O_NONBLOCK), &read_end);
     if (err)
@@ -538,7 +541,7 @@ SLEEPS static int open_reader(struct task *task, struct pipe *pipe, struct file 
     pipe->reader_opens++;
     pipe->reader_count++;
     wake_writers(pipe);
-    if (pipe->writer_count > 0)
+    if (pipe->writer_count > 0 || pipe->is_anonymous)
         return 0;
     if (file->flags & LINUX_O_NONBLOCK) {
         file->private_words[0] = pipe->writer_opens; /* no hang-up before the first writer */
@@ -552,12 +555,13 @@ SLEEPS static int open_reader(struct task *task, struct pipe *pipe, struct file 
 
 SLEEPS static int open_writer(struct task *task, struct pipe *pipe, struct file *file)
 {
-    if ((file->flags & LINUX_O_NONBLOCK) && pipe->reader_count == 0)
+    bool may_wait = !pipe->is_anonymous;
+    if (may_wait && (file->flags & LINUX_O_NONBLOCK) && pipe->reader_count == 0)
         return -ENXIO;
     pipe->writer_opens++;
     pipe->writer_count++;
     wake_readers(pipe);
-    if (pipe->reader_count > 0)
+    if (pipe->reader_count > 0 || !may_wait)
         return 0;
     int err = wait_for_other(task, &pipe->writers, &pipe->reader_opens);
     if (err && --pipe->writer_count == 0)
