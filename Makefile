@@ -35,6 +35,7 @@ help:
 	@echo 'make               build/picket and build/picket-sim'
 	@echo 'make run           a first look: a command in a sandbox'
 	@echo 'make test          everything that can be tested here (make deps first)'
+	@echo 'make test-kvm      everything that runs in emulated machines with /dev/kvm (tests/vm)'
 	@echo 'make unit          unit tests; make unit-sentry/memory: those of one room'
 	@echo 'make conformance   system calls, natively and inside, compared'
 	@echo 'make sim           the scenarios of sim/scenarios'

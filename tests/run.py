@@ -33,7 +33,9 @@ STAGES = [
     ("simulator", 600, make("sim")),
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",
                                      "--matrix", "build/conformance/matrix.html"]),
+    ("kvm in an emulated machine", 600, ["tests/vm/suite", "--seconds", "280"]),
 ]
+DIRECT_KVM = ("conformance on kvm", 1500, ["conformance/run", "--no-build", "--platform", "kvm", "--jobs", "2"])
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
 CUNIT = re.compile(r"^\s+tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", re.M)
 
@@ -44,6 +46,10 @@ def counts_of(text):
         return (sum(int(row[2]) for row in cunit), sum(int(row[3]) for row in cunit), sum(int(row[4]) for row in cunit))
     found = COUNTS.findall(text)
     return tuple(int(n or 0) for n in found[-1]) if found else None
+
+
+def has_kvm():
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def run_stage(name, seconds, command):
@@ -64,6 +70,8 @@ def run_stage(name, seconds, command):
         failed = 1
     print(f"{'ok  ' if failed == 0 else 'FAIL'}  {name}: {passed} passed, {failed} failed, {skipped} skipped "
           f"({time.monotonic() - start:.0f} s)", flush=True)
+    for line in re.findall(r"^SKIP  .*", text, re.M):
+        print(line, flush=True)
     if failed:
         why = "it took too long" if code == 124 else f"exit status {code}"
         print(f"      {why}; {' '.join(command)}; the end of {log}:")
@@ -79,11 +87,12 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     os.makedirs(LOGS, exist_ok=True)
     total = [0, 0, 0]
-    for name, seconds, command in STAGES:
+    stages = STAGES + ([DIRECT_KVM] if has_kvm() else [])
+    for name, seconds, command in stages:
         if not args.only or args.only in name:
             total = [a + b for a, b in zip(total, run_stage(name, seconds, command))]
-    if not os.path.exists("/dev/kvm"):
-        print("SKIP  kvm: this machine has no /dev/kvm")
+    if not has_kvm():
+        print("SKIP  kvm on this machine itself: it has no /dev/kvm")
         total[2] += 1
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
     return 1 if total[1] else 0

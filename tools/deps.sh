@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages that the named purpose needs, by name; installs only what is missing.
-#   tools/deps.sh build|test|bench|kvm...
+#   tools/deps.sh build|test|coverage|bench...
 set -eu
 packages=
 for purpose in "$@"; do
     case $purpose in
     build) packages="$packages gcc make libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
     test) packages="$packages gcc make clang clang-format libclang-rt-14-dev python3 libcunit1-dev busybox-static
+        qemu-system-x86
         libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
     coverage) packages="$packages lcov libcunit1-dev" ;;
     bench) packages="$packages crun runsc python3 git" ;;
-    kvm) packages="$packages qemu-system-x86 cpio" ;;
     *) echo "deps.sh: no purpose '$purpose'" >&2; exit 2 ;;
     esac
 done
