@@ -61,7 +61,7 @@ static const char *check_threads(const struct thread_group *group)
         if (task->group != group)
             return "a thread in another group's list";
         live += task->phase < PHASE_ZOMBIE;
-        stopped += task->phase == PHASE_STOPPED;
+        stopped += task->phase == PHASE_STOPPED || task->phase == PHASE_TRACED;
     }
     if (live != group->task_count)
         return "a group counts its threads wrongly";

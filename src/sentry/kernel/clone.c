@@ -359,6 +359,7 @@ int task_clone(struct task *parent, const struct task_create_args *args, struct 
         parent->vfork_child = task;
     }
     task_parts_put(parts); /* a thread's sighand is its group's */
+    trace_clone(parent, task, flags, birth.is_thread ? 0 : args->exit_signal);
     kernel_task_event(parent, "clone", task->tid);
     *out = task;
     return 0;

@@ -103,6 +103,7 @@ SLEEPS int task_exec_commit(struct task *task, struct task_exec *exec)
 {
     struct thread_group *group = task->group;
     struct sighand *sighand = NULL;
+    u32 old_tid = task->tid;
     int err = task_is_dying(task) || group->exec_task ? -EAGAIN : 0;
     if (!err)
         err = sighand_copy(task->kernel, group->sighand, true, &sighand);
@@ -127,5 +128,6 @@ SLEEPS int task_exec_commit(struct task *task, struct task_exec *exec)
     group->has_execed = true;
     group->exit_signal = LINUX_SIGCHLD;
     kernel_task_event(task, "exec", task->tid);
+    trace_exec(task, old_tid);
     return 0;
 }

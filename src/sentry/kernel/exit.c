@@ -169,7 +169,7 @@ static void exit_code_to_cld(i32 wait_status, i32 *code, i32 *status)
 }
 
 /* GROUP is a zombie: its parent hears of it, or it goes at once. */
-static void announce_zombie(struct thread_group *group)
+void thread_group_announce(struct thread_group *group)
 {
     struct thread_group *parent = group->parent;
     bool goes = is_reaped_by_itself(group);
@@ -204,8 +204,8 @@ static void reparent(struct thread_group *child, struct thread_group *dead,
     child->exit_signal = LINUX_SIGCHLD;
     if (was_linked)
         process_group_check_orphaned(child->pgrp);
-    if (child->is_zombie)
-        announce_zombie(child);
+    if (child->is_zombie && !child->leader->trace.tracer)
+        thread_group_announce(child);
 }
 
 static void give_children_away(struct thread_group *group)
@@ -277,7 +277,10 @@ static void thread_group_end(struct thread_group *group)
     wake_up_all(&pid->exited);
     if (kernel->hooks && kernel->hooks->group_exit)
         kernel->hooks->group_exit(group);
-    announce_zombie(group);
+    if (group->leader->trace.tracer)
+        trace_zombie(group->leader); /* it hears first */
+    else
+        thread_group_announce(group);
     wake_up_all(&kernel->task_ended);
     for (struct pid_ns *up = ns; up; up = up->parent)
         wake_up_all(&up->changed);
@@ -386,6 +389,7 @@ static void leave_group(struct task *task)
     signal_queue_clear(&task->signals.queue);
     pass_children(task);
     group_timers_task_gone(task);
+    trace_task_gone(task);
     ASSERT(group->task_count > 0);
     bool is_last = --group->task_count == 0;
     if (!is_leader) {
@@ -408,6 +412,7 @@ SLEEPS void task_end(struct task *task)
     if (group->is_exiting)
         task->exit_code = group->exit_code;
     kernel_task_event(task, "exit", task->exit_code);
+    trace_exit(task);
     release_memory(task);
     task_vfork_done(task);
     if (task->vfork_child) { /* killed while it waited */

@@ -107,6 +107,18 @@ SLEEPS static void wait_for_vfork_child(struct task *task)
     task->phase = PHASE_RUN;
 }
 
+SLEEPS static void stop_if_wanted(struct task *task)
+{
+    if (!task->group->signals.stop_signal) {
+        task->trace.ignores_stop = false;
+        return;
+    }
+    if (task_is_dying(task) || task->trace.stop || trace_group_stop(task))
+        return;
+    task_stop_wait(task);
+    fiber_interrupt(&task->fiber);
+}
+
 /* All that must be done before application code may run (again). The task may be dying afterwards.
  */
 SLEEPS static void task_boundary(struct task *task)
@@ -121,16 +133,21 @@ SLEEPS static void task_boundary(struct task *task)
         }
         if (task_is_dying(task))
             return;
+        if (task->trace.stop) {
+            trace_rest(task);
+            fiber_interrupt(&task->fiber);
+            continue;
+        }
+        if (task->trace.call_waits)
+            return; /* it was entered: nothing comes between */
         if (task->vfork_child) {
             wait_for_vfork_child(task);
+            trace_vfork_done(task);
             fiber_interrupt(&task->fiber);
             continue;
         }
         signal_deliver(task);
-        if (task->group->signals.stop_signal && !task_is_dying(task)) {
-            task_stop_wait(task);
-            fiber_interrupt(&task->fiber);
-        }
+        stop_if_wanted(task);
     } while (task->fiber.is_interrupted || task_is_dying(task));
 }
 
@@ -138,7 +155,9 @@ SLEEPS static void task_boundary(struct task *task)
 
 SLEEPS static void dispatch_call(struct task *task)
 {
+    task->trace.call_waits = false;
     task->kernel->syscalls->dispatch(task);
+    trace_call_exit(task);
     sched_charge_call(task->kernel->sched);
 }
 
@@ -197,7 +216,8 @@ SLEEPS static void serve_event(struct task *task, const struct event *event)
 {
     switch (event->type) {
     case EVENT_SYSCALL:
-        dispatch_call(task);
+        if (!trace_call_enter(task))
+            dispatch_call(task);
         break;
     case EVENT_FAULT:
         serve_fault(task, event);
@@ -238,6 +258,24 @@ SLEEPS static void first_run(struct task *task)
     task->phase = PHASE_RUN;
 }
 
+/* The tracer has seen the call's entry; PTRACE_SYSEMU's calls are its own affair. */
+SLEEPS static void serve_entered_call(struct task *task)
+{
+    u32 resume = task->trace.resume;
+    task->trace.call_waits = false;
+    if (!task->trace.tracer || (resume != TRACE_EMULATE && resume != TRACE_EMULATE_STEP))
+        dispatch_call(task);
+}
+
+/* It had to unwind and no handler ran: again, from where it had come. */
+SLEEPS static void restart_call(struct task *task)
+{
+    task->progress.is_restart = true;
+    task->context.regs.rax = (u64)-ENOSYS;
+    if (task->trace.is_passed_seccomp || !trace_call_enter(task))
+        dispatch_call(task);
+}
+
 SLEEPS_ROOT void task_main(void *arg)
 {
     struct task *task = arg;
@@ -247,9 +285,12 @@ SLEEPS_ROOT void task_main(void *arg)
         task_boundary(task);
         if (task_is_dying(task))
             break;
+        if (task->trace.call_waits) {
+            serve_entered_call(task);
+            continue;
+        }
         if (task->in_syscall) {
-            task->progress.is_restart = true;
-            dispatch_call(task);
+            restart_call(task);
             continue;
         }
         if (fiber_should_yield(&task->fiber))

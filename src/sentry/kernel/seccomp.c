@@ -435,6 +435,13 @@ bool seccomp_allows(struct task *task, u64 nr, const struct sysargs *args, i64 *
         trap(task, nr, data);
         return false;
     case SECCOMP_TRACE:
+        if (task->trace.is_passed_seccomp) {
+            task->trace.is_passed_seccomp = false;
+            return true;
+        }
+        if (trace_seccomp(task, data))
+            *result = -ERESTARTSYS;
+        return false;
     case SECCOMP_USER_NOTIF:
         return false; /* nobody listens: ENOSYS */
     case SECCOMP_KILL_THREAD:

@@ -190,6 +190,8 @@ void signal_retarget(struct thread_group *group)
 static bool is_dropped(const struct thread_group *group, const struct task *task, i32 signo)
 {
     const struct task *asked = task ? task : group->leader;
+    if (asked && asked->trace.tracer)
+        return false; /* its tracer sees it, whatever it does */
     if (asked && (asked->signals.mask | asked->signals.wait_set) & SIGNAL_BIT(signo))
         return false;
     const struct linux_sigaction *action = action_of(group, signo);

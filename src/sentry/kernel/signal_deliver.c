@@ -87,16 +87,22 @@ static void act_by_default(struct task *task, const struct linux_siginfo *info)
                       signo); /* no core is ever written, so wait(2)'s flag for one stays off */
 }
 
+SLEEPS void signal_act(struct task *task, const struct linux_siginfo *info)
+{
+    const struct linux_sigaction *action = &task->group->sighand->actions[info->signo - 1];
+    if (action->handler == LINUX_SIG_DFL)
+        act_by_default(task, info);
+    else if (action->handler != LINUX_SIG_IGN)
+        run_handler(task, info);
+}
+
 SLEEPS bool signal_deliver_one(struct task *task)
 {
     struct linux_siginfo info;
     if (!signal_take(task, ~task->signals.mask, &info))
         return false;
-    const struct linux_sigaction *action = &task->group->sighand->actions[info.signo - 1];
-    if (action->handler == LINUX_SIG_DFL)
-        act_by_default(task, &info);
-    else if (action->handler != LINUX_SIG_IGN)
-        run_handler(task, &info);
+    if (!trace_signal(task, &info))
+        signal_act(task, &info);
     return true;
 }
 
@@ -108,9 +114,12 @@ SLEEPS void signal_deliver(struct task *task)
         task->signals.has_saved_mask = false;
         signal_set_mask(task, task->signals.saved_mask);
     }
-    while (!task_is_dying(task) && !task->group->signals.stop_signal && signal_deliver_one(task))
+    while (!task_is_dying(task) && !task->trace.stop &&
+           (!task->group->signals.stop_signal || task->trace.ignores_stop) &&
+           signal_deliver_one(task))
         ;
-    if (task->signals.has_saved_mask && !task->in_syscall && !task_is_dying(task)) {
+    if (task->signals.has_saved_mask && !task->in_syscall && !task->trace.stop &&
+        !task_is_dying(task)) {
         task->signals.has_saved_mask = false;
         signal_set_mask(task, task->signals.saved_mask);
     }

@@ -32,6 +32,10 @@ void group_stop_end(struct thread_group *group, bool tell_parent)
     signals->is_stopped = false;
     signals->stop_reported = false;
     wake_up_all(&signals->continued);
+    struct task *task;
+    list_for_each (task, &group->tasks, group_link)
+        if (task->trace.is_listening)
+            wake_up_all(&task->signals.changed);
     if (!tell_parent || !was_stopped)
         return;
     signals->is_continued = true;

@@ -82,6 +82,7 @@ static const struct field task_fields[] = {
     FIELD_NONE(struct task, extra, "not used yet"),
     FIELD_REF(struct task, seccomp),
     FIELD(struct task, seccomp_mode),
+    FIELD_STRUCT(struct task, trace, task_trace_fields),
     FIELD_REF(struct task, pid),
     FIELD(struct task, set_child_tid),
     FIELD_WEAK(struct task, vfork_child),
@@ -242,7 +243,7 @@ i64 task_interrupted(struct task *task, u64 bytes)
 {
     if (bytes == 0)
         return -ERESTARTSYS;
-    if (signal_will_act(task))
+    if (signal_will_act(task) && !task->trace.tracer) /* a tracer may yet take it away */
         return (i64)bytes;
     task->progress.bytes = bytes;
     return -ERESTARTSYS;
@@ -250,7 +251,7 @@ i64 task_interrupted(struct task *task, u64 bytes)
 
 i64 task_never_restarts(struct task *task)
 {
-    if (task->is_kernel || signal_will_act(task))
+    if (task->is_kernel || (signal_will_act(task) && !task->trace.tracer))
         return -EINTR;
     task->progress.never_restarts = true;
     return -ERESTARTSYS;

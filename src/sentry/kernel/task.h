@@ -19,6 +19,7 @@
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/kernel/signal.h"
+#include "sentry/kernel/trace.h"
 #include "sentry/memory/mm.h"
 #include "sentry/sched/sched.h"
 
@@ -35,6 +36,7 @@ enum task_phase {
     PHASE_NEW,        /* created, first run to come */
     PHASE_RUN,        /* application code or a system call */
     PHASE_STOPPED,    /* job control or group stop */
+    PHASE_TRACED,     /* a stop of ptrace(2) */
     PHASE_VFORK_WAIT, /* parent of a vfork until the child execs or exits */
     PHASE_EXEC_WAIT,  /* execve of a multi-threaded process: siblings are being ended */
     PHASE_EXIT,       /* leaving */
@@ -96,9 +98,10 @@ struct task {
         i32 priority;
         u64 affinity;
     } sched_attr;
-    struct extra *extra;      /* kernel/'s own rarely used members (counted object or NULL) */
+    struct extra *extra;            /* kernel/'s own rarely used members (counted object or NULL) */
     struct seccomp_filter *seccomp; /* counted: the newest filter, or NULL (kernel/seccomp.h) */
     u32 seccomp_mode;
+    struct task_trace trace;  /* ptrace(2) */
     struct pid *pid;          /* counted: its numbers in all namespaces; NULL for kernel tasks */
     uaddr set_child_tid;      /* to be written at the first run; 0: none */
     struct task *vfork_child; /* weak: whose exec or exit this task awaits */
@@ -152,7 +155,7 @@ struct thread_group {
     struct task *exec_task;   /* weak: a thread in execve that ends the others */
     struct wait_queue task_gone; /* a thread has ended; exec_task sleeps here */
     bool is_dumpable;            /* PR_SET_DUMPABLE */
-    u32 keyring;                /* number of its session keyring (keyctl(2)); 0: none yet */
+    u32 keyring;                 /* number of its session keyring (keyctl(2)); 0: none yet */
     u32 keyring_perm;
     i32 oom_score_adj;
     u32 stop_count;            /* threads that are stopped */
@@ -316,6 +319,11 @@ MUST_CHECK SLEEPS int task_exec_commit(struct task *task, struct task_exec *exec
 SLEEPS void task_end(struct task *task);
 /* All threads of GROUP leave; STATUS becomes its wait status if none is set. */
 void thread_group_exit(struct thread_group *group, i32 status);
+/* GROUP is a zombie: its parent hears of it, or it goes at once. */
+void thread_group_announce(struct thread_group *group);
+/* What wait tells of a zombie. */
+void wait_result_of_zombie(const struct task *task, const struct thread_group *group,
+                           struct wait_result *out);
 /* A zombie's parent has seen it: forget it. Drops references: GROUP may be gone. */
 void thread_group_reap(struct thread_group *group);
 /* Lets a vfork parent go: the child has another address space or none. */

@@ -26,6 +26,8 @@ SLEEPS void task_clear_child_tid(struct task *task);
 SLEEPS void task_rest(struct task *task, struct wait_queue *queue);
 /* Deliver at most one signal; false: none was deliverable. */
 SLEEPS bool signal_deliver_one(struct task *task);
+/* Do what a signal does: its handler or its default action. */
+SLEEPS void signal_act(struct task *task, const struct linux_siginfo *info);
 /* signal_frame.c: build a handler's frame and set the registers to run it. -EFAULT: it does not
  * fit. */
 MUST_CHECK SLEEPS int signal_frame_push(struct task *task, const struct linux_siginfo *info,

@@ -45,6 +45,14 @@ static void fill_exit(const struct thread_group *child, struct wait_result *out)
     }
 }
 
+void wait_result_of_zombie(const struct task *task, const struct thread_group *group,
+                           struct wait_result *out)
+{
+    *out = (struct wait_result){0};
+    fill_common(task, group, out);
+    fill_exit(group, out);
+}
+
 static void reap_child(struct task *task, struct thread_group *child,
                        const struct wait_result *result)
 {
@@ -70,7 +78,9 @@ static bool take_news(struct task *task, struct thread_group *child, u32 options
             reap_child(task, child, out);
         return true;
     }
-    if (options & LINUX_WSTOPPED && signals->is_stopped && !signals->stop_reported) {
+    const struct task *tracer = child->leader->trace.tracer;
+    bool is_tracee = tracer && tracer->group == task->group; /* its stops are told by trace_look */
+    if (options & LINUX_WSTOPPED && signals->is_stopped && !signals->stop_reported && !is_tracee) {
         out->code = LINUX_CLD_STOPPED;
         out->status = (i32)signals->stop_signal;
         out->wait_status = WAIT_STATUS_STOPPED((i32)signals->stop_signal);
@@ -96,11 +106,16 @@ static int look_at_children(struct task *task, const struct wait_request *reques
     list_for_each (child, &task->group->children, sibling_link) {
         if (!is_wanted(task, child, request))
             continue;
+        if (child->is_zombie && child->leader->trace.tracer) {
+            has_child = true; /* its tracer has not seen it yet */
+            continue;
+        }
         if (take_news(task, child, request->options, out))
             return 1;
         has_child = true;
     }
-    return has_child ? 0 : -ECHILD;
+    int traced = trace_look(task, request, out);
+    return traced > 0 ? traced : has_child || traced == 0 ? 0 : -ECHILD;
 }
 
 SLEEPS i64 task_wait(struct task *task, const struct wait_request *request, struct wait_result *out)

@@ -59,9 +59,9 @@ SLEEPS static void dispatch(struct task *task)
     for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
         if (o->enter)
             o->enter(o, task, nr, row, &args);
-    i64 result = -ENOSYS;
+    i64 result = nr == ~0ull ? (i64)regs->rax : -ENOSYS; /* a tracer took the call away */
     if (!task->seccomp_mode || seccomp_allows(task, nr, &args, &result))
-        result = row ? row->handler(task, &args) : -ENOSYS;
+        result = row ? row->handler(task, &args) : result;
     for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
         if (o->exit)
             o->exit(o, task, nr, row, &args, result);
