@@ -187,6 +187,21 @@ static const struct flag debug_flags[] = {
     ROW(debug_options, "delay", FLAG_DURATION, delay, "1h", "before a heap profile"),
     FLAG_END,
 };
+static const struct flag export_flags[] = {
+    ROW(export_options, "exporter-prefix", FLAG_STRING, prefix, "runsc_", "before each name"),
+    ROW(export_options, "sandbox-metrics-filter", FLAG_STRING, filter, "",
+        "regular expression of names"),
+    FLAG_END,
+};
+static const struct flag metric_server_flags[] = {
+    ROW(metric_server_options, "exporter-prefix", FLAG_STRING, prefix, "runsc_",
+        "before each name"),
+    ROW(metric_server_options, "pid-file", FLAG_STRING, pid_file, "", "file for its pid"),
+    ROW(metric_server_options, "allow-unknown-root", FLAG_BOOL, allows_unknown_root, "false",
+        "health checks may name another root"),
+    FLAG_NOTHING("allow-profiling", FLAG_IGNORED_BOOL),
+    FLAG_END,
+};
 static const struct flag update_flags[] = {
     ROW(update_options, "resources", FLAG_STRING, resources, "",
         "file with JSON of limits, - for standard input"),
@@ -224,6 +239,11 @@ static const struct flag help_flags[] = {
     {                                                              \
 #name, words, synopsis, flags, sizeof(options), cmd_##name \
     }
+/* A name with a dash. */
+#define COMMAND_AS(name, function, words, synopsis, flags, options)   \
+    {                                                                 \
+        name, words, synopsis, flags, sizeof(options), cmd_##function \
+    }
 struct nothing {
     u8 unused;
 };
@@ -242,11 +262,17 @@ const struct command commands[] = {
             struct events_options),
     COMMAND(exec, "ID CMD...", "run a further process in a container", exec_flags,
             struct exec_command_options),
+    COMMAND_AS("export-metrics", export_metrics, "ID", "print a sandbox's metrics", export_flags,
+               struct export_options),
     COMMAND(features, "", "print what this runtime can do", no_flags, struct nothing),
     COMMAND(flags, "[COMMAND]", "print flags", no_flags, struct nothing),
     COMMAND(help, "[COMMAND]", "print help", help_flags, struct help_options),
     COMMAND(kill, "ID [SIGNAL]", "send a signal to a container", kill_flags, struct kill_options),
     COMMAND(list, "", "list containers", list_flags, struct list_options),
+    COMMAND_AS("metric-metadata", metric_metadata, "", "print what metrics there are", no_flags,
+               struct nothing),
+    COMMAND_AS("metric-server", metric_server, "", "serve the metrics of all sandboxes by HTTP",
+               metric_server_flags, struct metric_server_options),
     COMMAND(pause, "ID", "stop all tasks of a container for a while", no_flags, struct nothing),
     COMMAND(ps, "ID", "print a container's processes", ps_flags, struct ps_options),
     COMMAND(restore, "ID", "make a container from an image", restore_flags, struct restore_options),

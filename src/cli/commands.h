@@ -65,6 +65,13 @@ struct debug_options {
     const char *profile_cpu, *profile_heap, *profile_block, *profile_mutex, *trace;
     i64 duration, delay;
 };
+struct export_options {
+    const char *prefix, *filter;
+};
+struct metric_server_options {
+    const char *prefix, *pid_file;
+    bool allows_unknown_root;
+};
 enum update_value {
     UPDATE_BLKIO_WEIGHT,
     UPDATE_CPU_PERIOD,

@@ -369,7 +369,7 @@ static void test_stop_lets_clients_go_and_then_closes_idle_ones(void)
     bench_fini(&bench);
 }
 
-/* facts/wire-capture.md: what Debian's client asked, and what its sandbox answered where that is
+/* What Debian's client asked, and what its sandbox answered where that is
  * not chance. */
 static void test_captured_calls_get_the_captured_answers(void)
 {

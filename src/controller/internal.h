@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the receivers' files share: the row of a method and the call it is handed. */
 #pragma once
+#include "base/time.h"
 #include "controller/controller.h"
 #include "wire/urpc/codec.h"
 #include "wire/urpc/server.h"

@@ -12,11 +12,6 @@ const struct rpc_method profile_methods[] = {
     {"Profile.Goroutine"},
     {NULL},
 };
-const struct rpc_method metrics_methods[] = {
-    {"Metrics.GetRegisteredMetrics"},
-    {"Metrics.Export"},
-    {NULL},
-};
 const struct rpc_method cgroups_methods[] = {
     {"Cgroups.ReadControlFiles"},
     {"Cgroups.WriteControlFiles"},

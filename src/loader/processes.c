@@ -5,31 +5,12 @@
 #include <string.h>
 
 #include "base/sort.h"
+#include "base/time.h"
 #include "loader/internal.h"
 #include "sentry/fs/tty/tty.h"
 
 #define CPU_PERCENT_MAX 99u
 #define DAY_S 86400
-
-/* Civil date of a day number since 1970 (Howard Hinnant's algorithm, days_from_civil's inverse). */
-struct date {
-    i64 year;
-    u32 month, day;
-};
-static struct date date_of(i64 days)
-{
-    i64 shifted = days + 719468;
-    i64 era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    u32 day_of_era = (u32)(shifted - era * 146097);
-    u32 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) /
-                      365;
-    u32 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    u32 month = (5 * day_of_year + 2) / 153;
-    struct date date = {.day = day_of_year - (153 * month + 2) / 5 + 1,
-                        .month = month < 10 ? month + 3 : month - 9};
-    date.year = (i64)year_of_era + era * 400 + (date.month <= 2);
-    return date;
-}
 
 /* HH:MM if it was today, else MonDD, else the year. */
 static char *start_text(struct pool *pool, i64 start_s, i64 now_s)

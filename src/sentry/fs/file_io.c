@@ -8,6 +8,7 @@
 
 #include "abi/errno.h"
 #include "abi/fcntl.h"
+#include "abi/mount.h"
 #include "sentry/fs/dentry.h"
 #include "sentry/fs/fasync.h"
 #include "sentry/fs/locks.h"
@@ -46,6 +47,9 @@ i64 file_read(struct task *task, struct file *file, struct uio *uio, const u64 *
     bool is_shared_place = !offset && ops->is_seekable;
     if (is_shared_place)
         sleep_lock(&file->offset_lock, &task->fiber);
+    task->kernel->metrics.plain[METRIC_FS_READS]++;
+    if (file->inode->super && file->inode->super->magic == LINUX_TMPFS_MAGIC)
+        task->kernel->metrics.plain[METRIC_MEMORY_READS]++;
     i64 result = ops->read(task, file, uio, offset ? *offset : file->offset);
     if (is_shared_place) {
         if (result > 0)

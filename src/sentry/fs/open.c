@@ -73,6 +73,16 @@ SLEEPS static int judge_open(struct task *task, const struct path *path, u32 fla
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+static void count_open(struct metrics *metrics, const struct inode *inode, u32 flags)
+{
+    bool writes = (flags & LINUX_O_ACCMODE) != LINUX_O_RDONLY;
+    metrics->plain[METRIC_FS_OPENS]++;
+    if (inode->super && inode->super->magic == LINUX_TMPFS_MAGIC && inode_is_regular(inode))
+        metrics->plain[writes ? METRIC_MEMORY_OPENS_W : METRIC_MEMORY_OPENS_RO]++;
+    if (writes && inode_is_regular(inode) && (inode->mode & 0111))
+        metrics->suspicious[SUSPICIOUS_OPENED_WRITE_EXECUTE]++;
+}
+
 SLEEPS static int open_by_type(struct task *task, struct inode *inode, struct file *file)
 {
     u32 type = inode->mode & LINUX_S_IFMT;
@@ -121,6 +131,7 @@ SLEEPS static int open_found(struct task *task, const struct path *path, u32 fla
         notify_dentry(path->dentry, NOTIFY_MODIFY);
     if (err)
         return err;
+    count_open(&task->kernel->metrics, inode, flags);
     notify_dentry(path->dentry, NOTIFY_OPEN);
     *out = MOVE(file);
     return 0;

@@ -9,6 +9,7 @@
 #include "base/marks.h"
 #include "base/object.h"
 #include "base/rand.h"
+#include "sentry/kernel/metrics.h"
 #include "sentry/memory/memory.h"
 #include "sentry/sched/sched.h"
 
@@ -55,6 +56,7 @@ struct kernel {
     struct memory *memory;     /* owned */
     struct log *log;           /* lent */
     struct marks marks;
+    struct metrics metrics;
     struct kernel_config config;
     struct pid_ns *root_pid_ns;   /* counted */
     struct user_ns *root_user_ns; /* counted */

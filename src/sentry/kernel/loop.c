@@ -192,6 +192,7 @@ SLEEPS static bool serve_vsyscall(struct task *task, u64 address)
     if (copy_from_user(task, &return_address, uaddr_make(regs->rsp), sizeof return_address))
         return false;
     regs->orig_rax = numbers[index];
+    task->kernel->metrics.weirdness[WEIRDNESS_VSYSCALL]++;
     dispatch_call(task);
     regs->rip = return_address;
     regs->rsp += sizeof return_address;

@@ -56,6 +56,8 @@ SLEEPS static void dispatch(struct task *task)
     task->in_syscall = true;
     task->kernel->call_count++;
     progress_begin(task);
+    if (!row && nr < METRIC_SYSCALLS)
+        task->kernel->metrics.unimplemented[nr]++;
     for (struct call_observer *o = task->kernel->call_observers; o; o = o->next)
         if (o->enter)
             o->enter(o, task, nr, row, &args);

@@ -9,9 +9,10 @@
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
-SLEEPS static int fill_some(struct host_file *file, struct fiber *fiber, u64 index, u64 count,
-                            u8 *const *pages)
+SLEEPS static int fill_some(struct kernel *kernel, struct host_file *file, struct fiber *fiber,
+                            u64 index, u64 count, u8 *const *pages)
 {
+    u64 *metrics = kernel->metrics.plain;
     struct host_op *op = NULL;
     struct host_op storage; /* about 1.3 KiB: HOST_IOV_MAX vectors */
     op = &storage;
@@ -22,7 +23,12 @@ SLEEPS static int fill_some(struct host_file *file, struct fiber *fiber, u64 ind
     op->iov_count = (u32)count;
     for (u64 i = 0; i < count; i++)
         op->iov[i] = (struct host_iovec){pages[i], PAGE_SIZE};
+    u64 begin = host_monotonic_ns(kernel->host);
     i64 got = fiber_host_op(fiber, op);
+    u64 waited = host_monotonic_ns(kernel->host) - begin;
+    metrics[METRIC_GOFER_READS_HOST]++;
+    metrics[METRIC_GOFER_READ_WAIT_HOST] += waited;
+    metrics[METRIC_FS_READ_WAIT] += waited;
     if (got < 0)
         return (int)got;
     for (u64 i = 0; i < count; i++) { /* behind the end of file: zero */
@@ -41,7 +47,7 @@ SLEEPS static int gofer_fill(struct mapping *mapping, struct fiber *fiber, u64 i
     int err = file ? 0 : gofer_inode_open(inode, fiber, false, false, &file);
     while (!err && count > 0) {
         u64 step = MIN(count, (u64)HOST_IOV_MAX);
-        err = fill_some(file, fiber, index, step, pages);
+        err = fill_some(inode->conn->kernel, file, fiber, index, step, pages);
         index += step;
         pages += step;
         count -= step;

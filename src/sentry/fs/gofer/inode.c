@@ -195,6 +195,8 @@ SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool
         return err;
     struct gofer_open_reply reply;
     struct gofer_call call;
+    struct metrics *metrics = &inode->conn->kernel->metrics;
+    metrics->plain[METRIC_GOFER_OPENS_9P]++;
     err = gofer_do_open(inode->conn, fiber, &message, &reply, &call);
     if (err == -EACCES && for_write && !truncate) { /* a file that may be written but not read */
         gofer_call_fini(inode->conn, &call);
@@ -207,6 +209,7 @@ SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool
     gofer_call_fini(inode->conn, &call);
     if (err)
         return err;
+    metrics->plain[METRIC_GOFER_OPENS_HOST]++;
     host_file_put(*slot);
     *slot = file;
     gofer_inode_take_stat(inode, &reply.stat);
