@@ -5,6 +5,7 @@
  * nothing runs any more; then it stops the next run at once and is swallowed, and only `kicked`
  * decides about EVENT_KICK.
  */
+#include "platform/fault.h"
 #include "platform/ptrace/internal.h"
 #include <errno.h>
 #include <string.h>
@@ -20,10 +21,6 @@
 #define PTRACE_SYSEMU_SINGLESTEP 32
 #endif
 #define STOP_SYSCALL (SIGTRAP | 0x80)
-#define NONCANONICAL_START 0x800000000000ull
-#define NONCANONICAL_END 0xffff800000000000ull
-#define CS_USER_32 0x23u
-#define TRAP_GP 13u
 
 static struct ptrace_cpu *ptrace_cpu_of(struct cpu *cpu)
 {
@@ -128,27 +125,6 @@ void ptrace_cpu_leave(struct cpu *base)
 }
 
 /* ---- registers ------------------------------------------------------------------------------ */
-
-/* What the processor would refuse on the way to user mode; true with EVENT filled if it would. */
-static bool regs_refuse(struct ptrace_cpu *cpu, struct event *event)
-{
-    const struct regs *regs = &cpu->context->regs;
-    if ((regs->cs != REGS_CS_USER && regs->cs != CS_USER_32) || regs->ss != REGS_SS_USER) {
-        bool is_cs_bad = regs->cs != REGS_CS_USER && regs->cs != CS_USER_32;
-        event_exception(event, SIGSEGV, SI_KERNEL, TRAP_GP,
-                        (u32)(is_cs_bad ? regs->cs : regs->ss) & 0xfffcu);
-        return true;
-    }
-    if (regs->rip >= NONCANONICAL_START && regs->rip < NONCANONICAL_END) {
-        event_exception(event, SIGSEGV, SI_KERNEL, TRAP_GP, 0);
-        return true;
-    }
-    if (regs->rip >= SPACE_ADDRESS_END) {
-        event_fault(cpu, regs->rip, PROT_EXEC_BIT, event);
-        return true;
-    }
-    return false;
-}
 
 /* The kernel refused the set as a whole: word by word, data selectors that it refuses becoming
  * null. */
@@ -262,8 +238,10 @@ void ptrace_cpu_run(struct cpu *base, struct event *event)
             event->type = EVENT_KICK;
             return;
         }
-        if (cpu->thread == NULL || stub_is_gone(cpu->thread->stub) || regs_refuse(cpu, event))
+        if (cpu->thread == NULL || stub_is_gone(cpu->thread->stub) ||
+            event_refuse(&cpu->space->base, &cpu->context->regs, event)) {
             return;
+        }
         if (__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) &&
             !space_flush(cpu->space, cpu->thread))
             return;

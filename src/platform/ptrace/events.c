@@ -7,77 +7,20 @@
  * (exact_find).
  */
 #include "platform/ptrace/internal.h"
-#include "platform/ptrace/decode.h"
+#include "platform/decode.h"
+#include "platform/fault.h"
 #include <errno.h>
 #include <linux/audit.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <ucontext.h>
 
-#define TASK_END 0x7ffffffff000ull
-#define PF_PRESENT 1u
-#define PF_WRITE 2u
-#define PF_USER 4u
-#define PF_FETCH 16u
-#define TRAP_DE 0u
-#define TRAP_DB 1u
-#define TRAP_BP 3u
-#define TRAP_UD 6u
-#define TRAP_SS 12u
-#define TRAP_GP 13u
-#define TRAP_PF 14u
-#define TRAP_AC 17u
-#define TRAP_XF 19u
-#define INSTRUCTION_SIZE_MAX 15u
-#define INT80_ERROR_CODE                                                     \
-    (0x80u * 8 + 2) /* Linux without 32-bit emulation: a gate nobody may use \
-                     */
 #define FILL_COUNT_MAX 16u
 
-void event_exception(struct event *event, int signo, int code, u32 trapno, u32 error_code)
+static void fault_report(struct ptrace_cpu *cpu, u64 address, u32 access, struct event *event)
 {
-    *event = (struct event){
-        .type = EVENT_EXCEPTION,
-        .signo = signo,
-        .code = code,
-        .trapno = trapno,
-        .error_code = error_code,
-    };
-}
-
-void event_fault(struct ptrace_cpu *cpu, u64 address, u32 access, struct event *event)
-{
-    struct pagetable_entry entry;
-    bool is_present = address >= TASK_END ||
-                      (pagetable_get(&cpu->space->base.table, uaddr_make(address), &entry) &&
-                       entry.prot);
-    *event = (struct event){
-        .type = EVENT_FAULT,
-        .address = address,
-        .access = access,
-        .trapno = TRAP_PF,
-        .error_code = PF_USER | (is_present ? PF_PRESENT : 0) |
-                      (access == PROT_WRITE_BIT ? PF_WRITE : 0) |
-                      (access == PROT_EXEC_BIT ? PF_FETCH : 0),
-    };
+    event_fault(&cpu->space->base, address, access, event);
     __atomic_store_n(&cpu->space->fault_address, address, __ATOMIC_RELAXED);
-}
-
-size_t code_read(const struct ptrace_cpu *cpu, u64 address, u8 *out, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        u64 at = address + done;
-        struct pagetable_entry entry;
-        if (!pagetable_get(&cpu->space->base.table, uaddr_make(at), &entry) || entry.prot == 0)
-            break;
-        u64 offset = at % PAGE_SIZE;
-        size_t part = MIN(size - done, (size_t)(PAGE_SIZE - offset));
-        const u8 *page = machine_frame(cpu->base.platform->memory, entry.frame);
-        memcpy(out + done, page + offset, part);
-        done += part;
-    }
-    return done;
 }
 
 /* ---- the exact way -------------------------------------------------------------------------- */
@@ -138,7 +81,7 @@ static u32 access_exact(struct ptrace_cpu *cpu, const siginfo_t *info)
 static u32 access_of_data(struct ptrace_cpu *cpu, const siginfo_t *info, u64 address)
 {
     u8 code[INSTRUCTION_SIZE_MAX];
-    size_t size = code_read(cpu, cpu->context->regs.rip, code, sizeof code);
+    size_t size = code_read(&cpu->space->base, cpu->context->regs.rip, code, sizeof code);
     u32 access = decode_access(code, size, &cpu->context->regs, address);
     return access ? access : access_exact(cpu, info);
 }
@@ -177,7 +120,7 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
         access = access_exact(cpu, info);
     else if (has_entry && space_fill(cpu->space, cpu->thread, address, access) != FILL_REFUSED)
         return false;
-    event_fault(cpu, address, access, event);
+    fault_report(cpu, address, access, event);
     return true;
 }
 
@@ -212,7 +155,7 @@ static bool vsyscall_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struc
 {
     cpu->context->regs.rip = (u64)info->si_call_addr;
     cpu->context->regs.rsp -= sizeof(u64);
-    event_fault(cpu, cpu->context->regs.rip, PROT_EXEC_BIT, event);
+    fault_report(cpu, cpu->context->regs.rip, PROT_EXEC_BIT, event);
     return true;
 }
 
@@ -248,7 +191,8 @@ static void foreign_call_handle(struct ptrace_cpu *cpu, struct event *event)
     u8 code[2] = {0};
     regs->rax = regs->orig_rax;
     regs->orig_rax = ~(u64)0;
-    if (code_read(cpu, regs->rip - 2, code, 2) == 2 && code[0] == 0xcd && code[1] == 0x80) {
+    if (code_read(&cpu->space->base, regs->rip - 2, code, 2) == 2 && code[0] == 0xcd &&
+        code[1] == 0x80) {
         regs->rip -= 2;
         event_exception(event, SIGSEGV, SI_KERNEL, TRAP_GP, INT80_ERROR_CODE);
         return;

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "platform/ops.h"
 #include "platform/ptrace/stub.h"
+#include "platform/xsave.h"
 #include <linux/filter.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,7 +33,7 @@ struct stub_thread {
     bool xstate_is_stale; /* its extended state is not `context`'s: load before it runs */
     struct regs regs;
     struct context *context; /* whose extended state it has, or gets before it runs */
-    u8 *image;               /* xsave_size bytes for NT_X86_XSTATE */
+    u8 *image;               /* xsave.size bytes for NT_X86_XSTATE */
 };
 
 /* A stub process: an address space with a helper thread, lent to one space at a time. */
@@ -63,9 +64,7 @@ struct ptrace_platform {
     struct list spare; /* stubs without a process */
     int *done_fds;     /* eventfds, one a cpu and one for whoever holds the kernel lock */
     struct ptrace_cpu *cpus;
-    size_t xsave_size;       /* of the host's NT_X86_XSTATE */
-    size_t xsave_offsets[8]; /* of the components in it, by number; 0: the host has none */
-    u64 xsave_features;
+    struct xsave_layout xsave; /* of the host's NT_X86_XSTATE */
 };
 
 MUST_CHECK int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size);
@@ -190,10 +189,6 @@ int stub_thread_wait(struct stub_thread *thread);
 bool signal_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct event *event);
 /* It stopped at a system call. Likewise. */
 void syscall_handle(struct ptrace_cpu *cpu, struct event *event);
-void event_exception(struct event *event, int signo, int code, u32 trapno, u32 error_code);
-void event_fault(struct ptrace_cpu *cpu, u64 address, u32 access, struct event *event);
-/* Bytes of the program at ADDRESS through the page table; how many of SIZE could be read. */
-size_t code_read(const struct ptrace_cpu *cpu, u64 address, u8 *out, size_t size);
 
 /* ---- xstate.c ------------------------------------------------------------------------------- */
 

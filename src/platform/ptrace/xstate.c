@@ -6,7 +6,6 @@
  * thread is doing.
  */
 #include "platform/ptrace/internal.h"
-#include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <linux/futex.h>
@@ -19,7 +18,6 @@
 
 #define XSAVE_SIZE_MAX ((size_t)64 << 10)
 #define HOST_FEATURES_OFFSET 464 /* XCR0, by the kernel (Documentation/arch/x86/xstate.rst) */
-#define LEGACY_SIZE 512u
 #define REMOTE_WAIT_NS (20 * NS_PER_MS)
 
 static bool image_get(pid_t tid, void *image, size_t *size)
@@ -31,91 +29,41 @@ static bool image_get(pid_t tid, void *image, size_t *size)
     return true;
 }
 
-/* Where CPUID leaf 0xd puts component NUMBER in the host's area; 0 if it has none. */
-static size_t host_offset(u32 number)
-{
-    u32 eax, ebx, ecx, edx;
-    __cpuid_count(0xd, number, eax, ebx, ecx, edx);
-    return ebx;
-}
-
-static void offsets_find(struct ptrace_platform *platform, size_t size)
-{
-#define X(number, place, bytes)                                                      \
-    {                                                                                \
-        size_t offset = host_offset(number);                                         \
-        bool fits = offset >= XSTATE_HEADER_OFFSET + 64 && offset + (bytes) <= size; \
-        platform->xsave_offsets[number] = fits ? offset : 0;                         \
-        if (!fits)                                                                   \
-            platform->xsave_features &= ~(1ull << (number));                         \
-    }
-    XSTATE_COMPONENTS(X)
-#undef X
-}
-
-static void image_to_xstate(const struct ptrace_platform *platform, const u8 *image,
-                            struct xstate *out)
-{
-    memset(out, 0, sizeof *out);
-    memcpy(out, image, XSTATE_HEADER_OFFSET + 64);
-#define X(number, place, size)                \
-    if (platform->xsave_offsets[number] != 0) \
-        memcpy(out->bytes + (place), image + platform->xsave_offsets[number], (size));
-    XSTATE_COMPONENTS(X)
-#undef X
-    u64 header[8] = {0};
-    memcpy(&header[0], image + XSTATE_HEADER_OFFSET, sizeof header[0]);
-    memcpy(out->bytes + XSTATE_HEADER_OFFSET, header, sizeof header);
-    ASSERT(xstate_sanitize(out));
-}
-
 bool xstate_prepare(struct stub_thread *thread)
 {
     struct ptrace_platform *platform = thread->stub->platform;
-    if (platform->xsave_size == 0) {
+    if (platform->xsave.size == 0) {
         size_t size = XSAVE_SIZE_MAX;
         u8 *image = calloc(1, size);
         bool has_image = image != NULL && image_get(thread->tid, image, &size);
         if (has_image) {
-            memcpy(&platform->xsave_features, image + HOST_FEATURES_OFFSET, 8);
-            platform->xsave_features &= XSTATE_FEATURES;
-            platform->xsave_size = size;
-            offsets_find(platform, size);
+            u64 features;
+            memcpy(&features, image + HOST_FEATURES_OFFSET, 8);
+            xsave_layout_init(&platform->xsave, size, features);
         }
         free(image);
         if (!has_image)
             return false;
     }
     if (thread->image == NULL)
-        thread->image = calloc(1, platform->xsave_size);
+        thread->image = calloc(1, platform->xsave.size);
     return thread->image != NULL;
 }
 
 bool xstate_fetch(struct stub_thread *thread)
 {
-    size_t size = thread->stub->platform->xsave_size;
+    size_t size = thread->stub->platform->xsave.size;
     if (!image_get(thread->tid, thread->image, &size))
         return false;
-    image_to_xstate(thread->stub->platform, thread->image, thread->context->xstate);
+    xsave_to_canonical(&thread->stub->platform->xsave, thread->image, thread->context->xstate);
     return true;
 }
 
 bool xstate_load(struct stub_thread *thread)
 {
     const struct ptrace_platform *platform = thread->stub->platform;
-    struct xstate canonical = *thread->context->xstate;
-    if (!xstate_sanitize(&canonical))
-        xstate_init(&canonical);
-    memset(thread->image, 0, platform->xsave_size);
-    memcpy(thread->image, &canonical, XSTATE_HEADER_OFFSET + 64);
-#define X(number, place, size)                \
-    if (platform->xsave_offsets[number] != 0) \
-        memcpy(thread->image + platform->xsave_offsets[number], canonical.bytes + (place), (size));
-    XSTATE_COMPONENTS(X)
-#undef X
-    /* Every part of ours is loaded from its bytes; all others take their initial state. */
-    memcpy(thread->image + XSTATE_HEADER_OFFSET, &platform->xsave_features, 8);
-    struct iovec vec = {thread->image, platform->xsave_size};
+    xsave_from_canonical(&platform->xsave, thread->context->xstate, thread->image);
+    struct iovec vec = {thread->image, platform->xsave.size};
     return ptrace(PTRACE_SETREGSET, thread->tid, NT_X86_XSTATE, &vec) == 0;
 }
 
@@ -133,7 +81,7 @@ static void remote_handler(int signo, siginfo_t *info, void *ucontext)
         return;
     int saved = errno;
     struct remote *remote = info->si_value.sival_ptr;
-    size_t size = remote->thread->stub->platform->xsave_size;
+    size_t size = remote->thread->stub->platform->xsave.size;
     remote->is_fetched = image_get(remote->thread->tid, remote->thread->image, &size);
     __atomic_store_n(&remote->is_done, 1, __ATOMIC_RELEASE);
     machine_wake(&remote->is_done, 1);
@@ -168,7 +116,7 @@ static bool xstate_fetch_remote(struct stub_thread *thread)
     while (!__atomic_load_n(&remote.is_done, __ATOMIC_ACQUIRE))
         machine_wait(&remote.is_done, 0, monotonic_ns() + REMOTE_WAIT_NS);
     if (remote.is_fetched)
-        image_to_xstate(thread->stub->platform, thread->image, thread->context->xstate);
+        xsave_to_canonical(&thread->stub->platform->xsave, thread->image, thread->context->xstate);
     return remote.is_fetched;
 }
 

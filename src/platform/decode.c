@@ -5,7 +5,7 @@
  * instructions that programs use tell by their opcode. What modifies memory faults as a write, also
  * when it reads first.
  */
-#include "platform/ptrace/decode.h"
+#include "platform/decode.h"
 #include "platform/platform.h"
 
 #define WORD_MAX 8u /* widest operand of what is compared with rsp, rsi, rdi */
