@@ -8,6 +8,7 @@
 #include "platform/pagetable.h"
 #include "platform/platform.h"
 #include <CUnit/Basic.h>
+#include <CUnit/TestDB.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,6 +68,25 @@ static inline void rig_destroy(struct rig *rig)
     platform_destroy(rig->platform);
     machine_memory_destroy(&rig->memory);
     alarm(0);
+}
+
+/* Turn the tests of SUITE off, saying why, if platform NAME cannot be had on this machine. */
+static inline void suite_check(const char *suite_name, const char *name)
+{
+    struct machine_memory memory;
+    struct platform *platform = NULL;
+    char text[256] = "";
+    ASSERT(machine_memory_create("picket-memory", 16, &memory) == 0);
+    if (platform_create(name, &memory, 1, &platform, text, sizeof text) == 0) {
+        platform_destroy(platform);
+        machine_memory_destroy(&memory);
+        return;
+    }
+    machine_memory_destroy(&memory);
+    printf("SKIP  %s: %s\n", suite_name, text);
+    CU_pSuite suite = CU_get_suite(suite_name);
+    for (CU_pTest test = suite ? suite->pTest : NULL; test; test = test->pNext)
+        CU_set_test_active(test, CU_FALSE);
 }
 
 static inline frame rig_frames(struct rig *rig, u64 count)

@@ -857,5 +857,6 @@ void contract_native_suite(void)
             CU_SUITE_INFO_NULL,
         };
         ASSERT(CU_register_suites(suites) == CUE_SUCCESS);
+        suite_check(names[i], platform_name(i));
     }
 }

@@ -25,8 +25,9 @@
 
 #define CS_USER_32 0x23u
 #define INSTRUCTION_SIZE_MAX 15u
-#define INT80_ERROR_CODE (0x80u * 8 + 2) /* Linux without 32-bit emulation: a gate nobody may use \
-                                          */
+#define INT80_ERROR_CODE                                                     \
+    (0x80u * 8 + 2) /* Linux without 32-bit emulation: a gate nobody may use \
+                     */
 
 /* EVENT_EXCEPTION without an address. */
 void event_exception(struct event *event, int signo, int code, u32 trapno, u32 error_code);

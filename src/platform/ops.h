@@ -13,6 +13,8 @@ struct platform {
     const struct platform_ops *ops;
     struct machine_memory *memory;
     u32 cpu_count;
+    int device;     /* lent for `init`: the host's device that the platform works with, or -1 */
+    char note[128]; /* what `init` found out about the host; may be empty */
     struct pagetable_pool tables;
 };
 

@@ -73,6 +73,8 @@ static u64 page_alloc(struct pagetable_pool *pool)
         if (pool->frame_next == POOL_FRAMES)
             return 0;
         page = pool->frame_next;
+        if (pool->grow && page >= pool->frame_limit && pool->grow(pool) != 0)
+            return 0;
         if (machine_populate(&pool->memory, (frame){page}, 1) != 0)
             return 0;
         pool->frame_next++;
@@ -85,9 +87,22 @@ static u64 page_alloc(struct pagetable_pool *pool)
 static void page_free(struct pagetable_pool *pool, u64 page)
 {
     ASSERT(pool->used_count > 0 && pool->pages[page].live == 0);
-    pool->pages[page].next = (u32)pool->free_first;
-    pool->free_first = page;
+    u64 *first = pool->keeps_stale ? &pool->stale_first : &pool->free_first;
+    pool->pages[page].next = (u32)*first;
+    *first = page;
+    pool->stale_count += pool->keeps_stale;
     pool->used_count--;
+}
+
+void pagetable_pool_recycle(struct pagetable_pool *pool)
+{
+    while (pool->stale_first) {
+        u64 page = pool->stale_first;
+        pool->stale_first = pool->pages[page].next;
+        pool->pages[page].next = (u32)pool->free_first;
+        pool->free_first = page;
+    }
+    pool->stale_count = 0;
 }
 
 static u64 link_make(const struct pagetable_pool *pool, u64 page)

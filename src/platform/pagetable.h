@@ -12,6 +12,8 @@
 #define PAGETABLE_P ((u64)1 << 0)
 #define PAGETABLE_W ((u64)1 << 1)
 #define PAGETABLE_U ((u64)1 << 2)
+#define PAGETABLE_A ((u64)1 << 5) /* accessed and dirty: the hardware's, they mean nothing */
+#define PAGETABLE_D ((u64)1 << 6)
 #define PAGETABLE_CLOSED ((u64)1 << 9)  /* a frame is here, P is 0: PROT 0 */
 #define PAGETABLE_CACHED ((u64)1 << 10) /* the platform's: its cache may hold this entry */
 #define PAGETABLE_READ ((u64)1 << 52)   /* PROT_READ was asked for (P alone cannot tell) */
@@ -33,9 +35,19 @@ struct pagetable_pool {
     u64 used_count;
     u64 physical_base; /* where a machine sees page 0 of the pool; kvm sets it before the first
                           table */
+    /* The platform's, or NULL: called before page frame_limit is used for the first time; it raises
+     * frame_limit. 0 or -errno. */
+    int (*grow)(struct pagetable_pool *pool);
+    u64 frame_limit;
+    /* The platform's: tables that are freed go to a chain of their own, not to be used before
+     * pagetable_pool_recycle. */
+    bool keeps_stale;
+    u64 stale_first, stale_count;
 };
 MUST_CHECK int pagetable_pool_init(struct pagetable_pool *pool);
 void pagetable_pool_fini(struct pagetable_pool *pool);
+/* Nobody remembers what the stale tables were: they may be used again. */
+void pagetable_pool_recycle(struct pagetable_pool *pool);
 
 struct pagetable {
     struct pagetable_pool *pool;

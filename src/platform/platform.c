@@ -33,6 +33,12 @@ const char *platform_name(u32 index)
 int platform_create(const char *name, struct machine_memory *memory, u32 cpu_count,
                     struct platform **out, char *err_text, size_t err_size)
 {
+    return platform_create_on(name, -1, memory, cpu_count, out, err_text, err_size);
+}
+
+int platform_create_on(const char *name, int device, struct machine_memory *memory, u32 cpu_count,
+                       struct platform **out, char *err_text, size_t err_size)
+{
     char unread[1];
     if (err_text == NULL || err_size == 0) {
         err_text = unread;
@@ -53,6 +59,7 @@ int platform_create(const char *name, struct machine_memory *memory, u32 cpu_cou
     platform->ops = ops;
     platform->memory = memory;
     platform->cpu_count = cpu_count;
+    platform->device = device;
     int err = pagetable_pool_init(&platform->tables);
     if (err) {
         snprintf(err_text, err_size, "cannot make the memory file of page tables: %s",
@@ -77,6 +84,11 @@ void platform_destroy(struct platform *platform)
     platform->ops->fini(platform);
     pagetable_pool_fini(&platform->tables);
     free(platform);
+}
+
+const char *platform_note(const struct platform *platform)
+{
+    return platform->note;
 }
 
 const struct platform_features *platform_features(const struct platform *platform)

@@ -82,7 +82,13 @@ struct platform_features {
  * (may be NULL). */
 MUST_CHECK int platform_create(const char *name, struct machine_memory *memory, u32 cpu_count,
                                struct platform **out, char *err_text, size_t err_size);
+/* The same with DEVICE, the opened device that the platform NAME works with; lent for the call. */
+MUST_CHECK int platform_create_on(const char *name, int device, struct machine_memory *memory,
+                                  u32 cpu_count, struct platform **out, char *err_text,
+                                  size_t err_size);
 void platform_destroy(struct platform *platform);
+/* What the platform found out about the host, one line for a log; "" if nothing. Lent. */
+const char *platform_note(const struct platform *platform);
 /* The names that platform_create knows, by index from 0; NULL past the last. */
 const char *platform_name(u32 index);
 const struct platform_features *platform_features(const struct platform *platform);
