@@ -17,7 +17,7 @@
 #include "runtime/boot.h"
 #include "wire/urpc/client.h"
 
-int boot_confine(const struct sandbox_options *options, struct error *err)
+int boot_confine(const struct sandbox_options *options, const char *platform, struct error *err)
 {
     return 0;
 }

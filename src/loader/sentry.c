@@ -47,8 +47,9 @@ int sentry_create(const struct sentry_config *config, struct sentry *out, struct
                   (unsigned long long)(config->memory_size >> 20), errno_text(-result));
         goto undo_arena;
     }
-    result = platform_create(config->platform, &out->memfile, config->cpu_count, &out->platform,
-                             text, sizeof text);
+    int device = config->platform_device > 0 ? config->platform_device : -1;
+    result = platform_create_on(config->platform, device, &out->memfile, config->cpu_count,
+                                &out->platform, text, sizeof text);
     if (result) {
         error_set(err, -result, "cannot start the platform '%s': %s", config->platform,
                   text[0] ? text : errno_text(-result));

@@ -13,6 +13,7 @@
 struct sentry_config {
     struct host *host;    /* lent */
     const char *platform; /* a name of platform_create */
+    int platform_device;  /* its device, lent; 0 or -1: none */
     u32 cpu_count;
     u64 memory_size;    /* of the memfile and the sandbox's limit, bytes */
     u64 arena_size_max; /* of the sentry's own memory; 0: none */

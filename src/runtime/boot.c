@@ -39,6 +39,7 @@ static int flags_read(struct boot_flags *flags, struct sandbox_options *options,
         {"spec-fd", BOOT_FD, &flags->spec_fd},
         {"platform", BOOT_TEXT, &options->platform},
         {"platform-fd", BOOT_FD, &options->platform_fd},
+        {"platform-else", BOOT_TEXT, &options->platform_else},
         {"cpu-num", BOOT_U64, &flags->cpu_count},
         {"total-memory", BOOT_U64, &options->memory_total},
         {"overlay2", BOOT_TEXT, &options->overlay},
@@ -166,6 +167,7 @@ int boot_command(int argc, char **argv)
                                        .version = PICKET_VERSION,
                                        .platform = "ptrace",
                                        .platform_fd = -1,
+                                       .platform_else = "",
                                        .overlay = "none",
                                        .stdio = {-1, -1, -1},
                                        .console_fd = -1,
@@ -191,12 +193,11 @@ fail:
     return 128;
 }
 
-int boot_confine(const struct sandbox_options *options, struct error *err)
+int boot_confine(const struct sandbox_options *options, const char *platform, struct error *err)
 {
     if (!options->has_filter)
         return 0;
-    struct filter_list lists[] = {filter_base(), filter_sandbox(),
-                                  filter_platform(options->platform)};
+    struct filter_list lists[] = {filter_base(), filter_sandbox(), filter_platform(platform)};
     return filter_install(lists, ARRAY_COUNT(lists), err);
 }
 

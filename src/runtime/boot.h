@@ -26,12 +26,13 @@ struct sandbox_options {
     const char *version; /* runsc_version of images */
 
     /* the machine */
-    const char *platform; /* "ptrace", "kvm", "script" */
-    int platform_fd;      /* the opened device of kvm */
-    u32 cpu_count;        /* logical cpus, at least 1 */
-    u64 memory_total;     /* bytes that /proc/meminfo shows; 0: unknown */
-    const char *overlay;  /* "none" or "MOUNT:MEDIUM" as --overlay2 had it; confs below are decided
-                             already */
+    const char *platform;      /* "ptrace", "kvm", "script" */
+    int platform_fd;           /* the opened device of kvm */
+    const char *platform_else; /* if that one cannot be made; "": there is no other choice */
+    u32 cpu_count;             /* logical cpus, at least 1 */
+    u64 memory_total;          /* bytes that /proc/meminfo shows; 0: unknown */
+    const char *overlay; /* "none" or "MOUNT:MEDIUM" as --overlay2 had it; confs below are decided
+                            already */
 
     /* the root container: see struct container_args */
     int stdio[3];   /* the terminal's replica three times when console_fd is set */
@@ -85,7 +86,8 @@ int sandbox_main(const struct sandbox_options *options);
  * Install the seccomp filter on all threads, once everything is open and started that needs calls
  * which the filter forbids. Last step before guest code may run. -1: the sandbox must not go on.
  */
-MUST_CHECK int boot_confine(const struct sandbox_options *options, struct error *err);
+MUST_CHECK int boot_confine(const struct sandbox_options *options, const char *platform,
+                            struct error *err);
 /* The control socket is being served: the runtime goes on. */
 void boot_ready(const struct sandbox_options *options);
 /* The runtime prints this and undoes everything. */

@@ -111,7 +111,6 @@ static const struct filter_rule ptrace_rules[] = {
 #define KVM_IOCTL 0xae00u
 static const struct filter_rule kvm_rules[] = {
     ALLOW_MASK(ioctl, 1, 0xff00, KVM_IOCTL),
-    ALLOW(arch_prctl),
 };
 
 struct filter_list filter_platform(const char *name)

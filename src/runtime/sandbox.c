@@ -32,6 +32,7 @@ struct sandbox {
     struct host *host;
     struct log log;
     struct sentry sentry;
+    const char *platform; /* the one that was made */
     struct loader *loader;
     struct controller *controllers[2];
     struct strace *strace;
@@ -94,6 +95,7 @@ static int sentry_start(struct sandbox *sandbox, struct error *err)
     struct sentry_config config = {
         .host = sandbox->host,
         .platform = options->platform,
+        .platform_device = options->platform_fd,
         .cpu_count = options->cpu_count,
         .memory_size = ALIGN_DOWN(memory, PAGE_SIZE),
         .log = &sandbox->log,
@@ -105,7 +107,19 @@ static int sentry_start(struct sandbox *sandbox, struct error *err)
     };
     if (host_entropy(sandbox->host, &config.kernel.seed, sizeof config.kernel.seed))
         config.kernel.seed = host_realtime_ns(sandbox->host);
-    return sentry_create(&config, &sandbox->sentry, err);
+    int result = sentry_create(&config, &sandbox->sentry, err);
+    if (result && options->platform_else && *options->platform_else) {
+        log_info(&sandbox->log, "runtime", "%s; %s instead", err->text, options->platform_else);
+        config.platform = options->platform_else;
+        result = sentry_create(&config, &sandbox->sentry, err);
+    }
+    if (result)
+        return result;
+    sandbox->platform = config.platform;
+    log_debug(&sandbox->log, "runtime", "platform %s%s%s", config.platform,
+              *platform_note(sandbox->sentry.platform) ? ": " : "",
+              platform_note(sandbox->sentry.platform));
+    return 0;
 }
 
 static int loader_start(struct sandbox *sandbox, struct error *err)
@@ -213,7 +227,7 @@ int sandbox_main(const struct sandbox_options *options)
         sandbox; /* one a process: as large as it is, it does not belong on the stack */
     struct error err = {0};
     sandbox.options = options;
-    if (sandbox_start(&sandbox, &err) || boot_confine(options, &err)) {
+    if (sandbox_start(&sandbox, &err) || boot_confine(options, sandbox.platform, &err)) {
         boot_failed(options, &err);
         return 1;
     }

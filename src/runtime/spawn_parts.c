@@ -156,13 +156,13 @@ static bool has_platform(const char *name)
     return false;
 }
 
-/* The platform to use and, for kvm, its device opened in *DEVICE. */
-static const char *platform_choose(const struct config *config, int *device)
+/* The platform to use and, for kvm, its device opened in *DEVICE. *IS_ANY: nobody asked for it. */
+static const char *platform_choose(const struct config *config, int *device, bool *is_any)
 {
     const char *wanted = config->platform ? config->platform : "";
-    bool is_any = !*wanted || is_word(wanted, "systrap");
+    *is_any = !*wanted || is_word(wanted, "systrap");
     *device = -1;
-    if ((is_any || is_word(wanted, "kvm")) && has_platform("kvm")) {
+    if ((*is_any || is_word(wanted, "kvm")) && has_platform("kvm")) {
         const char *path = config->platform_device && *config->platform_device
                                ? config->platform_device
                                : "/dev/kvm";
@@ -170,7 +170,7 @@ static const char *platform_choose(const struct config *config, int *device)
         if (*device >= 0)
             return "kvm";
     }
-    return is_any ? "ptrace" : wanted;
+    return *is_any ? "ptrace" : wanted;
 }
 
 static u32 cpu_count(const struct config *config, const struct oci_spec *spec)
@@ -202,9 +202,12 @@ static void args_machine(struct runtime *runtime, struct spawn *spawn, const str
                          int *device)
 {
     const struct config *config = runtime->config;
-    spawn_arg(spawn, "--platform=%s", platform_choose(config, device));
+    bool is_any;
+    spawn_arg(spawn, "--platform=%s", platform_choose(config, device, &is_any));
     if (*device >= 0)
         spawn_arg(spawn, "--platform-fd=%d", spawn_fd(spawn, *device));
+    if (*device >= 0 && is_any)
+        spawn_arg(spawn, "--platform-else=ptrace");
     spawn_arg(spawn, "--cpu-num=%u", cpu_count(config, spec));
     spawn_arg(spawn, "--total-memory=%llu", (unsigned long long)memory_total(spec));
     spawn_arg(spawn, "--overlay2=%s",
