@@ -133,6 +133,19 @@ static int device_open(struct kvm_platform *platform, char *err_text, size_t err
     return 0;
 }
 
+/* Some of KVM's answers to a program's odd instructions are friendlier than a processor's: a
+ * hypercall of the other make would be written over with one of ours. As far as the host can. */
+static void quirks_disable(const struct kvm_platform *platform)
+{
+#ifdef KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+    struct kvm_enable_cap cap = {
+        .cap = KVM_CAP_DISABLE_QUIRKS2,
+        .args = {KVM_X86_QUIRK_FIX_HYPERCALL_INSN},
+    };
+    (void)!ioctl(platform->vm, KVM_ENABLE_CAP, &cap);
+#endif
+}
+
 static int machine_create(struct kvm_platform *platform)
 {
     struct platform *base = &platform->base;
@@ -140,6 +153,7 @@ static int machine_create(struct kvm_platform *platform)
     platform->vm = ioctl(platform->device, KVM_CREATE_VM, 0);
     if (platform->vm < 0)
         return -errno;
+    quirks_disable(platform);
     int run_size = ioctl(platform->device, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (run_size < (int)sizeof(struct kvm_run))
         return -ENODEV;
@@ -203,7 +217,7 @@ static void kvm_fini(struct platform *base)
 static int kvm_init(struct platform *base, char *err_text, size_t err_size)
 {
     struct kvm_platform *platform = kvm_platform_of(base);
-    struct sigaction action = {.sa_handler = signal_nothing};
+    struct sigaction action = {.sa_handler = signal_nothing, .sa_flags = SA_RESTART};
     platform->device = platform->vm = -1;
     if (base->cpu_count > KVM_CPUS_MAX) {
         snprintf(err_text, err_size, "platform kvm has room for %u cpus", KVM_CPUS_MAX);

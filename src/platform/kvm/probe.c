@@ -136,8 +136,8 @@ int host_probe(struct kvm_platform *platform, char *err_text, size_t err_size)
     platform->base.tables.keeps_stale = has_shadow(platform);
     if (!has_shadow(platform))
         pagetable_pool_recycle(&platform->base.tables);
-    snprintf(platform->base.note, sizeof platform->base.note, "%s%s%s",
-             kind_name(platform->kind), platform->is_emulated ? ", emulated processor" : "",
+    snprintf(platform->base.note, sizeof platform->base.note, "%s%s%s", kind_name(platform->kind),
+             platform->is_emulated ? ", emulated processor" : "",
              platform->has_offset ? "" : ", time-stamp counter set by hand");
     return 0;
 }

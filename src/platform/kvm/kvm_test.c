@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only this platform promises: how many exits things cost, a device that is lent, hosts that
+ * cannot. Skipped where there is no KVM; the contract suite has everything else.
+ */
+#include "platform/contract.h"
+#include "platform/kvm/internal.h"
+#include <fcntl.h>
+#include <stdio.h>
+
+#define SNIPPET(name, code)                                                             \
+    __asm__(".pushsection .rodata\n" #name ":\n" code "\n" #name "_end:\n.popsection"); \
+    extern const u8 name[], name##_end[]
+#define BYTES(name) ((struct bytes){name, (size_t)(name##_end - name)})
+#define RW (PROT_READ_BIT | PROT_WRITE_BIT)
+
+SNIPPET(kvm_calls, "1: syscall; jmp 1b");
+SNIPPET(kvm_walk, "1: incq (%rbx); add $4096, %rbx; dec %rdx; jnz 1b; syscall");
+SNIPPET(kvm_clock, "1: rdtsc; dec %rbx; jnz 1b; syscall");
+
+static struct kvm_counts *counts(struct rig *rig)
+{
+    return &kvm_cpu_of(platform_cpu(rig->platform, 0))->counts;
+}
+
+static void setup(struct rig *rig, struct guest *guest, struct bytes code)
+{
+    rig_create(rig, "kvm", 1);
+    rig_attach(rig, 0);
+    guest_create(guest, rig, code);
+}
+
+static void teardown(struct rig *rig, struct guest *guest)
+{
+    guest_destroy(guest);
+    rig_detach(rig, 0);
+    rig_destroy(rig);
+}
+
+static void test_a_system_call_is_one_exit(void)
+{
+    enum { CALLS = 500 };
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, BYTES(kvm_calls));
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    struct kvm_counts before = *counts(&rig);
+    for (int i = 0; i < CALLS; i++)
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+    struct kvm_counts after = *counts(&rig);
+    CU_ASSERT_EQUAL(after.syscalls - before.syscalls, CALLS);
+    CU_ASSERT_EQUAL(after.runs - before.runs, CALLS);
+    CU_ASSERT_EQUAL(after.resets - before.resets, 0);
+    CU_ASSERT_EQUAL(after.xstate_moves - before.xstate_moves, 0);
+    teardown(&rig, &guest);
+}
+
+static void walk(struct guest *guest, u64 pages)
+{
+    guest->context.regs.rip = CODE_ADDRESS;
+    guest->context.regs.rbx = DATA_ADDRESS;
+    guest->context.regs.rdx = pages;
+}
+
+static void test_mapped_memory_costs_no_exit_and_a_filled_run_one(void)
+{
+    enum { PAGES = 64, RUN = 16 };
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, BYTES(kvm_walk));
+    walk(&guest, PAGES);
+    struct kvm_counts before = *counts(&rig);
+    for (u64 page = 0; page < PAGES; page += RUN) {
+        u64 at = DATA_ADDRESS + page * PAGE_SIZE;
+        ASSERT_FAULT(guest_run(&guest, 0), at, PROT_WRITE_BIT);
+        (void)guest_map(&guest, at, RUN, RW);
+    }
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    struct kvm_counts after = *counts(&rig);
+    CU_ASSERT_EQUAL(after.faults - before.faults, PAGES / RUN);
+    CU_ASSERT_EQUAL(after.runs - before.runs, PAGES / RUN + 1);
+    walk(&guest, PAGES);
+    before = *counts(&rig);
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    CU_ASSERT_EQUAL(counts(&rig)->runs - before.runs, 1);
+    teardown(&rig, &guest);
+}
+
+static void test_another_space_costs_no_exit_of_its_own(void)
+{
+    enum { TURNS = 50 };
+    struct rig rig;
+    struct guest guests[2];
+    setup(&rig, &guests[0], BYTES(kvm_calls));
+    guest_create(&guests[1], &rig, BYTES(kvm_calls));
+    for (int i = 0; i < 2; i++)
+        ASSERT_SYSCALL(guest_run(&guests[i], 0));
+    struct kvm_counts before = *counts(&rig);
+    for (int i = 0; i < TURNS; i++)
+        ASSERT_SYSCALL(guest_run(&guests[i % 2], 0));
+    CU_ASSERT_EQUAL(counts(&rig)->switches - before.switches, TURNS);
+    CU_ASSERT_EQUAL(counts(&rig)->runs - before.runs, TURNS);
+    guest_destroy(&guests[1]);
+    teardown(&rig, &guests[0]);
+}
+
+static void test_the_clock_costs_no_exit_and_is_the_hosts(void)
+{
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, BYTES(kvm_clock));
+    guest.context.regs.rbx = 1000;
+    struct kvm_counts before = *counts(&rig);
+    u64 low = __builtin_ia32_rdtsc();
+    ASSERT_SYSCALL(guest_run(&guest, 0));
+    u64 high = __builtin_ia32_rdtsc();
+    u64 seen = guest.context.regs.rdx << 32 | (u32)(guest.context.regs.orig_rax);
+    CU_ASSERT_EQUAL(counts(&rig)->runs - before.runs, 1);
+    if (kvm_platform_of(rig.platform)->has_offset)
+        CU_ASSERT_TRUE(seen >= low && seen <= high);
+    teardown(&rig, &guest);
+}
+
+static void test_a_lent_device_is_used_and_left_open(void)
+{
+    struct machine_memory memory;
+    struct platform *platform = NULL;
+    char text[256] = "";
+    int device = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    ASSERT(machine_memory_create("picket-memory", 16, &memory) == 0);
+    CU_ASSERT_EQUAL(platform_create_on("kvm", device, &memory, 1, &platform, text, sizeof text), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(platform_note(platform), "paging"));
+    platform_destroy(platform);
+    CU_ASSERT_TRUE(fcntl(device, F_GETFD) >= 0);
+    close(device);
+    machine_memory_destroy(&memory);
+}
+
+static void test_another_device_is_refused_with_a_reason(void)
+{
+    struct machine_memory memory;
+    struct platform *platform = NULL;
+    char text[256] = "";
+    int device = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ASSERT(machine_memory_create("picket-memory", 16, &memory) == 0);
+    CU_ASSERT_TRUE(platform_create_on("kvm", device, &memory, 1, &platform, text, sizeof text) < 0);
+    CU_ASSERT_PTR_NULL(platform);
+    CU_ASSERT_TRUE(text[0] != 0 && strchr(text, '\n') == NULL);
+    close(device);
+    machine_memory_destroy(&memory);
+}
+
+void kvm_suite(void);
+void kvm_suite(void)
+{
+    static CU_TestInfo tests[] = {
+        {"a system call is one exit", test_a_system_call_is_one_exit},
+        {"mapped memory costs no exit and a filled run one",
+         test_mapped_memory_costs_no_exit_and_a_filled_run_one},
+        {"another space costs no exit of its own", test_another_space_costs_no_exit_of_its_own},
+        {"the clock costs no exit and is the host's",
+         test_the_clock_costs_no_exit_and_is_the_hosts},
+        {"a lent device is used and left open", test_a_lent_device_is_used_and_left_open},
+        CU_TEST_INFO_NULL,
+    };
+    static CU_TestInfo tests_anywhere[] = {
+        {"another device is refused with a reason", test_another_device_is_refused_with_a_reason},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {"platform kvm", NULL, NULL, NULL, NULL, tests},
+        {"platform kvm, refusals", NULL, NULL, NULL, NULL, tests_anywhere},
+        CU_SUITE_INFO_NULL,
+    };
+    ASSERT(CU_register_suites(suites) == CUE_SUCCESS);
+    suite_check("platform kvm", "kvm");
+}
