@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network stack's root: abstract unix names, later interfaces. Addresses are judged by the
- * families. */
+/* The network stack's root: abstract unix names and the sandbox's own network namespace. */
 #pragma once
 #include "base/object.h"
 #include "sentry/kernel/task.h"
 
+struct net_ns;
+struct file_ops_table;
+
 struct net_stack {
     struct object object;
     struct kernel *kernel;
-    struct list abstract; /* struct unix_name.link: bound abstract names */
-    u32 port_next;        /* for autobind */
-    bool has_loopback;
+    struct list abstract;             /* struct unix_name.link: bound abstract names */
+    u32 port_next;                    /* for autobind */
+    struct net_ns *root_ns;           /* counted: of tasks that name none */
+    struct file_ops_table *ops_table; /* owned: names of socket descriptions */
 };
 extern const struct kind net_stack_kind;
 

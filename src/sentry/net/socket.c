@@ -24,6 +24,9 @@ const struct field socket_base_fields[] = {
     FIELD(struct socket, reuses_port),
     FIELD(struct socket, keeps_alive),
     FIELD(struct socket, broadcasts),
+    FIELD(struct socket, is_oob_inline),
+    FIELD(struct socket, priority),
+    FIELD(struct socket, mark),
     FIELD(struct socket, error),
     FIELD(struct socket, send_size_max),
     FIELD(struct socket, receive_size_max),
@@ -48,6 +51,14 @@ void socket_init(struct socket *socket, struct kernel *kernel, i32 domain, i32 t
     socket->send_size_max = BUFFER_SIZE_DEFAULT;
     socket->receive_size_max = BUFFER_SIZE_DEFAULT;
     socket->receive_low = 1;
+}
+
+SLEEPS int socket_wait(struct task *task, struct wait_queue *queue, u64 timeout_ns)
+{
+    u64 deadline_ns = timeout_ns ? task_deadline(task, timeout_ns) : NO_DEADLINE;
+    task->progress.never_restarts |= timeout_ns != 0; /* signal(7) */
+    int err = sleep_on(queue, task, deadline_ns);
+    return err == -ETIMEDOUT ? -EAGAIN : err;
 }
 
 /* ---- scm ------------------------------------------------------------------------------------ */
@@ -133,6 +144,14 @@ SLEEPS static i64 socket_ioctl(struct task *task, struct file *file, u32 request
 {
     struct socket *socket = socket_of(file);
     return socket->ops->ioctl ? socket->ops->ioctl(task, socket, request, arg) : -ENOTTY;
+}
+
+static const struct file_ops_name ops_names[] = {{"socket", &socket_file_ops}};
+
+void socket_file_ops_add(struct kernel *kernel, struct file_ops_table *table)
+{
+    *table = (struct file_ops_table){.rows = ops_names, .count = ARRAY_COUNT(ops_names)};
+    file_ops_add(kernel, table);
 }
 
 static void socket_release(struct file *file)

@@ -22,6 +22,15 @@ struct scm {
 extern const struct kind scm_kind;
 MUST_CHECK int scm_create(struct arena *arena, u32 file_count, struct scm **out);
 
+#define SOCKET_CONTROLS_MAX 6u
+#define SOCKET_CONTROL_SIZE_MAX 32u
+/* A control message of the family's own, received. */
+struct socket_control {
+    i32 level, type;
+    u32 size;
+    u8 data[SOCKET_CONTROL_SIZE_MAX];
+};
+
 struct socket_message {
     struct uio *uio;
     u32 flags;                  /* MSG_* in */
@@ -30,6 +39,8 @@ struct socket_message {
     u32 name_size;              /* 0: none */
     struct scm *scm;            /* counted: given with a send; received: the caller's */
     u64 full_size;              /* datagram's real size, for MSG_TRUNC */
+    u32 control_count;
+    struct socket_control controls[SOCKET_CONTROLS_MAX];
 };
 
 struct socket_ops {
@@ -62,7 +73,9 @@ struct socket {
     struct kernel *kernel;
     i32 domain, type, protocol;
     bool is_shut_read, is_shut_write;
-    bool passes_cred, reuses_address, reuses_port, keeps_alive, broadcasts;
+    bool passes_cred, reuses_address, reuses_port, keeps_alive, broadcasts, is_oob_inline;
+    i32 priority;
+    u32 mark;
     i32 error;                               /* SO_ERROR, positive */
     u32 send_size_max, receive_size_max;     /* SO_SNDBUF, SO_RCVBUF */
     u64 send_timeout_ns, receive_timeout_ns; /* 0: none */
@@ -78,11 +91,16 @@ static inline void socket_wake(struct socket *socket, u32 events)
 {
     wake_up(&socket->changed, events);
 }
+/* Sleep on QUEUE for at most TIMEOUT_NS (0: for ever) counted from the call's first try: 0 (test
+ * again), -EAGAIN at the end of time, -ERESTARTSYS. */
+MUST_CHECK SLEEPS int socket_wait(struct task *task, struct wait_queue *queue, u64 timeout_ns);
 /* A description over SOCKET (its reference is taken). FLAGS: O_NONBLOCK. */
 MUST_CHECK int socket_file_create(struct socket *socket, u32 flags, struct file **out);
 /* NULL if FILE is no socket. Lent. */
 struct socket *socket_of_file(const struct file *file);
 extern const struct file_ops socket_file_ops;
+/* Makes descriptions of sockets known to images; TABLE lives as long as the kernel. */
+void socket_file_ops_add(struct kernel *kernel, struct file_ops_table *table);
 
 /* Families: 0 or -errno (EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT). */
 MUST_CHECK int socket_create(struct task *task, i32 domain, i32 type, i32 protocol,

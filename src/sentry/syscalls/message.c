@@ -142,10 +142,10 @@ struct control_out {
 };
 
 /* One message; the data is cut to what fits. How many bytes of DATA went. */
-SLEEPS static int control_put(struct control_out *out, i32 type, const void *data, u64 size)
+SLEEPS static int control_put(struct control_out *out, i32 level, i32 type, const void *data,
+                              u64 size)
 {
-    struct linux_cmsghdr head = {
-        .size = sizeof head + size, .level = LINUX_SOL_SOCKET, .type = type};
+    struct linux_cmsghdr head = {.size = sizeof head + size, .level = level, .type = type};
     if (out->left < sizeof head) {
         out->is_cut = true;
         return 0;
@@ -185,7 +185,8 @@ SLEEPS static int control_put_files(struct control_out *out, struct scm *scm, u3
         return 0;
     }
     bool was_cut = out->is_cut;
-    err = control_put(out, LINUX_SCM_RIGHTS, slots.fds, count * sizeof slots.fds[0]);
+    err = control_put(out, LINUX_SOL_SOCKET, LINUX_SCM_RIGHTS, slots.fds,
+                      count * sizeof slots.fds[0]);
     if (err)
         return err;
     out->is_cut = was_cut;
@@ -202,8 +203,13 @@ SLEEPS static int control_to_user(struct task *task, struct linux_msghdr *user,
         .task = task, .at = user->control, .left = user->control ? user->control_size : 0};
     int err = 0;
     struct scm *scm = message->scm;
-    if (scm && scm->has_cred && socket->passes_cred)
-        err = control_put(&out, LINUX_SCM_CREDENTIALS, &scm->cred, sizeof scm->cred);
+    for (u32 i = 0; i < message->control_count && !err; i++) {
+        const struct socket_control *control = &message->controls[i];
+        err = control_put(&out, control->level, control->type, control->data, control->size);
+    }
+    if (!err && scm && scm->has_cred && socket->passes_cred)
+        err = control_put(&out, LINUX_SOL_SOCKET, LINUX_SCM_CREDENTIALS, &scm->cred,
+                          sizeof scm->cred);
     if (!err && scm && scm->file_count > 0)
         err = control_put_files(&out, scm, message->flags);
     if (out.is_cut)

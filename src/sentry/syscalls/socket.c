@@ -262,6 +262,27 @@ static u32 buffer_size(i32 asked)
     return MAX(wanted, BUFFER_SIZE_MIN);
 }
 
+/* Options that are on or off. */
+static bool *flag_find(struct socket *socket, i32 name)
+{
+    switch (name) {
+    case LINUX_SO_REUSEADDR:
+        return &socket->reuses_address;
+    case LINUX_SO_REUSEPORT:
+        return &socket->reuses_port;
+    case LINUX_SO_KEEPALIVE:
+        return &socket->keeps_alive;
+    case LINUX_SO_BROADCAST:
+        return &socket->broadcasts;
+    case LINUX_SO_PASSCRED:
+        return &socket->passes_cred;
+    case LINUX_SO_OOBINLINE:
+        return &socket->is_oob_inline;
+    default:
+        return NULL;
+    }
+}
+
 /* SOL_SOCKET options that are the same for every family. */
 static int set_base_option(struct socket *socket, i32 name, const void *value, u32 size)
 {
@@ -272,21 +293,17 @@ static int set_base_option(struct socket *socket, i32 name, const void *value, u
     if (size < sizeof(i32))
         return -EINVAL;
     i32 number = option_int(value, size);
+    bool *flag = flag_find(socket, name);
+    if (flag) {
+        *flag = number != 0;
+        return 0;
+    }
     switch (name) {
-    case LINUX_SO_REUSEADDR:
-        socket->reuses_address = number != 0;
+    case LINUX_SO_PRIORITY:
+        socket->priority = number;
         return 0;
-    case LINUX_SO_REUSEPORT:
-        socket->reuses_port = number != 0;
-        return 0;
-    case LINUX_SO_KEEPALIVE:
-        socket->keeps_alive = number != 0;
-        return 0;
-    case LINUX_SO_BROADCAST:
-        socket->broadcasts = number != 0;
-        return 0;
-    case LINUX_SO_PASSCRED:
-        socket->passes_cred = number != 0;
+    case LINUX_SO_MARK:
+        socket->mark = (u32)number;
         return 0;
     case LINUX_SO_SNDBUF:
     case LINUX_SO_SNDBUFFORCE:
@@ -342,7 +359,11 @@ SLEEPS i64 sys_setsockopt(struct task *task, const struct sysargs *args)
 static int get_base_option(struct socket *socket, i32 name, void *value, u32 *size)
 {
     i32 number = 0;
-    switch (name) {
+    const bool *flag = flag_find(socket, name);
+    switch (flag ? -1 : name) {
+    case -1:
+        number = *flag;
+        break;
     case LINUX_SO_TYPE:
         number = socket->type;
         break;
@@ -362,20 +383,16 @@ static int get_base_option(struct socket *socket, i32 name, void *value, u32 *si
                      ? option_int(value, *size)
                      : 0;
         break;
-    case LINUX_SO_REUSEADDR:
-        number = socket->reuses_address;
+    case LINUX_SO_PRIORITY:
+        number = socket->priority;
         break;
-    case LINUX_SO_REUSEPORT:
-        number = socket->reuses_port;
+    case LINUX_SO_MARK:
+        number = (i32)socket->mark;
         break;
-    case LINUX_SO_KEEPALIVE:
-        number = socket->keeps_alive;
-        break;
-    case LINUX_SO_BROADCAST:
-        number = socket->broadcasts;
-        break;
-    case LINUX_SO_PASSCRED:
-        number = socket->passes_cred;
+    case LINUX_SO_DEBUG:
+    case LINUX_SO_DONTROUTE:
+    case LINUX_SO_NO_CHECK:
+    case LINUX_SO_TIMESTAMP:
         break;
     case LINUX_SO_SNDBUF:
         number = (i32)socket->send_size_max;
@@ -432,7 +449,9 @@ SLEEPS i64 sys_getsockopt(struct task *task, const struct sysargs *args)
     if (err == -ENOPROTOOPT && level == LINUX_SOL_SOCKET)
         err = get_base_option(socket, name, value, &size);
     if (err)
-        return err == -ENOPROTOOPT && level != LINUX_SOL_SOCKET ? -EOPNOTSUPP : err;
+        return err == -ENOPROTOOPT && level != LINUX_SOL_SOCKET && socket->domain == LINUX_AF_UNIX
+                   ? -EOPNOTSUPP
+                   : err;
     err = size ? copy_to_user(task, arg_uaddr(args, 3), value, size) : 0;
     return err ? err : copy_to_user(task, arg_uaddr(args, 4), &size, sizeof size);
 }
