@@ -327,7 +327,7 @@ const struct rpc_method container_manager_methods[] = {
     {"containerManager.DeleteTraceSession", &rpc_string_arg, delete_trace_session},
     {"containerManager.PortForward", NULL, NULL},
     {"containerManager.CreateTraceSession", NULL, NULL},
-    {"containerManager.ProcfsDump", NULL, NULL},
+    {"containerManager.ProcfsDump", NULL, container_procfs_dump},
     {"containerManager.Mount", NULL, NULL},
     {"containerManager.WaitFSCheckpoint", NULL, NULL},
     {"containerManager.WaitFSRestore", NULL, NULL},

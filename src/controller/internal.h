@@ -50,6 +50,8 @@ static inline const char *rpc_text(const char *text)
 /* control.SaveOpts and what is done with them, for State.Save too. */
 extern const struct wire_type rpc_save_type;
 MUST_CHECK SLEEPS int container_checkpoint(struct rpc_call *call, const void *arg);
+/* procfs.c */
+MUST_CHECK SLEEPS int container_procfs_dump(struct rpc_call *call, const void *arg);
 /* control.ExecArgs, for Proc.Exec too: starts the process and tells its pid. */
 extern const struct wire_type rpc_exec_type;
 MUST_CHECK SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32 *pid,
