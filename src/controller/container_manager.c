@@ -297,19 +297,6 @@ SLEEPS static int wait_restore(struct rpc_call *call, const void *arg)
     return loader_wait_restore(call->loader, call->task, call->err);
 }
 
-/* Trace sessions do not exist in this release: there is none to list or to delete. */
-static int list_trace_sessions(struct rpc_call *call, const void *arg)
-{
-    json_put_null(call->result);
-    return 0;
-}
-
-static int delete_trace_session(struct rpc_call *call, const void *arg)
-{
-    const struct rpc_string *name = arg;
-    return error_set(call->err, ENOENT, "session \"%s\" not found", rpc_text(name->text));
-}
-
 const struct rpc_method container_manager_methods[] = {
     {"containerManager.StartRoot", &rpc_string_arg, start_root},
     {"containerManager.CreateSubcontainer", &create_type, create_subcontainer},
@@ -323,10 +310,10 @@ const struct rpc_method container_manager_methods[] = {
     {"containerManager.Restore", &restore_type, restore},
     {"containerManager.RestoreSubcontainer", &start_type, restore_subcontainer},
     {"containerManager.WaitRestore", NULL, wait_restore},
-    {"containerManager.ListTraceSessions", NULL, list_trace_sessions},
-    {"containerManager.DeleteTraceSession", &rpc_string_arg, delete_trace_session},
+    {"containerManager.ListTraceSessions", NULL, container_list_traces},
+    {"containerManager.DeleteTraceSession", &rpc_string_arg, container_delete_trace},
     {"containerManager.PortForward", NULL, NULL},
-    {"containerManager.CreateTraceSession", NULL, NULL},
+    {"containerManager.CreateTraceSession", &rpc_trace_type, container_create_trace},
     {"containerManager.ProcfsDump", NULL, container_procfs_dump},
     {"containerManager.Mount", NULL, NULL},
     {"containerManager.WaitFSCheckpoint", NULL, NULL},

@@ -50,6 +50,11 @@ static inline const char *rpc_text(const char *text)
 /* control.SaveOpts and what is done with them, for State.Save too. */
 extern const struct wire_type rpc_save_type;
 MUST_CHECK SLEEPS int container_checkpoint(struct rpc_call *call, const void *arg);
+/* trace_session.c */
+extern const struct wire_type rpc_trace_type;
+MUST_CHECK SLEEPS int container_create_trace(struct rpc_call *call, const void *arg);
+MUST_CHECK SLEEPS int container_delete_trace(struct rpc_call *call, const void *arg);
+MUST_CHECK SLEEPS int container_list_traces(struct rpc_call *call, const void *arg);
 /* procfs.c */
 MUST_CHECK SLEEPS int container_procfs_dump(struct rpc_call *call, const void *arg);
 /* control.ExecArgs, for Proc.Exec too: starts the process and tells its pid. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loader/internal.h"
+#include "sentry/observe/points.h"
 #include "sentry/observe/strace.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -99,6 +100,7 @@ void loader_destroy(struct loader *loader)
 {
     struct arena *arena = loader->kernel->arena;
     (void)!loader_set_strace(loader, false, 0, NULL);
+    points_destroy(loader->kernel);
     while (!list_is_empty(&loader->execs)) {
         struct exec_entry *entry = list_first(&loader->execs, struct exec_entry, link);
         list_remove(&entry->link);

@@ -6,6 +6,7 @@
 
 #include "abi/fcntl.h"
 #include "loader/internal.h"
+#include "sentry/observe/points.h"
 #include "sentry/fs/tty/tty.h"
 
 /* ---- namespaces
@@ -174,6 +175,19 @@ SLEEPS static int make_fds(struct container *container, struct task *by, struct 
     return err;
 }
 
+static void tell_start(const struct container *container, const struct oci_process *process)
+{
+    const struct point_start start = {.id = container->id,
+                                      .cwd = process->cwd,
+                                      .args = process->args.items,
+                                      .arg_count = process->args.count,
+                                      .env = process->env.items,
+                                      .env_count = process->env.count,
+                                      .has_terminal = process->terminal};
+    if (container->init->leader)
+        points_container_start(container->loader->kernel, container->init->leader, &start);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 SLEEPS static int start_process(struct container *container, struct task *by, struct error *err)
@@ -205,7 +219,10 @@ SLEEPS static int start_process(struct container *container, struct task *by, st
     if (result)
         return error_set(err, -result, "opening standard input and output: %s",
                          errno_text(-result));
-    return process_launch(&plan, by, &container->init, err);
+    if (process_launch(&plan, by, &container->init, err))
+        return -1;
+    tell_start(container, process);
+    return 0;
 }
 
 SLEEPS static int start_steps(struct container *container, struct task *by, struct error *err)

@@ -361,6 +361,9 @@ int task_clone(struct task *parent, const struct task_create_args *args, struct 
     task_parts_put(parts); /* a thread's sighand is its group's */
     trace_clone(parent, task, flags, birth.is_thread ? 0 : args->exit_signal);
     kernel_task_event(parent, "clone", task->tid);
+    struct task_observer *observer = parent->kernel->task_observer;
+    if (observer)
+        observer->cloned(observer, parent, task, flags);
     *out = task;
     return 0;
 }

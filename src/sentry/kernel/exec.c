@@ -128,6 +128,8 @@ SLEEPS int task_exec_commit(struct task *task, struct task_exec *exec)
     group->has_execed = true;
     group->exit_signal = LINUX_SIGCHLD;
     kernel_task_event(task, "exec", task->tid);
+    if (task->kernel->task_observer)
+        task->kernel->task_observer->execed(task->kernel->task_observer, task);
     trace_exec(task, old_tid);
     return 0;
 }

@@ -277,6 +277,8 @@ static void thread_group_end(struct thread_group *group)
     wake_up_all(&pid->exited);
     if (kernel->hooks && kernel->hooks->group_exit)
         kernel->hooks->group_exit(group);
+    if (kernel->task_observer)
+        kernel->task_observer->exit_notify(kernel->task_observer, group);
     if (group->leader->trace.tracer)
         trace_zombie(group->leader); /* it hears first */
     else
@@ -412,6 +414,9 @@ SLEEPS void task_end(struct task *task)
     if (group->is_exiting)
         task->exit_code = group->exit_code;
     kernel_task_event(task, "exit", task->exit_code);
+    struct task_observer *observer = task->kernel->task_observer;
+    if (observer)
+        observer->exited(observer, task);
     trace_exit(task);
     release_memory(task);
     task_vfork_done(task);

@@ -24,6 +24,7 @@ struct futex_table;
 struct vdso; /* exec/ */
 struct session;
 struct thread_group;
+struct points;        /* observe/points.h */
 struct call_observer; /* syscalls/syscalls.h; observe/ and the simulator implement it */
 
 struct kernel_config {
@@ -33,6 +34,15 @@ struct kernel_config {
     bool has_vdso;
     const char *hostname;
     const char *release; /* uname -r */
+};
+
+/* Whoever is told of what tasks become (trace points); each member is set. */
+struct task_observer {
+    void (*cloned)(struct task_observer *self, struct task *parent, struct task *child, u64 flags);
+    /* Its new memory is there; it has not run yet. */
+    SLEEPS_OP void (*execed)(struct task_observer *self, struct task *task);
+    void (*exit_notify)(struct task_observer *self, struct thread_group *group);
+    void (*exited)(struct task_observer *self, struct task *task);
 };
 
 /* What upper rooms do in a task's life; each member may be NULL. Set once, at boot. */
@@ -66,6 +76,8 @@ struct kernel {
     struct net_stack *net;        /* owned; set by net */
     struct futex_table *futexes;
     struct vdso *vdso;
+    struct task_observer *task_observer;  /* or NULL */
+    struct points *points;                /* observe/: the trace session, or NULL */
     struct call_observer *call_observers; /* chain; NULL: nobody looks */
     struct list tasks; /* struct task.kernel_link: all, in order of creation, kernel tasks too */
     u32 task_count;
@@ -77,7 +89,7 @@ struct kernel {
     struct wait_queue parked;  /* woken when a task reaches its boundary during a pause */
     struct wait_queue resumed; /* paused tasks sleep here */
     const struct kernel_hooks *hooks;
-    u64 key_next_nr;           /* of keyrings */
+    u64 key_next_nr; /* of keyrings */
     u64 context_next_id;
     u64 inode_next_nr; /* of namespaces */
     struct rand rand;  /* when the host has no entropy */
