@@ -109,6 +109,7 @@ COMMAND(run);
 COMMAND(spec);
 COMMAND(start);
 COMMAND(state);
+COMMAND(trace);
 COMMAND(update);
 COMMAND(usage);
 COMMAND(wait);

@@ -282,6 +282,8 @@ const struct command commands[] = {
             struct spec_options),
     COMMAND(start, "ID", "start a container that create made", no_flags, struct nothing),
     COMMAND(state, "ID", "print a container's state", no_flags, struct nothing),
+    COMMAND(trace, "create|delete|list|procfs ID, metadata, collect SOCKET",
+            "trace sessions: tell others what tasks do", no_flags, struct nothing),
     COMMAND(update, "ID", "change a container's limits", update_flags, struct update_options),
     COMMAND(usage, "ID", "print a sandbox's memory by use", usage_flags, struct usage_options),
     COMMAND(wait, "ID", "wait for a container's end", wait_flags, struct wait_options),
