@@ -101,7 +101,8 @@ static int find_foreground(struct thread_group *group, struct process_group **ou
     const struct session *session = group->pgrp ? group->pgrp->session : NULL;
     if (!session || !session->tty)
         return error_set(err, ENOTTY, "no TTY attached");
-    *out = session->foreground ? session->foreground : group->pgrp;
+    struct process_group *foreground = session->foreground ? session->foreground->pgrp : NULL;
+    *out = foreground ? foreground : group->pgrp;
     return 0;
 }
 

@@ -240,12 +240,13 @@ static void end_session(struct thread_group *group)
     session->leader = NULL;
     if (!session->tty)
         return;
-    if (session->foreground) {
+    struct process_group *foreground = session->foreground ? session->foreground->pgrp : NULL;
+    if (foreground) {
         struct linux_siginfo info;
         signal_info_kernel(&info, LINUX_SIGHUP);
-        (void)!signal_send_pgrp(session->foreground, &info);
+        (void)!signal_send_pgrp(foreground, &info);
         signal_info_kernel(&info, LINUX_SIGCONT);
-        (void)!signal_send_pgrp(session->foreground, &info);
+        (void)!signal_send_pgrp(foreground, &info);
     }
     if (group->kernel->hooks && group->kernel->hooks->session_ended)
         group->kernel->hooks->session_ended(session);

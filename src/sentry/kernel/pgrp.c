@@ -67,6 +67,8 @@ const struct kind session_kind = {.name = "session",
 
 void process_group_join(struct process_group *pgrp, struct thread_group *group)
 {
+    if (group->pgrp == pgrp)
+        return;
     object_get_(&pgrp->object);
     process_group_leave(group);
     group->pgrp = pgrp;
@@ -78,13 +80,7 @@ void process_group_leave(struct thread_group *group)
     if (!group->pgrp)
         return;
     list_remove(&group->pgrp_link);
-    /* A terminal's foreground group would keep its session, and that the group: break the circle
-     * with the last member. */
-    struct process_group *pgrp = MOVE(group->pgrp);
-    struct session *session = pgrp->session;
-    if (list_is_empty(&pgrp->members) && session->foreground == pgrp)
-        REF_CLEAR(session->foreground);
-    REF_PUT(pgrp);
+    object_put(&MOVE(group->pgrp)->object);
 }
 
 static int process_group_create(struct thread_group *group, struct session *session,

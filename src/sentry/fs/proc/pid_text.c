@@ -86,7 +86,7 @@ static void gather(struct proc_ask *ask, struct stat_numbers *n)
     tty_name(container_of(pgrp->session->tty, struct tty, object), name, sizeof name,
              &n->tty_device);
     if (pgrp->session->foreground)
-        n->foreground = (i32)pid_nr_in(pgrp->session->foreground->pid, ns);
+        n->foreground = (i32)pid_nr_in(pgrp->session->foreground, ns);
 }
 
 SLEEPS int proc_show_stat(struct proc_ask *ask, struct buf *out)

@@ -31,7 +31,7 @@ bool tty_is_controlling(const struct tty *tty, const struct task *task)
     return session && session == session_of(task);
 }
 
-static void tty_control(struct tty *tty, struct session *session, struct process_group *pgrp)
+static void tty_control(struct tty *tty, struct session *session, struct pid *foreground)
 {
     REF_PUT(tty->session);
     tty->session = REF_GET(session);
@@ -40,7 +40,7 @@ static void tty_control(struct tty *tty, struct session *session, struct process
         object_put(session->tty);
     session->tty = &tty->object;
     REF_PUT(session->foreground);
-    session->foreground = REF_GET(pgrp);
+    session->foreground = REF_GET(foreground);
 }
 
 static void tty_release(struct session *session)
@@ -61,7 +61,7 @@ void tty_maybe_control(struct task *task, struct tty *tty)
 {
     struct session *session = session_of(task);
     if (is_session_leader(task, session) && !session->tty && !tty_session(tty))
-        tty_control(tty, session, task->group->pgrp);
+        tty_control(tty, session, task->group->pgrp->pid);
 }
 
 static int tty_set_controlling(struct task *task, struct tty *tty, bool may_steal)
@@ -77,16 +77,17 @@ static int tty_set_controlling(struct task *task, struct tty *tty, bool may_stea
             return -EPERM;
         tty_release(other);
     }
-    tty_control(tty, session, task->group->pgrp);
+    tty_control(tty, session, task->group->pgrp->pid);
     return 0;
 }
 
-static void signal_group_of(struct process_group *pgrp, i32 signo)
+/* PID's group, if there still is one. */
+static void signal_group_of(struct pid *pid, i32 signo)
 {
     struct linux_siginfo info;
     signal_info_kernel(&info, signo);
-    if (pgrp)
-        (void)!signal_send_pgrp(pgrp, &info);
+    if (pid && pid->pgrp)
+        (void)!signal_send_pgrp(pid->pgrp, &info);
 }
 
 static int tty_give_up(struct task *task, struct tty *tty)
@@ -97,7 +98,7 @@ static int tty_give_up(struct task *task, struct tty *tty)
     if (!is_session_leader(task, session))
         return 0; /* only this process forgets it on Linux; nothing here remembers it for one
                      process */
-    struct process_group *foreground = REF_GET(session->foreground);
+    struct pid *foreground = REF_GET(session->foreground);
     tty_release(session);
     signal_group_of(foreground, LINUX_SIGHUP);
     signal_group_of(foreground, LINUX_SIGCONT);
@@ -114,9 +115,17 @@ SLEEPS static i64 get_foreground(struct task *task, struct tty *tty, u64 arg)
 {
     if (!tty_is_controlling(tty, task))
         return -ENOTTY;
-    struct process_group *pgrp = tty_session(tty)->foreground;
-    i32 pgid = pgrp ? (i32)pid_nr_in(pgrp->pid, ns_of(task)) : 0;
+    struct pid *foreground = tty_session(tty)->foreground;
+    i32 pgid = foreground ? (i32)pid_nr_in(foreground, ns_of(task)) : 0;
     return copy_to_user(task, uaddr_make(arg), &pgid, sizeof pgid);
+}
+
+/* Of a group, or where there is none of that number, of a process. */
+static struct session *session_of_number(const struct pid *pid)
+{
+    if (pid->pgrp)
+        return pid->pgrp->session;
+    return pid->task ? session_of(pid->task) : NULL;
 }
 
 SLEEPS static i64 set_foreground(struct task *task, struct tty *tty, u64 arg)
@@ -132,14 +141,14 @@ SLEEPS static i64 set_foreground(struct task *task, struct tty *tty, u64 arg)
         return err;
     if (pgid < 0)
         return -EINVAL;
-    struct process_group *pgrp = process_group_find(ns_of(task), (u32)pgid);
-    if (!pgrp)
+    struct pid *pid = pid_find(ns_of(task), (u32)pgid);
+    if (!pid)
         return -ESRCH;
     struct session *session = session_of(task);
-    if (pgrp->session != session)
+    if (session_of_number(pid) != session)
         return -EPERM;
     REF_PUT(session->foreground);
-    session->foreground = REF_GET(pgrp);
+    session->foreground = REF_GET(pid);
     return 0;
 }
 
@@ -176,8 +185,8 @@ int tty_check_background(struct task *task, struct tty *tty, i32 signo)
     if (!task->group || !tty_is_controlling(tty, task))
         return 0;
     struct process_group *pgrp = task->group->pgrp;
-    struct process_group *foreground = tty_session(tty)->foreground;
-    if (!foreground || pgrp == foreground)
+    const struct pid *foreground = tty_session(tty)->foreground;
+    if (!foreground || pgrp->pid == foreground)
         return 0;
     bool is_ignored = task->group->sighand->actions[signo - 1].handler == LINUX_SIG_IGN;
     bool is_blocked = task->signals.mask & SIGNAL_BIT(signo);
@@ -185,7 +194,7 @@ int tty_check_background(struct task *task, struct tty *tty, i32 signo)
         return signo == LINUX_SIGTTIN ? -EIO : 0;
     if (process_group_is_orphaned(pgrp))
         return -EIO;
-    signal_group_of(pgrp, signo);
+    signal_group_of(pgrp->pid, signo);
     return -ERESTARTSYS;
 }
 
@@ -201,7 +210,7 @@ void tty_hang_up(struct tty *tty)
     struct session *session = tty_session(tty);
     if (!session)
         return;
-    struct process_group *foreground = REF_GET(session->foreground);
+    struct pid *foreground = REF_GET(session->foreground);
     struct linux_siginfo info;
     signal_info_kernel(&info, LINUX_SIGHUP);
     if (session->leader)
