@@ -119,6 +119,71 @@ CASE(peer_by_ioctl)
     EXPECT_EQ(isatty(slave), 1);
     EXPECT_EQ(write(slave, "x", 1), 1);
     EXPECT_ARRIVES(master, "x");
+    char path[32], link[64] = {0};
+    int number = -1;
+    EXPECT_EQ(ioctl(master, TIOCGPTN, &number), 0);
+    snprintf(path, sizeof path, "/dev/pts/%d", number);
+    EXPECT_STR(ttyname(slave), path);
+    char fd_path[64];
+    snprintf(fd_path, sizeof fd_path, "/proc/self/fd/%d", slave);
+    EXPECT(readlink(fd_path, link, sizeof link - 1) > 0);
+    EXPECT_STR(link, path);
+    struct stat by_fd, by_path;
+    EXPECT_EQ(fstat(slave, &by_fd), 0);
+    EXPECT_EQ(stat(path, &by_path), 0);
+    EXPECT_EQ(by_fd.st_ino, by_path.st_ino);
+    EXPECT_EQ(by_fd.st_dev, by_path.st_dev);
+    EXPECT_EQ(by_fd.st_rdev, makedev(136, number));
+    EXPECT_EQ(fcntl(slave, F_GETFL) & O_NOCTTY, 0);
+}
+
+CASE(opening_without_taking_control)
+{
+    struct pty pty;
+    pty_open(&pty);
+    CHILD(pid)
+    {
+        MUST(setsid());
+        int slave = MUST(open(pty.path, O_RDWR | O_NOCTTY));
+        EXPECT_ERRNO(open("/dev/tty", O_RDWR), ENXIO);
+        EXPECT_ERRNO(tcgetpgrp(slave), ENOTTY);
+        MUST(ioctl(pty.master, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+        EXPECT_ERRNO(open("/dev/tty", O_RDWR), ENXIO);
+        MUST(open(pty.path, O_RDWR)); /* this takes it */
+        EXPECT_OK(open("/dev/tty", O_RDWR));
+        EXPECT_EQ(tcgetpgrp(slave), getpid());
+    }
+    EXPECT_EXIT(pid, 0);
+}
+
+CASE(foreground_may_be_a_process_or_be_gone)
+{
+    struct pty pty;
+    pty_open(&pty);
+    CHILD(pid)
+    {
+        MUST(setsid());
+        MUST(ioctl(pty.slave, TIOCSCTTY, 0));
+        struct gate go;
+        gate_init(&go);
+        CHILD(member)
+        {
+            gate_wait(&go); /* leads no group */
+        }
+        EXPECT_EQ(tcsetpgrp(pty.slave, member), 0);
+        EXPECT_EQ(tcgetpgrp(pty.slave), member);
+        gate_pass(&go);
+        EXPECT_EXIT(member, 0);
+        EXPECT_EQ(tcgetpgrp(pty.slave), member); /* even now */
+        EXPECT_ERRNO(tcsetpgrp(pty.slave, 0x3fffff), ENOTTY); /* in the background, orphaned */
+        signal(SIGTTOU, SIG_IGN);
+        EXPECT_ERRNO(tcsetpgrp(pty.slave, 0x3fffff), ESRCH);
+        EXPECT_ERRNO(tcsetpgrp(pty.slave, member), ESRCH);
+        EXPECT_EQ(tcsetpgrp(pty.slave, getpgrp()), 0);
+        EXPECT_EQ(setpgid(0, 0), -1); /* a session leader */
+        EXPECT_EQ(tcgetpgrp(pty.slave), getpgrp());
+    }
+    EXPECT_EXIT(pid, 0);
 }
 
 CASE(default_settings)

@@ -12,6 +12,7 @@
 
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/fs/tty/pty.h"
 
 #define BOUNCE_SIZE 16384u
 
@@ -24,6 +25,11 @@ static const struct field host_std_fields[] = {
     FIELD(struct host_std_file, is_tty),
     FIELD_NONE(struct host_std_file, is_dead, "derived"),
     FIELD_BYTES(struct host_std_file, name),
+    FIELD_REF(struct host_std_file, devpts),
+    FIELD_NONE(struct host_std_file, devpts_link, "its devpts's list"),
+    FIELD(struct host_std_file, number),
+    FIELD(struct host_std_file, uid),
+    FIELD(struct host_std_file, gid),
     FIELD_NONE(struct host_std_file, watch, "of the stream"),
     FIELD_NONE(struct host_std_file, changed, "a sleeper starts its system call again"),
     FIELD_END,
@@ -43,6 +49,8 @@ static void host_std_destroy(struct object *object)
 {
     struct host_std_file *std = container_of(object, struct host_std_file, tty.object);
     host_std_disconnect(std);
+    if (std->devpts)
+        devpts_forget(std);
     REF_CLEAR(std->tty.session);
 }
 
@@ -286,6 +294,10 @@ SLEEPS int host_std_open(struct task *task, const struct host_std *from, struct 
     std->kernel = task->kernel;
     strncpy(std->name, from->name ? from->name : "host:", sizeof std->name - 1);
     std_connect(std, from);
+    if (std->is_tty && devpts_adopt(task, std, out) == 0) {
+        object_put(&std->tty.object);
+        return 0;
+    }
     return file_create_anon(task->kernel, std->name, &host_std_ops, &std->tty.object,
                             from->flags & (u32)(O_ACCMODE | O_APPEND), from->mode, out);
 }

@@ -13,6 +13,10 @@ struct host_std_file {
     bool is_tty;
     bool is_dead;
     char name[32];
+    struct object *devpts;   /* counted: the file system that lists this terminal, or NULL */
+    struct list devpts_link; /* its `terminals` */
+    u32 number;              /* /dev/pts/N there */
+    u32 uid, gid;            /* of that node */
     struct host_watch watch;
     struct wait_queue changed;
 };

@@ -111,7 +111,8 @@ SLEEPS static int open_found(struct task *task, const struct path *path, u32 fla
     AUTO_PUT struct file *file = NULL;
     bool is_path = (flags & LINUX_O_PATH) != 0;
     u32 kept = is_path ? flags & FLAGS_OF_PATH : (flags & ~FLAGS_OF_OPEN) | LINUX_O_LARGEFILE;
-    err = file_create(task->kernel, path, inode, kept, &file);
+    u32 seen = is_path ? 0 : flags & LINUX_O_NOCTTY; /* a terminal's open asks for it */
+    err = file_create(task->kernel, path, inode, kept | seen, &file);
     if (err)
         return err;
     if (is_path) {
@@ -125,6 +126,7 @@ SLEEPS static int open_found(struct task *task, const struct path *path, u32 fla
         return 0;
     }
     err = open_by_type(task, inode, file);
+    file->flags &= ~seen;
     if (!err && (flags & LINUX_O_TRUNC) && inode_is_regular(inode) && !is_made)
         err = vfs_truncate_open(task, inode);
     if (!err && (flags & LINUX_O_TRUNC) && inode_is_regular(inode) && !is_made)

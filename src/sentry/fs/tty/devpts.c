@@ -22,14 +22,16 @@
 
 struct devpts_inode {
     struct inode inode;
-    struct pty *pty; /* counted; NULL for the root and ptmx */
+    struct pty *pty; /* counted; NULL for the root, ptmx and the host's terminals */
     u32 is_ptmx;
+    u32 is_host;
 };
 
 static const struct field devpts_inode_fields[] = {
     FIELD_STRUCT(struct devpts_inode, inode, inode_base_fields),
     FIELD_REF(struct devpts_inode, pty),
     FIELD(struct devpts_inode, is_ptmx),
+    FIELD(struct devpts_inode, is_host),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct devpts_inode, devpts_inode_fields);
@@ -38,6 +40,7 @@ static const struct field devpts_fields[] = {
     FIELD_NONE(struct devpts, object, "the walker's own header"),
     FIELD_NONE(struct devpts, kernel, "the kernel that loads it"),
     FIELD_MAP(struct devpts, ptys),
+    FIELD_LIST(struct devpts, terminals, struct host_std_file, devpts_link, false),
     FIELD(struct devpts, uid),
     FIELD(struct devpts, gid),
     FIELD(struct devpts, mode),
@@ -124,16 +127,29 @@ static int node_create(struct super *super, const struct inode_ops *ops, u32 mod
 
 /* ---- masters -------------------------------------------------------------------------------- */
 
-static bool number_is_free(struct devpts *devpts, u32 number)
+/* The terminal of the host with this number, or NULL. */
+static struct host_std_file *find_terminal(const struct devpts *devpts, u32 number)
 {
-    return map_find(&devpts->ptys, number) == NULL;
+    struct host_std_file *std;
+    list_for_each (std, &devpts->terminals, devpts_link)
+        if (std->number == number)
+            return std;
+    return NULL;
+}
+
+/* The lowest free number, or PTY_NUMBER_MAX. */
+static u32 free_number(const struct devpts *devpts)
+{
+    u32 number = 0;
+    while (number < PTY_NUMBER_MAX &&
+           (map_find(&devpts->ptys, number) || find_terminal(devpts, number)))
+        number++;
+    return number;
 }
 
 int devpts_open_master(struct task *task, struct devpts *devpts, struct file *file)
 {
-    u32 number = 0;
-    while (number < PTY_NUMBER_MAX && !number_is_free(devpts, number))
-        number++;
+    u32 number = free_number(devpts);
     if (number == PTY_NUMBER_MAX)
         return -ENOSPC;
     struct pty *pty;
@@ -167,6 +183,82 @@ void devpts_remove(struct devpts *devpts, u32 number)
     object_put(&pty->tty.object);
 }
 
+/* The root of DEVPTS as FILE's mount shows it; false: FILE is of something else. */
+static bool root_of(const struct file *file, const struct devpts *devpts, struct path *out)
+{
+    if (!file->path.mount || file->inode->super->ops != &devpts_super_ops ||
+        devpts_of(file->inode->super) != devpts)
+        return false;
+    *out = (struct path){file->path.mount, file->inode->super->root};
+    path_get(out);
+    return true;
+}
+
+SLEEPS int devpts_open_peer(struct task *task, const struct file *master, struct pty *pty,
+                            u32 flags, struct file **out)
+{
+    AUTO_PATH struct path path = {0};
+    if (!root_of(master, pty->devpts, &path)) {
+        AUTO_PUT struct file *dir = NULL;
+        int err = vfs_open(task, NULL, "/dev/pts", O_RDONLY | O_DIRECTORY, 0, WALK_FOLLOW, &dir);
+        if (err || !root_of(dir, pty->devpts, &path))
+            return -ENODEV;
+    }
+    char name[16];
+    struct dentry *dentry;
+    snprintf(name, sizeof name, "%u", pty->number);
+    int err = dentry_lookup(task, path.dentry, name, &dentry);
+    if (err)
+        return err;
+    REF_PUT(path.dentry);
+    path.dentry = dentry;
+    return dentry_is_negative(dentry) ? -ENOENT : vfs_open_path(task, &path, flags, out);
+}
+
+/* ---- the host's terminals ------------------------------------------------------------------- */
+
+SLEEPS int devpts_adopt(struct task *task, struct host_std_file *std, struct file **out)
+{
+    AUTO_PUT struct file *root = NULL;
+    int err = vfs_open(task, NULL, "/dev/pts", O_RDONLY | O_DIRECTORY, 0, WALK_FOLLOW, &root);
+    if (err)
+        return err;
+    if (root->inode->super->ops != &devpts_super_ops)
+        return -ENODEV;
+    struct devpts *devpts = devpts_of(root->inode->super);
+    std->number = free_number(devpts);
+    if (std->number == PTY_NUMBER_MAX)
+        return -ENOSPC;
+    std->devpts = &REF_GET(devpts)->object;
+    std->uid = devpts->has_uid ? devpts->uid : task->cred->fsuid;
+    std->gid = devpts->has_gid ? devpts->gid : task->cred->fsgid;
+    std->mode = LINUX_S_IFCHR | devpts->mode;
+    list_add_tail(&devpts->terminals, &std->devpts_link);
+    char path[32];
+    snprintf(path, sizeof path, "/dev/pts/%u", std->number);
+    err = vfs_open(task, NULL, path, O_RDWR | O_NOCTTY, 0, WALK_FOLLOW, out);
+    if (err)
+        devpts_forget(std);
+    return err;
+}
+
+void devpts_forget(struct host_std_file *std)
+{
+    list_remove(&std->devpts_link);
+    object_put(MOVE(std->devpts));
+}
+
+static int open_terminal(struct devpts *devpts, u32 number, struct file *file)
+{
+    struct host_std_file *std = find_terminal(devpts, number);
+    if (!std)
+        return -EIO;
+    object_get_(&std->tty.object);
+    file->private_object = &std->tty.object;
+    file->ops = &host_std_ops;
+    return 0;
+}
+
 /* ---- inodes --------------------------------------------------------------------------------- */
 
 static bool number_from_name(const char *name, u32 *number)
@@ -196,19 +288,32 @@ SLEEPS static int devpts_lookup(struct task *task, struct inode *dir, const char
         *out = &inode->inode;
         return 0;
     }
-    struct pty *pty = number_from_name(name, &number) ? map_find(&devpts->ptys, number) : NULL;
-    if (!pty)
+    if (!number_from_name(name, &number))
         return -ENOENT;
-    int err = node_create(dir->super, &devpts_node_ops, pty->mode, pty->uid, pty->gid, pty, &inode);
+    struct pty *pty = map_find(&devpts->ptys, number);
+    const struct host_std_file *std = find_terminal(devpts, number);
+    if (!pty && !std)
+        return -ENOENT;
+    int err = pty ? node_create(dir->super, &devpts_node_ops, pty->mode, pty->uid, pty->gid, pty,
+                                &inode)
+                  : node_create(dir->super, &devpts_node_ops, std->mode, std->uid, std->gid, NULL,
+                                &inode);
     if (err)
         return err;
+    inode->is_host = !pty;
     inode->inode.ino = SLAVE_INO + number;
     inode->inode.rdev = RDEV(SLAVE_MAJOR + number / 256, number % 256);
-    inode->inode.ctime_ns = pty->ctime_ns;
-    inode->inode.mtime_ns = inode->inode.atime_ns = pty->mtime_ns;
+    i64 now_ns = (i64)kernel_realtime_ns(task->kernel);
+    inode->inode.ctime_ns = pty ? pty->ctime_ns : now_ns;
+    inode->inode.mtime_ns = inode->inode.atime_ns = pty ? pty->mtime_ns : now_ns;
     inode->inode.link_count = 1;
     *out = &inode->inode;
     return 0;
+}
+
+static u32 node_number(const struct devpts_inode *inode)
+{
+    return (u32)(inode->inode.ino - SLAVE_INO);
 }
 
 SLEEPS static bool devpts_revalidate(struct task *task, struct inode *dir, struct dentry *dentry)
@@ -216,6 +321,8 @@ SLEEPS static bool devpts_revalidate(struct task *task, struct inode *dir, struc
     if (!dentry->inode)
         return false; /* a pty may have come */
     struct devpts_inode *inode = node_of(dentry->inode);
+    if (inode->is_host)
+        return find_terminal(devpts_of(dir->super), node_number(inode)) != NULL;
     return inode->is_ptmx || (inode->pty && inode->pty->is_master_open);
 }
 
@@ -233,6 +340,14 @@ SLEEPS static int devpts_setattr(struct task *task, struct inode *base, const st
     if (attr->mask & ATTR_MTIME)
         base->mtime_ns = attr->mtime_ns;
     inode_touch(base, ATTR_CTIME);
+    struct host_std_file *std = node_of(base)->is_host ? find_terminal(devpts_of(base->super),
+                                                                       node_number(node_of(base)))
+                                                       : NULL;
+    if (std) {
+        std->mode = base->mode;
+        std->uid = base->uid;
+        std->gid = base->gid;
+    }
     if (pty) {
         pty->mode = base->mode;
         pty->uid = base->uid;
@@ -247,7 +362,23 @@ SLEEPS static int devpts_open_node(struct task *task, struct inode *base, struct
     struct devpts_inode *inode = node_of(base);
     if (inode->is_ptmx)
         return devpts_open_master(task, devpts_of(base->super), file);
+    if (inode->is_host)
+        return open_terminal(devpts_of(base->super), node_number(inode), file);
     return pty_open_slave(task, inode->pty, file);
+}
+
+/* The first number >= *NUMBER that is in use; false: none. */
+static bool next_number(const struct devpts *devpts, u64 *number)
+{
+    u64 next = UINT64_MAX, found;
+    if (map_ceiling(&devpts->ptys, *number, &found))
+        next = found;
+    const struct host_std_file *std;
+    list_for_each (std, &devpts->terminals, devpts_link)
+        if (std->number >= *number)
+            next = MIN(next, (u64)std->number);
+    *number = next;
+    return next != UINT64_MAX;
 }
 
 SLEEPS static int devpts_readdir(struct task *task, struct file *file, struct dir_emit *emit)
@@ -266,8 +397,8 @@ SLEEPS static int devpts_readdir(struct task *task, struct file *file, struct di
         file->offset = at + 1;
     }
     for (;;) {
-        u64 number;
-        if (!map_ceiling(&devpts->ptys, file->offset - ARRAY_COUNT(fixed), &number))
+        u64 number = file->offset - ARRAY_COUNT(fixed);
+        if (!next_number(devpts, &number))
             return 0;
         char name[16];
         int size = snprintf(name, sizeof name, "%u", (u32)number);
@@ -352,6 +483,7 @@ SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const 
     devpts->kernel = task->kernel;
     devpts->mode = 0600;
     map_init(&devpts->ptys, task->kernel->arena);
+    list_init(&devpts->terminals);
     int err = take_options(devpts, options);
     AUTO_PUT struct super *super = NULL;
     if (!err)
@@ -422,6 +554,8 @@ void tty_name(const struct tty *tty, char *out, size_t size, u32 *device)
     u32 number = 0;
     if (tty->object.kind == &pty_kind)
         number = container_of(tty, struct pty, tty)->number;
+    else
+        number = container_of(tty, struct host_std_file, tty)->number;
     snprintf(out, size, "pts/%u", number);
     *device = RDEV(SLAVE_MAJOR + number / 256, number % 256);
 }

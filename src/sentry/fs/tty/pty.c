@@ -320,6 +320,26 @@ int pty_open_slave(struct task *task, struct pty *pty, struct file *file)
 
 /* ---- ioctls --------------------------------------------------------------------------------- */
 
+/* Where no devpts is in sight. */
+SLEEPS static int open_nameless_peer(struct task *task, struct pty *pty, u32 flags,
+                                     struct file **out)
+{
+    struct file *slave;
+    int err = file_create_anon(task->kernel, "pts:", &pty_slave_ops, NULL, flags,
+                               LINUX_S_IFCHR | 0620, &slave);
+    if (err)
+        return err;
+    err = pty_open_slave(task, pty, slave);
+    if (err) {
+        slave->ops = &path_file_ops; /* it never was a slave */
+        object_put(&slave->object);
+        return err;
+    }
+    slave->flags &= ~(u32)O_NOCTTY;
+    *out = slave;
+    return 0;
+}
+
 SLEEPS static int set_termios(struct task *task, struct file *file, struct pty *pty, u32 request,
                               u64 arg)
 {
@@ -438,20 +458,13 @@ SLEEPS static i64 master_ioctl(struct task *task, struct file *file, u32 request
         return copy_to_user(task, uaddr_make(arg), &number, sizeof number);
     case LINUX_TIOCGPTPEER: {
         struct file *slave;
-        err = file_create_anon(task->kernel, "pts:", &pty_slave_ops, NULL,
-                               (u32)arg & ~(u32)O_CLOEXEC, LINUX_S_IFCHR | 0620, &slave);
-        if (err)
-            return err;
         bool was_locked = pty->is_locked;
         pty->is_locked = false;
-        err = pty_open_slave(task, pty, slave);
+        err = devpts_open_peer(task, file, pty, (u32)arg & ~(u32)O_CLOEXEC, &slave);
+        if (err)
+            err = open_nameless_peer(task, pty, (u32)arg & ~(u32)O_CLOEXEC, &slave);
         pty->is_locked = was_locked;
-        if (err) {
-            slave->ops = &path_file_ops; /* it never was a slave */
-            object_put(&slave->object);
-            return err;
-        }
-        return fd_install(task, slave, (u32)arg);
+        return err ? err : fd_install(task, slave, (u32)arg);
     }
     default:
         return common_ioctl(task, file, request, arg);

@@ -61,6 +61,8 @@ struct devpts {
     struct object object;
     struct kernel *kernel;
     struct map ptys; /* number -> struct pty, counted while the master is open */
+    struct list
+        terminals; /* struct host_std_file.devpts_link, weak: the host's, under numbers too */
     u32 uid, gid, mode, ptmx_mode;
     bool has_gid, has_uid;
 };
@@ -70,7 +72,18 @@ SLEEPS int devpts_mount(struct task *task, const char *source, u32 flags, const 
 extern const struct super_ops devpts_super_ops;
 /* A new pty in DEVPTS with FILE as its master. */
 MUST_CHECK int devpts_open_master(struct task *task, struct devpts *devpts, struct file *file);
+/* TIOCGPTPEER: PTY's slave under its name in the devpts of MASTER or of /dev/pts. -ENODEV: no such
+ * place. */
+MUST_CHECK SLEEPS int devpts_open_peer(struct task *task, const struct file *master,
+                                       struct pty *pty, u32 flags, struct file **out);
 void devpts_remove(struct devpts *devpts, u32 number);
+/*
+ * The host's terminal STD gets a number in the devpts that TASK sees at /dev/pts and is opened
+ * there, so ttyname(3) finds it. An error (no devpts there, no memory) leaves it without a number.
+ */
+struct host_std_file;
+MUST_CHECK SLEEPS int devpts_adopt(struct task *task, struct host_std_file *std, struct file **out);
+void devpts_forget(struct host_std_file *std);
 /* Open descriptions over what a pty offers: for /dev/tty and TIOCGPTPEER. FILE has flags and inode
  * already. */
 MUST_CHECK int pty_open_slave(struct task *task, struct pty *pty, struct file *file);
