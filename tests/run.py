@@ -24,8 +24,8 @@ def make(*words):
 STAGES = [
     # name, seconds at most, command
     ("build (gcc)", 1200, make("build")),
-    ("build (clang, thread safety)", 1200, make("CC=clang", "O=build/clang", "build")),
-    ("lint", 300, make("lint-text", "lint-objects")),
+    ("build (clang, thread safety)", 1200, make("lint-sleeps")),
+    ("lint", 300, make("lint-text", "lint-format", "lint-objects", "lint-fields")),
     ("unit tests", 900, make("-k", "-j1", "unit")),
     ("build (ASan, UBSan)", 1200, make(*ASAN, "unit-build")),
     ("unit tests under ASan and UBSan", 1200, make("-k", "-j1", *ASAN, "unit")),

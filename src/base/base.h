@@ -57,7 +57,8 @@ struct range {
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-/* TO, a power of two, may be of a narrower type than VALUE: the mask is as wide as both together. */
+/* TO, a power of two, may be of a narrower type than VALUE: the mask is as wide as both together.
+ */
 #define ALIGN_MASK_(value, to) ((__typeof__((value) + (to)))(to)-1)
 #define ALIGN_UP(value, to) (((value) + ALIGN_MASK_(value, to)) & ~ALIGN_MASK_(value, to))
 #define ALIGN_DOWN(value, to) ((value) & ~ALIGN_MASK_(value, to))

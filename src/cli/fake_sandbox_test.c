@@ -305,7 +305,8 @@ int sandbox_main(const struct sandbox_options *options)
     return boot_exit_code(fake.processes[0].status);
 }
 
-/* Inner processes see no /proc in which leaks could be looked for, and have no environment to say so. */
+/* Inner processes see no /proc in which leaks could be looked for, and have no environment to say
+ * so. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {

@@ -33,6 +33,7 @@ static const struct field context_fields[] = {
     FIELD_NONE(struct context, xstate_changed, "always so after a load"),
     FIELD(struct context, single_step),
     FIELD_NONE(struct context, xstate_cpu, "synced before a save"),
+    FIELD_NONE(struct context, xstate_home, "likewise"),
     FIELD_NONE(struct context, id, "a new one"),
     FIELD_END,
 };

@@ -254,7 +254,8 @@ static int map_file(struct file_fault *file_fault)
         table_protect(vma, file_fault->address, file_fault->address + PAGE_SIZE);
         return 0;
     }
-    (void)map_cached(vma, window_around(vma, file_fault->address, FILE_RUN)); /* as far as it goes */
+    (void)map_cached(vma,
+                     window_around(vma, file_fault->address, FILE_RUN)); /* as far as it goes */
     if (entry_get(mm, file_fault->address, &entry))
         return 0;
     struct window page = {file_fault->address, file_fault->address + PAGE_SIZE};

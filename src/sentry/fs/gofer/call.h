@@ -4,8 +4,8 @@
 #pragma once
 #include "sentry/fs/gofer/gofer.h"
 
-#define GOFER_SMALL_MESSAGE 8704u /* a walk of 32 names; larger values of attributes are refused \
-                                   */
+/* A walk of 32 names; larger values of attributes are refused. */
+#define GOFER_SMALL_MESSAGE 8704u
 
 #define MESSAGE(name, NAME, number)                                                        \
     MUST_CHECK SLEEPS static inline UNUSED int gofer_do_##name(                            \
