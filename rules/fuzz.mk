@@ -14,6 +14,9 @@ fuzz_family = $(firstword $(subst _, ,$(1)))
 fuzz_libs = $(foreach r,$(or $(FUZZ_ROOMS_$(call fuzz_family,$(1))),$(ROOMS)),$(call room_lib,$(r)))
 
 define fuzz_rules
+$(O)/fuzz-replay/$(1): $(O)/fuzz/$(1).o $(O)/tests/replay_main.o $(call fuzz_libs,$(1))
+	@mkdir -p $$(dir $$@)
+	$(CC) $(ALL_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
 $(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $(call fuzz_libs,$(1))
 	@mkdir -p $$(dir $$@)
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $$@ $$< -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
@@ -26,3 +29,15 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
 	@mkdir -p $(FUZZ_O)/corpus/$*
 	$(FUZZ_O)/fuzz-bin/$* -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 \
 	  $(addprefix -dict=,$(wildcard fuzz/dict/$(call fuzz_family,$*).dict)) $(FUZZ_O)/corpus/$* $(wildcard fuzz/seeds/$*)
+
+# The seeds once more without a fuzzer, with whatever compiler and sanitizers O and SAN say: part of make test.
+.PHONY: fuzz-replay fuzz-canary
+fuzz-replay: $(addprefix $(O)/fuzz-replay/,$(FUZZ_NAMES))
+	python3 tests/sum.py $(foreach n,$(FUZZ_NAMES),$(O)/fuzz-replay/$(n):fuzz/seeds/$(n))
+# Passes when the fuzzer finds the canary's defect.
+fuzz-canary:
+	@mkdir -p $(FUZZ_O)
+	clang -g -O1 -fsanitize=fuzzer,address -o $(FUZZ_O)/canary fuzz/canary/canary.c
+	if $(FUZZ_O)/canary -max_total_time=60 -seed=1 -artifact_prefix=$(FUZZ_O)/canary- > $(FUZZ_O)/canary.txt 2>&1; \
+	  then echo 'the fuzzer has not found the canary'; exit 1; fi
+	grep -q 'deadly signal' $(FUZZ_O)/canary.txt

@@ -29,6 +29,8 @@ STAGES = [
     ("unit tests", 900, make("-k", "-j1", "unit")),
     ("build (ASan, UBSan)", 1200, make(*ASAN, "unit-build")),
     ("unit tests under ASan and UBSan", 1200, make("-k", "-j1", *ASAN, "unit")),
+    ("seeds of the fuzzers", 300, make(*ASAN, "fuzz-replay")),
+    ("the fuzzers' canary", 120, make("fuzz-canary")),
     ("spec of the system calls", 60, ["python3", "conformance/check-spec.py"]),
     ("simulator", 600, make("sim")),
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",
