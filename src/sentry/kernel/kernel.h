@@ -19,6 +19,7 @@ struct user_ns;
 struct uts_ns;
 struct ipc_ns;
 struct vfs;       /* fs/vfs.h: mounts, file systems, anonymous inodes */
+struct buf;
 struct net_stack; /* net/ */
 struct futex_table;
 struct vdso; /* exec/ */
@@ -58,6 +59,14 @@ struct kernel_hooks {
     void (*group_exit)(struct thread_group *group);
 };
 
+/* How lower rooms reach network namespaces; set by net. */
+struct net_hooks {
+    /* The text of /proc/PID/net/NAME of TASK's namespace: 0, -ENOENT, -ENOMEM. */
+    int (*show)(const struct task *task, const char *name, struct buf *out);
+    /* TASK's network namespace (lent) and its inode number. */
+    struct object *(*ns_of)(const struct task *task, u64 *inode_nr);
+};
+
 struct kernel {
     struct arena *arena;       /* lent */
     struct host *host;         /* lent */
@@ -74,6 +83,7 @@ struct kernel {
     struct ipc_ns *root_ipc_ns;   /* counted */
     struct vfs *vfs;              /* owned; set by fs */
     struct net_stack *net;        /* owned; set by net */
+    const struct net_hooks *net_hooks;
     struct futex_table *futexes;
     struct vdso *vdso;
     struct task_observer *task_observer;  /* or NULL */

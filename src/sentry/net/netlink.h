@@ -12,7 +12,7 @@ struct netlink_socket {
     struct list ns_link; /* net_ns.netlinks while it has a number */
     u32 pid;             /* its number: nl_pid; 0: none yet */
     u32 groups;          /* bit N - 1: group N */
-    bool is_bound, is_strict, has_overrun;
+    bool is_bound, caps_acks, has_overrun;
     struct net_packet_queue queue;
 };
 extern const struct kind netlink_socket_kind;

@@ -41,6 +41,15 @@ const struct kind net_stack_kind = {.name = "net_stack",
                                     .destroy = net_stack_kind_destroy,
                                     .loaded = net_stack_loaded};
 
+static struct object *ns_of(const struct task *task, u64 *inode_nr)
+{
+    struct net_ns *ns = net_ns_of(task);
+    *inode_nr = ns->inode_nr;
+    return &ns->object;
+}
+
+static const struct net_hooks net_kernel_hooks = {.show = net_proc_show, .ns_of = ns_of};
+
 int net_stack_create(struct kernel *kernel)
 {
     AUTO_PUT struct net_stack *stack = object_create(kernel->arena, &net_stack_kind);
@@ -58,6 +67,7 @@ int net_stack_create(struct kernel *kernel)
         return -ENOMEM;
     socket_file_ops_add(kernel, stack->ops_table);
     kernel->net = MOVE(stack);
+    kernel->net_hooks = &net_kernel_hooks;
     return 0;
 }
 
@@ -112,6 +122,8 @@ int socket_create(struct task *task, i32 domain, i32 type, i32 protocol, struct 
     case LINUX_AF_INET:
     case LINUX_AF_INET6:
         return inet_create(task, domain, type, protocol, out);
+    case LINUX_AF_NETLINK:
+        return netlink_create(task, type, protocol, out);
     default:
         return -EAFNOSUPPORT;
     }

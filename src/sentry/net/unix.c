@@ -11,6 +11,7 @@
 #include "base/fields.h"
 #include "base/state.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/net/inet.h"
 
 static const struct field unix_socket_fields[] = {
     FIELD_STRUCT(struct unix_socket, base, socket_base_fields),
@@ -329,7 +330,7 @@ SLEEPS static i64 unix_ioctl(struct task *task, struct socket *base, u32 request
         value = socket->peer ? (i32)socket->peer->queued_size : 0;
         break;
     default:
-        return -ENOTTY;
+        return net_ioctl(task, net_ns_of(task), request, arg);
     }
     return copy_to_user(task, uaddr_make(arg), &value, sizeof value);
 }

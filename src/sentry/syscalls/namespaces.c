@@ -13,6 +13,7 @@
 #include "sentry/fs/pidfd.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/ipc/ipc.h"
+#include "sentry/net/ns.h"
 #include "sentry/syscalls/syscalls.h"
 
 #define NEW_NAMESPACES                                                                   \
@@ -53,6 +54,9 @@ static int entry_of_file(const struct file *file, u32 wanted, struct entry *out)
     case LINUX_CLONE_NEWNS:
         out->mount_ns = container_of(ns, struct mount_ns, object);
         return 0;
+    case LINUX_CLONE_NEWNET:
+        out->net_ns = container_of(ns, struct net_ns, object);
+        return 0;
     default:
         return 0;
     }
@@ -80,7 +84,7 @@ static int entry_of_pid(const struct task *task, const struct pid *pid, u32 want
     if (wanted & LINUX_CLONE_NEWNS)
         out->mount_ns = task_mount_ns(target);
     if (wanted & LINUX_CLONE_NEWNET)
-        out->net_ns = target->ns->net_ns;
+        out->net_ns = net_ns_of(target);
     return 0;
 }
 
@@ -116,7 +120,10 @@ static int judge(const struct task *task, const struct cred *cred, const struct 
         if (((const struct object *)(const void *)task->fs)->refs > 1)
             return -EINVAL;
     }
-    return entry->net_ns && !is_admin ? -EPERM : 0;
+    return entry->net_ns &&
+                   !(is_admin && cred_has_cap_in(cred, entry->net_ns->user_ns, CAP_SYS_ADMIN))
+               ? -EPERM
+               : 0;
 }
 
 #define ENTER(ns, entry, member)                     \
@@ -141,6 +148,7 @@ static int make_parts(struct task *task, const struct entry *entry, struct task_
     ENTER(parts->ns, entry, pid_ns);
     ENTER(parts->ns, entry, uts_ns);
     ENTER(parts->ns, entry, ipc_ns);
+    ENTER(parts->ns, entry, net_ns);
     if (!entry->mount_ns)
         return 0;
     ENTER(parts->ns, entry, mount_ns);

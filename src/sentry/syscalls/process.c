@@ -10,6 +10,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/ipc/ipc.h"
 #include "sentry/kernel/namespaces.h"
+#include "sentry/net/ns.h"
 #include "sentry/syscalls/syscalls.h"
 
 /* ---- clone ---------------------------------------------------------------------------------- */
@@ -66,6 +67,14 @@ static int new_namespaces(struct task *task, const struct cred *cred, u64 flags,
         if (!err) {
             REF_PUT(ns->ipc_ns);
             ns->ipc_ns = ipc;
+        }
+    }
+    if (!err && (flags & LINUX_CLONE_NEWNET)) {
+        struct net_ns *net;
+        err = net_ns_create(kernel, user_ns, &net);
+        if (!err) {
+            REF_PUT(ns->net_ns);
+            ns->net_ns = net;
         }
     }
     if (!err && (flags & LINUX_CLONE_NEWPID)) {

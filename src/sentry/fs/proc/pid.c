@@ -350,7 +350,21 @@ SLEEPS static int link_ns_mnt(struct proc_ask *ask, struct buf *out)
 }
 SLEEPS static int link_ns_net(struct proc_ask *ask, struct buf *out)
 {
-    return put_ns(out, "net", 4026531992u);
+    u64 nr = 0;
+    const struct net_hooks *hooks = ask->target->kernel->net_hooks;
+    if (!hooks)
+        return -ENOENT;
+    hooks->ns_of(ask->target, &nr);
+    return put_ns(out, "net", nr);
+}
+SLEEPS static int follow_ns_net(struct proc_ask *ask, struct path *out)
+{
+    u64 nr = 0;
+    const struct net_hooks *hooks = ask->target->kernel->net_hooks;
+    if (!hooks)
+        return -ENOENT;
+    struct object *ns = hooks->ns_of(ask->target, &nr);
+    return nsfs_path(ask->target->kernel, ns, LINUX_CLONE_NEWNET, "net", nr, out);
 }
 
 SLEEPS static int follow_ns_pid(struct proc_ask *ask, struct path *out)
@@ -400,7 +414,7 @@ SLEEPS static int follow_ns_mnt(struct proc_ask *ask, struct path *out)
 static const struct proc_node ns_table[] = {
     {.name = "ipc", .mode = PROC_LINK, .link = link_ns_ipc, .follow = follow_ns_ipc},
     {.name = "mnt", .mode = PROC_LINK, .link = link_ns_mnt, .follow = follow_ns_mnt},
-    {.name = "net", .mode = PROC_LINK, .link = link_ns_net},
+    {.name = "net", .mode = PROC_LINK, .link = link_ns_net, .follow = follow_ns_net},
     {.name = "pid", .mode = PROC_LINK, .link = link_ns_pid, .follow = follow_ns_pid},
     {.name = "pid_for_children",
      .mode = PROC_LINK,

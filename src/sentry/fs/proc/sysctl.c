@@ -200,34 +200,26 @@ const struct proc_node proc_sys_table[] = {
     PROC_END,
 };
 
-/* ---- /proc/PID/net: heads of tables that have no rows of their own yet ---------------------- */
+/* ---- /proc/PID/net: texts of a room above ---------------------------------------------------- */
 
-FIXED(show_dev, "Inter-|   Receive                                                |  Transmit\n"
-                " face |bytes    packets errs drop fifo frame compressed multicast|bytes    "
-                "packets errs drop fifo colls carrier compressed\n"
-                "    lo:       0       0    0    0    0     0          0         0        0       "
-                "0    0    0    0     0       0          0\n")
-FIXED(show_tcp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid "
-                " timeout inode\n")
-FIXED(show_udp, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
-                "uid  timeout inode ref pointer drops\n")
-FIXED(show_unix, "Num       RefCount Protocol Flags    Type St Inode Path\n")
-FIXED(show_route,
-      "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
-FIXED(show_arp, "IP address       HW type     Flags       HW address            Mask     Device\n")
-FIXED(show_packet, "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n")
-FIXED(show_if_inet6, "")
+SLEEPS static int show_net(struct proc_ask *ask, struct buf *out)
+{
+    const struct task *task = ask->target ? ask->target : ask->asker;
+    const struct net_hooks *hooks = task->kernel->net_hooks;
+    return hooks ? hooks->show(task, ask->inode->node->name, out) : 0;
+}
+
+#define NET_FILE(file)                                    \
+    {                                                     \
+        .name = file, .mode = PROC_FILE, .show = show_net \
+    }
 
 const struct proc_node proc_net_table[] = {
-    {.name = "arp", .mode = PROC_FILE, .show = show_arp},
-    {.name = "dev", .mode = PROC_FILE, .show = show_dev},
-    {.name = "if_inet6", .mode = PROC_FILE, .show = show_if_inet6},
-    {.name = "packet", .mode = PROC_FILE, .show = show_packet},
-    {.name = "route", .mode = PROC_FILE, .show = show_route},
-    {.name = "tcp", .mode = PROC_FILE, .show = show_tcp},
-    {.name = "tcp6", .mode = PROC_FILE, .show = show_tcp},
-    {.name = "udp", .mode = PROC_FILE, .show = show_udp},
-    {.name = "udp6", .mode = PROC_FILE, .show = show_udp},
-    {.name = "unix", .mode = PROC_FILE, .show = show_unix},
-    PROC_END,
+    NET_FILE("arp"),     NET_FILE("dev"),        NET_FILE("if_inet6"),
+    NET_FILE("igmp"),    NET_FILE("ipv6_route"), NET_FILE("netlink"),
+    NET_FILE("netstat"), NET_FILE("packet"),     NET_FILE("protocols"),
+    NET_FILE("raw"),     NET_FILE("raw6"),       NET_FILE("route"),
+    NET_FILE("snmp"),    NET_FILE("sockstat"),   NET_FILE("sockstat6"),
+    NET_FILE("tcp"),     NET_FILE("tcp6"),       NET_FILE("udp"),
+    NET_FILE("udp6"),    NET_FILE("unix"),       PROC_END,
 };
