@@ -55,7 +55,7 @@ void env_sim_init(struct env *env)
         .make_listener = make_listener,
         .count_fds = count_fds,
         .fini = env_fini,
-        .path = "/work/dir",
+        .path = "/share/dir",
     };
     const struct sim_config config = {
         .seed = 1, .epoch_ns = 1767225600000000000, .fill_byte = 0x5a};

@@ -22,22 +22,23 @@
 #define SYS_SIGRETURN 15u
 #define SIGNAL_ILL 4
 #define ILL_ILLOPN 2
+#define ERROR_PRESENT 1u
+#define ERROR_WRITE 2u
+#define ERROR_USER 4u
+#define LINUX_ADDRESS_END 0x7ffffffff000u /* faults from here on say "present" */
 
 struct script_cpu {
     struct cpu cpu;
     struct space *space;
     struct context *context;
     u32 kick; /* atomic */
+    u64 seen; /* atomic: the last batch made before it reached for memory; 0: it does not run */
 };
 
 struct script_platform {
     struct platform platform;
     struct script_cpu *cpus;
-};
-
-struct script_space {
-    struct space space;
-    u64 batch;
+    u64 batch; /* atomic; from 1 on */
 };
 
 /* One run's hands: where it is and how it must end. */
@@ -50,21 +51,27 @@ struct run {
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-static void fault(struct run *run, u64 address, u32 access)
+/* CODE_PRESENT: the error code's bit 0. */
+static void fault(struct run *run, u64 address, u32 access, u32 code_present)
 {
-    *run->event = (struct event){
-        .type = EVENT_FAULT, .address = address, .access = access, .trapno = 14};
+    u32 code = ERROR_USER | code_present | (access == PROT_WRITE_BIT ? ERROR_WRITE : 0);
+    *run->event = (struct event){.type = EVENT_FAULT,
+                                 .address = address,
+                                 .access = access,
+                                 .trapno = 14,
+                                 .error_code = code};
     run->is_over = true;
 }
 
 /* The sentry's pointer to guest ADDRESS; NULL after a fault. Good up to the page's end. */
 static u8 *reach(struct run *run, u64 address, u32 access)
 {
-    struct pagetable_entry entry;
+    struct pagetable_entry entry = {0};
     struct space *space = run->cpu->space;
     if (address >= SPACE_ADDRESS_END ||
-        !pagetable_get(&space->table, uaddr_make(address), &entry) || !(entry.prot & access)) {
-        fault(run, address, access);
+        !pagetable_get(&space->table, uaddr_make(address), &entry) ||
+        !pagetable_allows(entry.prot, access)) {
+        fault(run, address, access, entry.prot || address >= LINUX_ADDRESS_END ? ERROR_PRESENT : 0);
         return NULL;
     }
     return (u8 *)machine_frame(space->platform->memory, entry.frame) + (address & (PAGE_SIZE - 1));
@@ -398,6 +405,7 @@ static int script_init(struct platform *platform, char *err_text, size_t err_siz
     script->cpus = calloc(platform->cpu_count, sizeof *script->cpus);
     if (!script->cpus)
         return -ENOMEM;
+    script->batch = 1;
     for (u32 i = 0; i < platform->cpu_count; i++)
         script->cpus[i].cpu = (struct cpu){.platform = platform, .index = i};
     return 0;
@@ -444,15 +452,34 @@ static void script_space_protect(struct space *space, uaddr address, u64 count, 
     }
 }
 
-/* Entries are looked at each time: an edit is done when it is made. */
+/* Is a cpu in SPACE that may still use what it found there before BATCH? */
+static bool is_in_use(struct space *space, u64 batch)
+{
+    struct script_platform *script = container_of(space->platform, struct script_platform,
+                                                  platform);
+    for (u32 i = 0; i < space->platform->cpu_count; i++) {
+        u64 seen = __atomic_load_n(&script->cpus[i].seen, __ATOMIC_SEQ_CST);
+        if (seen && seen < batch && script->cpus[i].space == space)
+            return true;
+    }
+    return false;
+}
+
+/* Entries are looked at for each access: an edit is done when no cpu is in an access begun before.
+ */
 static u64 script_space_commit(struct space *space)
 {
-    return ++container_of(space, struct script_space, space)->batch;
+    struct script_platform *script = container_of(space->platform, struct script_platform,
+                                                  platform);
+    u64 batch = __atomic_add_fetch(&script->batch, 1, __ATOMIC_SEQ_CST);
+    if (!is_in_use(space, batch))
+        pagetable_release_unlinked(&space->table);
+    return batch;
 }
 
 static bool script_space_is_done(struct space *space, u64 batch)
 {
-    return true;
+    return !is_in_use(space, batch);
 }
 
 static struct cpu *script_cpu(struct platform *platform, u32 index)
@@ -484,14 +511,20 @@ static void script_cpu_enter(struct cpu *cpu, struct space *space, struct contex
 static void script_cpu_run(struct cpu *cpu, struct event *event)
 {
     struct script_cpu *script = cpu_of(cpu);
+    struct script_platform *platform = container_of(cpu->platform, struct script_platform,
+                                                    platform);
     struct run run = {.cpu = script, .regs = &script->context->regs, .event = event};
     for (u32 steps = 0; !run.is_over; steps++) {
         if (__atomic_exchange_n(&script->kick, 0, __ATOMIC_SEQ_CST) || steps == STEPS_MAX) {
             *event = (struct event){.type = EVENT_KICK};
-            return;
+            break;
         }
+        u64 batch = __atomic_load_n(&platform->batch, __ATOMIC_SEQ_CST);
+        if (batch != script->seen)
+            __atomic_store_n(&script->seen, batch, __ATOMIC_SEQ_CST);
         step(&run);
     }
+    __atomic_store_n(&script->seen, 0, __ATOMIC_SEQ_CST);
 }
 
 static void script_cpu_leave(struct cpu *cpu)
@@ -518,7 +551,7 @@ const struct platform_ops script_platform_ops = {
     .platform_size = sizeof(struct script_platform),
     .init = script_init,
     .fini = script_fini,
-    .space_size = sizeof(struct script_space),
+    .space_size = sizeof(struct space),
     .space_init = script_space_init,
     .space_fini = script_space_fini,
     .space_map = script_space_map,
