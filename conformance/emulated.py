@@ -24,9 +24,9 @@ class Sandboxes:
 
     Unavailable = machine.Unavailable
 
-    def __init__(self, picket_cmd, npt, seconds, parse_tap):
-        self.words = [word if word == "{command}" else word.format(top=TOP, root="/tmp/root", platform="{platform}")
-                      for word in shlex.split(picket_cmd)]
+    def __init__(self, picket_cmd, build, npt, seconds, parse_tap):
+        values = {"top": TOP, "build": build, "root": "/tmp/root", "platform": "{platform}"}
+        self.words = [word if word == "{command}" else word.format(**values) for word in shlex.split(picket_cmd)]
         self.npt = npt
         self.seconds = seconds
         self.parse_tap = parse_tap

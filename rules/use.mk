@@ -14,6 +14,7 @@ deps:
 	sh tools/deps.sh test coverage
 bench: $(O)/picket
 	conformance/bench/bench.py --environments native,crun,runsc-ptrace,picket-ptrace --statistic min
+	make -s -C conformance && conformance/bench/emulated.py --picket $(O)/picket || [ $$? = 77 ]
 fuzz:
 	for name in $(FUZZ_NAMES); do $(MAKE) fuzz-$$name || exit 1; done
 

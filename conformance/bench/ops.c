@@ -3,6 +3,7 @@
  * Times single operations and prints "op ns" lines, the median over batches of the mean of a batch.
  *
  *     ops [--batches N] [--batch-ms M] [op]...       (none named: all)
+ *     ops --turns N [op]...                          exactly so many turns, nothing printed
  *
  * A batch is as many turns as fit into its time, found by doubling. An operation that cannot be set
  * up (no network, say) prints "op -".
@@ -438,6 +439,7 @@ int main(int argc, char **argv)
 {
     int batches = 7;
     long batch_ms = 10;
+    long exact = 0;
     int first = 1;
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "--exit") == 0)
@@ -446,8 +448,10 @@ int main(int argc, char **argv)
             batches = atoi(argv[++first]);
         else if (strcmp(argv[first], "--batch-ms") == 0 && first + 1 < argc)
             batch_ms = atol(argv[++first]);
+        else if (strcmp(argv[first], "--turns") == 0 && first + 1 < argc)
+            exact = atol(argv[++first]);
         else {
-            fprintf(stderr, "usage: ops [--batches N] [--batch-ms M] [op]...\n");
+            fprintf(stderr, "usage: ops [--batches N] [--batch-ms M] [--turns N] [op]...\n");
             return 2;
         }
     }
@@ -459,6 +463,8 @@ int main(int argc, char **argv)
             continue;
         if (ops[i].set_up() < 0)
             printf("%s -\n", ops[i].name);
+        else if (exact > 0)
+            ops[i].run(exact);
         else
             printf("%s %.1f\n", ops[i].name, measure(&ops[i], batches, batch_ms * 1000000));
         ops[i].tear_down();
