@@ -102,6 +102,7 @@ COMMAND(list);
 COMMAND(metric_metadata);
 COMMAND(metric_server);
 COMMAND(pause);
+COMMAND(platform);
 COMMAND(ps);
 COMMAND(restore);
 COMMAND(resume);

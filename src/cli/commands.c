@@ -274,6 +274,8 @@ const struct command commands[] = {
     COMMAND_AS("metric-server", metric_server, "", "serve the metrics of all sandboxes by HTTP",
                metric_server_flags, struct metric_server_options),
     COMMAND(pause, "ID", "stop all tasks of a container for a while", no_flags, struct nothing),
+    COMMAND(platform, "probe", "print what platforms there are here, and what programs see of each",
+            no_flags, struct nothing),
     COMMAND(ps, "ID", "print a container's processes", ps_flags, struct ps_options),
     COMMAND(restore, "ID", "make a container from an image", restore_flags, struct restore_options),
     COMMAND(resume, "ID", "let a paused container go on", no_flags, struct nothing),

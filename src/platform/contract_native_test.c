@@ -490,6 +490,10 @@ static void test_the_vsyscall_page_is_not_there(void)
     ROW(bad_jump, "mov $0x8000000000000000, %rax; jmp *%rax", SIGSEGV, SI_KERNEL, 13, 0, -1)     \
     ROW(misaligned_sse, "movaps %xmm0, -1(%rsp)", SIGSEGV, SI_KERNEL, 13, 0, 0)                  \
     ROW(bad_selector, "mov $0x10, %eax; mov %eax, %ds", SIGSEGV, SI_KERNEL, 13, 0x10, 5)         \
+    ROW(null_stack, "xor %eax, %eax; mov %eax, %ss", SIGSEGV, SI_KERNEL, 13, 0, 2)               \
+    ROW(interrupt_return,                                                                        \
+        "mov %rsp, %rbx; push $0x18; push %rbx; pushf; push $0x10; push $0; iretq", SIGSEGV,     \
+        SI_KERNEL, 13, 0x10, 11)                                                                 \
     ROW(undefined, "ud2", SIGILL, ILL_ILLOPN, 6, 0, 0)                                           \
     ROW(sysenter_, "sysenter", SIGILL, ILL_ILLOPN, 6, 0, -1)                                     \
     ROW(divide_zero, "xor %ecx, %ecx; div %ecx", SIGFPE, FPE_INTDIV, 0, 0, 2)                    \

@@ -108,15 +108,25 @@ static void undefined(const struct kvm_cpu *cpu, struct event *event)
     event->address = cpu->context->regs.rip;
 }
 
+/* Instructions that Linux leaves undefined and this machine protects: sysenter without a place to
+ * go, and a hypercall of the other make. */
+static bool is_undefined(const u8 *code, size_t size)
+{
+    if (size < 2 || code[0] != 0x0f)
+        return false;
+    return code[1] == 0x34 ||
+           (size >= 3 && code[1] == 0x01 && (code[2] == 0xc1 || code[2] == 0xd9));
+}
+
 static void protection_handle(struct kvm_cpu *cpu, u32 error_code, struct event *event)
 {
-    u8 code[2] = {0};
-    bool is_read = code_read(&cpu->space->base, cpu->context->regs.rip, code, 2) == 2;
-    if (is_read && code[0] == 0x0f && code[1] == 0x34 && error_code == 0) { /* sysenter */
+    u8 code[3] = {0};
+    size_t size = code_read(&cpu->space->base, cpu->context->regs.rip, code, sizeof code);
+    if (error_code == 0 && is_undefined(code, size)) {
         undefined(cpu, event);
         return;
     }
-    if (is_read && code[0] == 0xcd && (error_code & ERROR_CODE_IDT)) /* int */
+    if (size >= 2 && code[0] == 0xcd && (error_code & ERROR_CODE_IDT)) /* int */
         error_code = code[1] * 8u + ERROR_CODE_IDT;
     event_exception(event, SIGSEGV, SI_KERNEL, TRAP_GP, error_code);
 }

@@ -73,12 +73,13 @@ static void ring0_fill(const struct kvm_platform *platform, struct kvm_cpu *cpu)
     memset(sregs->interrupt_bitmap, 0, sizeof sregs->interrupt_bitmap);
 }
 
-/* The most protection that this host takes. */
-static int ring0_try(struct kvm_cpu *cpu)
+/* The most protection that this host takes. QEMU's processor pops the frames of a program's far
+ * returns as if the supervisor did it, which does not go with SMAP. */
+static int ring0_try(const struct kvm_platform *platform, struct kvm_cpu *cpu)
 {
     static const u64 extras[] = {CR4_UMIP | CR4_SMEP | CR4_SMAP, CR4_SMEP | CR4_SMAP, CR4_UMIP, 0};
     for (size_t i = 0; i < ARRAY_COUNT(extras); i++) {
-        cpu->ring0.cr4 = CR4_VALUE | extras[i];
+        cpu->ring0.cr4 = CR4_VALUE | (extras[i] & (platform->is_emulated ? ~CR4_SMAP : ~0ull));
         if (ioctl(cpu->fd, KVM_SET_SREGS, &cpu->ring0) == 0)
             return 0;
     }
@@ -136,7 +137,7 @@ static int xcr_set(const struct kvm_platform *platform, struct kvm_cpu *cpu)
 /* All that a vCPU needs and that running the program cannot change. */
 static int vcpu_setup(struct kvm_platform *platform, struct kvm_cpu *cpu)
 {
-    int err = ring0_try(cpu);
+    int err = ring0_try(platform, cpu);
     if (err == 0)
         err = msrs_set(cpu);
     if (err == 0)

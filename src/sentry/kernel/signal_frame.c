@@ -15,6 +15,8 @@
 #define RED_ZONE_SIZE 128u
 #define FRAME_XSTATE_SIZE (XSTATE_SIZE + sizeof(u32))
 #define LEGACY_SIZE 512u
+#define MXCSR_BITS 0xffffu /* the processor refuses to load any other */
+#define SELECTOR_USER 3u
 #define UC_FLAGS (LINUX_UC_FP_XSTATE | LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS)
 
 /* ---- out ------------------------------------------------------------------------------------ */
@@ -41,8 +43,8 @@ static void fill_context(const struct task *task, struct linux_sigcontext *out)
         .rsp = regs->rsp,
         .rip = regs->rip,
         .eflags = regs->eflags,
-        .cs = REGS_CS_USER,
-        .ss = REGS_SS_USER,
+        .cs = (u16)regs->cs,
+        .ss = (u16)regs->ss,
         .error_code = task->fault_error,
         .trapno = task->fault_trapno,
         .cr2 = task->fault_address,
@@ -167,6 +169,10 @@ SLEEPS static int restore_xstate(struct task *task, u64 at)
             state.bytes[XSTATE_HEADER_OFFSET] = 3;
         if (err)
             return err;
+        u32 mxcsr;
+        memcpy(&mxcsr, state.bytes + XSTATE_MXCSR_OFFSET, sizeof mxcsr);
+        if (mxcsr & ~MXCSR_BITS)
+            return -EFAULT;
         memset(state.bytes + LINUX_FPX_SW_OFFSET, 0, sizeof(struct linux_fpx_sw));
         if (!xstate_sanitize(&state))
             return -EFAULT;
@@ -187,8 +193,9 @@ static void restore_regs(struct task *task, const struct linux_sigcontext *from)
     regs->rdx = from->rdx, regs->rax = from->rax, regs->rcx = from->rcx;
     regs->rsp = from->rsp, regs->rip = from->rip;
     regs->eflags = (regs->eflags & ~(u64)EFLAGS_USER_MASK) | (from->eflags & EFLAGS_USER_MASK);
-    regs->cs = REGS_CS_USER;
-    regs->ss = REGS_SS_USER;
+    /* As Linux: whatever is asked for, of the user's kind; the platform refuses what is none. */
+    regs->cs = from->cs | SELECTOR_USER;
+    regs->ss = from->ss | SELECTOR_USER;
     regs->orig_rax = ~0ull;
 }
 
