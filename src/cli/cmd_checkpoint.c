@@ -37,6 +37,16 @@ static int make_path(const char *path)
 }
 
 /* New files NAMES in DIR; all or none. */
+/* Those that were made here, for an image that came to nothing. */
+static void files_unlink(const char *dir, const char *const *names, u32 count)
+{
+    char path[4200];
+    for (u32 i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        (void)unlink(path);
+    }
+}
+
 static int files_make(const char *dir, const char *const *names, u32 count, bool is_direct,
                       int *fds, struct error *err)
 {
@@ -52,11 +62,9 @@ static int files_make(const char *dir, const char *const *names, u32 count, bool
     if (made == count)
         return 0;
     error_errno(err, "creating checkpoint %s file \"%s\"", made == 0 ? "state" : "pages", path);
-    while (made > 0) {
+    files_unlink(dir, names, made);
+    while (made > 0)
         close(fds[--made]);
-        snprintf(path, sizeof path, "%s/%s", dir, names[made]);
-        (void)unlink(path);
-    }
     return -1;
 }
 
@@ -81,8 +89,10 @@ static int checkpoint(const struct record *record, const struct checkpoint_optio
     int result = control_call(record, "containerManager.Checkpoint", arg, fds, count, NULL, err);
     for (u32 i = 0; i < count; i++)
         close(fds[i]);
-    if (result < 0)
+    if (result < 0) {
+        files_unlink(options->image_path, names, count);
         return error_prefix(err, "checkpoint failed");
+    }
     char path[4200];
     snprintf(path, sizeof path, "%s/%s", options->image_path, IMAGE_INVENTORY);
     int inventory = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);

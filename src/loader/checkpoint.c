@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoint: pause, save, and then either go on or end everything with status 0, also when saving
- * failed, as callers expect.
+ * Checkpoint: pause, save, and then either go on or end everything with status 0. When saving fails
+ * everything goes on, whatever was asked for.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -245,7 +245,7 @@ SLEEPS static int save_paused(struct loader *loader, struct task *by, struct che
                     : save(loader, by, &outputs, args, err);
     outputs_close(&outputs);
     kernel->is_frozen = false;
-    if (!args->resumes)
+    if (result == 0 && !args->resumes)
         end_everything(loader);
     wake_up_all(&kernel->resumed); /* the killed do not wait for nested pauses to end */
     (void)!kernel_resume(kernel);

@@ -231,9 +231,13 @@ SLEEPS i64 tcp_receive(struct task *task, struct socket *base, struct socket_mes
     if (message->flags & LINUX_MSG_OOB)
         return receive_urgent(socket, message);
     may_block = may_block && !(message->flags & LINUX_MSG_DONTWAIT);
-    u64 want = message->uio->remaining, moved = 0;
-    u64 target = message->flags & LINUX_MSG_WAITALL ? want : MIN((u64)base->receive_low, want);
     bool is_peek = message->flags & LINUX_MSG_PEEK;
+    u64 moved = is_peek ? 0 : task->progress.bytes; /* the first try's bytes are there already */
+    u64 want = message->uio->remaining;
+    u64 target = message->flags & LINUX_MSG_WAITALL ? want : MIN((u64)base->receive_low, want);
+    if (moved > 0)
+        uio_skip(message->uio, moved);
+    want -= moved;
     for (;;) {
         if (!buf_is_empty(&socket->queue) && want > 0) {
             sleep_lock(&socket->receive_lock, &task->fiber);
@@ -256,6 +260,8 @@ SLEEPS i64 tcp_receive(struct task *task, struct socket *base, struct socket_mes
         if (!may_block)
             return moved > 0 ? (i64)moved : -EAGAIN;
         int err = socket_wait(task, &base->changed, base->receive_timeout_ns);
+        if (err == -ERESTARTSYS && !is_peek)
+            return task_interrupted(task, moved);
         if (err)
             return moved > 0 ? (i64)moved : err;
     }

@@ -308,11 +308,16 @@ SLEEPS static i64 receive_stream(struct task *task, struct unix_socket *socket,
                                  struct socket_message *message, bool may_block)
 {
     bool waits_all = (message->flags & LINUX_MSG_WAITALL) && !(message->flags & LINUX_MSG_PEEK);
-    i64 moved = 0;
+    i64 moved = waits_all ? (i64)task->progress.bytes
+                          : 0; /* the first try's bytes are there already */
     if (message->uio->remaining == 0)
         return 0;
+    if (moved > 0)
+        uio_skip(message->uio, (u64)moved);
     for (;;) {
         int ready = receive_wait(task, socket, may_block);
+        if (ready == -ERESTARTSYS && waits_all)
+            return task_interrupted(task, (u64)moved);
         if (ready <= 0) {
             if (moved > 0)
                 return moved;
