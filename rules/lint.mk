@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # make lint: everything that docs/style.md says a machine can check.
-.PHONY: lint lint-text lint-format lint-objects lint-fields lint-sleeps format
+.PHONY: lint lint-text lint-format lint-objects lint-fields lint-sleeps lint-rpc-doc docs-rpc format
 LINT_FILES = $(shell git ls-files '*.c' '*.h' | grep -v '^conformance/')
-lint: lint-text lint-format lint-objects lint-sleeps lint-fields
+lint: lint-text lint-format lint-objects lint-sleeps lint-fields lint-rpc-doc
 lint-text:
 	python3 tools/lint.py
+# docs/rpc.md is made of spec/rpc.yaml.
+lint-rpc-doc:
+	python3 tools/rpc-doc.py --check
+docs-rpc:
+	python3 tools/rpc-doc.py
 lint-format:
 	clang-format --dry-run -Werror $(LINT_FILES)
 lint-objects: $(LIBS)

@@ -297,6 +297,18 @@ SLEEPS static int wait_restore(struct rpc_call *call, const void *arg)
     return loader_wait_restore(call->loader, call->task, call->err);
 }
 
+static int get_savings(struct rpc_call *call, const void *arg)
+{
+    struct loader_savings savings = loader_savings(call->loader);
+    json_begin_object(call->result);
+    json_name(call->result, "CPUTimeSaved");
+    json_put_u64(call->result, savings.cpu_ns);
+    json_name(call->result, "WallTimeSaved");
+    json_put_u64(call->result, savings.wall_ns);
+    json_end_object(call->result);
+    return 0;
+}
+
 const struct rpc_method container_manager_methods[] = {
     {"containerManager.StartRoot", &rpc_string_arg, start_root},
     {"containerManager.CreateSubcontainer", &create_type, create_subcontainer},
@@ -315,10 +327,10 @@ const struct rpc_method container_manager_methods[] = {
     {"containerManager.PortForward", NULL, NULL},
     {"containerManager.CreateTraceSession", &rpc_trace_type, container_create_trace},
     {"containerManager.ProcfsDump", NULL, container_procfs_dump},
-    {"containerManager.Mount", NULL, NULL},
+    {"containerManager.Mount", &rpc_mount_type, container_mount},
     {"containerManager.WaitFSCheckpoint", NULL, NULL},
     {"containerManager.WaitFSRestore", NULL, NULL},
     {"containerManager.FSSave", NULL, NULL},
-    {"containerManager.GetSavings", NULL, NULL},
+    {"containerManager.GetSavings", NULL, get_savings},
     {NULL},
 };

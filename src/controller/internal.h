@@ -18,6 +18,8 @@ struct rpc_call {
     struct pool *pool;          /* memory until the answer */
     struct json_writer *result; /* a handler that writes nothing answers {} */
     struct error *err;          /* why it failed: the wire's text */
+    int result_fds[2];          /* taken by the answer */
+    u32 result_fd_count;
 };
 
 struct rpc_method {
@@ -55,6 +57,9 @@ extern const struct wire_type rpc_trace_type;
 MUST_CHECK SLEEPS int container_create_trace(struct rpc_call *call, const void *arg);
 MUST_CHECK SLEEPS int container_delete_trace(struct rpc_call *call, const void *arg);
 MUST_CHECK SLEEPS int container_list_traces(struct rpc_call *call, const void *arg);
+/* fs.c */
+extern const struct wire_type rpc_mount_type;
+MUST_CHECK SLEEPS int container_mount(struct rpc_call *call, const void *arg);
 /* procfs.c */
 MUST_CHECK SLEEPS int container_procfs_dump(struct rpc_call *call, const void *arg);
 /* control.ExecArgs, for Proc.Exec too: starts the process and tells its pid. */

@@ -42,6 +42,10 @@ static void test_a_regexp_chooses_and_a_broken_one_is_refused(void)
     EXPECT(client_call(&client, "Usage.GetFileIoStats", "null"),
            "{\"success\":true,\"err\":\"\",\"result\":\"{\\\"ReadWait\\\":{\\\"/\\\":0},"
            "\\\"ReadWait9P\\\":{\\\"/\\\":0}}\"}");
+    EXPECT_ERROR(client_call(&client, "Usage.UsageFD", "{\"Version\":2}"),
+                 "unsupported version requested: 2");
+    EXPECT(client_call(&client, "containerManager.GetSavings", "null"),
+           "{\"success\":true,\"err\":\"\",\"result\":{\"CPUTimeSaved\":0,\"WallTimeSaved\":0}}");
     client_close(&client);
     bench_fini(&bench);
 }

@@ -113,6 +113,7 @@ void rpc_serve(struct connection *connection, struct urpc_call *urpc)
                             .err = &err};
     int failed = run_call(connection, &call);
     struct json_text result = {(char *)buf_bytes(&text), text.size};
-    if (urpc_conn_answer(&connection->conn, result, NULL, 0, failed ? err.text : NULL))
+    if (urpc_conn_answer(&connection->conn, result, call.result_fds, call.result_fd_count,
+                         failed ? err.text : NULL))
         log_warn(kernel->log, "controller", "an answer was lost for want of memory");
 }

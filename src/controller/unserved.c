@@ -17,6 +17,3 @@ const struct rpc_method cgroups_methods[] = {
     {"Cgroups.WriteControlFiles"},
     {NULL},
 };
-const struct rpc_method fs_methods[] = {
-    {"Fs.Cat"}, {"Fs.Read"}, {"Fs.TarRootfsUpperLayer"}, {"Fs.Mount"}, {"Fs.Umount"}, {NULL},
-};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Receiver Usage: memory by category. Host files are never mapped, so Mapped is always 0. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "controller/internal.h"
@@ -57,6 +58,41 @@ static int reduce(struct rpc_call *call, const void *arg)
     return 0;
 }
 
+struct usage_fd_call {
+    i64 version;
+};
+static const struct wire_field usage_fd_fields[] = {
+    WIRE_FIELD(struct usage_fd_call, version, "Version", &wire_int),
+    WIRE_END,
+};
+static const struct wire_type usage_fd_type = WIRE_TYPE_STRUCT(
+    struct usage_fd_call, usage_fd_fields, "control.MemoryUsageFileOpts");
+
+/* The page needs no upkeep: its one number is Mapped, and host files are never mapped. */
+static int usage_fd(struct rpc_call *call, const void *arg)
+{
+    const struct usage_fd_call *asked = arg;
+    struct machine_memory page;
+    if (asked->version != 1)
+        return error_set(call->err, EINVAL, "unsupported version requested: %lld",
+                         (long long)asked->version);
+    if (host_is_simulated(call->kernel->host)) /* its descriptors are no files of this machine */
+        return error_set(call->err, ENOSYS, "a simulated host has no memory file to share");
+    int result = machine_memory_create("picket-usage", 1, &page);
+    if (result)
+        return error_set(call->err, -result, "usage page: %s", errno_text(-result));
+    int first = machine_memory_share(&page);
+    machine_memory_destroy(&page);
+    int second = machine_memory_share(call->kernel->memory->file);
+    if (first >= 0)
+        call->result_fds[call->result_fd_count++] = first;
+    if (second >= 0)
+        call->result_fds[call->result_fd_count++] = second;
+    return first < 0 || second < 0
+               ? error_set(call->err, EMFILE, "usage file: %s", errno_text(EMFILE))
+               : 0;
+}
+
 /* Time spent waiting for reads; all gofers are one here, so the root stands for all mounts. */
 static int file_io_stats(struct rpc_call *call, const void *arg)
 {
@@ -71,7 +107,7 @@ static int file_io_stats(struct rpc_call *call, const void *arg)
 const struct rpc_method usage_methods[] = {
     {"Usage.Collect", &collect_type, collect},
     {"Usage.Reduce", NULL, reduce},
-    {"Usage.UsageFD", NULL, NULL},
+    {"Usage.UsageFD", &usage_fd_type, usage_fd},
     {"Usage.GetFileIoStats", NULL, file_io_stats},
     {NULL},
 };

@@ -168,6 +168,11 @@ static int fill_metadata(struct loader *loader, struct state_metadata *metadata,
         err = set_text(metadata, "cpu_usage",
                        pool_printf(pool, "%lluns", (unsigned long long)total_cpu_ns(loader)));
     if (!err)
+        err = set_text(metadata, "gvisor_wall_time",
+                       pool_printf(pool, "%lluns",
+                                   (unsigned long long)(kernel_monotonic_ns(loader->kernel) -
+                                                        loader->kernel->boot_monotonic_ns)));
+    if (!err)
         err = set_text(metadata, "timestamp",
                        pool_printf(pool, "%llu", (unsigned long long)(realtime / NS_PER_S)));
     if (!err)

@@ -67,6 +67,7 @@ struct loader {
     struct restore_args restore;
     u32 restore_want; /* containers of the image */
     struct error restore_error;
+    struct loader_savings savings; /* what the image that was restored says */
     struct list observers; /* struct loader_observer.link */
     struct strace *strace; /* NULL: off */
     u64 *strace_wanted;    /* arena memory, or NULL */

@@ -92,6 +92,12 @@ struct kernel *loader_kernel(struct loader *loader);
 const struct loader_config *loader_config(const struct loader *loader);
 enum loader_state loader_state(const struct loader *loader);
 
+/* What a restore spared: the time that the image's sandbox had used; zero without one. */
+struct loader_savings {
+    u64 cpu_ns, wall_ns;
+};
+struct loader_savings loader_savings(const struct loader *loader);
+
 /* Told when a restore has replaced the kernel: control servers register their receivers anew. */
 struct loader_observer {
     struct list link;
@@ -195,6 +201,20 @@ u32 loader_container_process_count(struct loader *loader, const char *id);
 
 MUST_CHECK SLEEPS int loader_pause(struct loader *loader, struct task *by, struct error *err);
 MUST_CHECK SLEEPS int loader_resume(struct loader *loader, struct task *by, struct error *err);
+
+/* Mount the EROFS image FD (taken in any case), which is called SOURCE, in a running container. */
+MUST_CHECK SLEEPS int loader_mount_image(struct loader *loader, struct task *by, const char *id,
+                                         int fd, const char *source, const char *destination,
+                                         struct error *err);
+struct read_args {
+    const char *container_id; /* NULL or "": the root container */
+    const char *path;
+    u64 offset, size;
+};
+/* A regular file's bytes, at most SIZE from OFFSET, are written to OUT (lent). */
+MUST_CHECK SLEEPS int loader_read_file(struct loader *loader, struct task *by,
+                                       const struct read_args *args, struct host_file *out,
+                                       struct error *err);
 
 /* Log the system calls of WANTED (bitmap by number; NULL: all) from now on, or none any more. 0 or
  * -ENOMEM. */

@@ -11,6 +11,7 @@
 #include "abi/fcntl.h"
 #include "abi/mount.h"
 #include "loader/internal.h"
+#include "sentry/fs/erofs/erofs.h"
 #include "sentry/fs/mount.h"
 
 #define POINT_MODE 0755u
@@ -56,6 +57,20 @@ SLEEPS static int gofer_super(struct building *building, bool is_readonly, bool 
     return err;
 }
 
+/* The next descriptor is an image. A restored sandbox has lost it (fs/erofs/erofs.h). */
+SLEEPS static int image_super(struct building *building, struct super **out)
+{
+    struct container_args *args = building->args;
+    if (building->gofer_next >= args->gofer_count)
+        return -EBADF;
+    int *fd = &args->gofers[building->gofer_next++];
+    struct host_file *file = host_file_from_fd(building->by->kernel->host, *fd);
+    if (!file)
+        return -ENOMEM;
+    *fd = -1; /* the file's */
+    return erofs_create(building->by, file, out);
+}
+
 /* A writable tmpfs over LOWER. */
 SLEEPS static int add_upper(struct building *building, struct super *lower, const char *size,
                             struct super **out)
@@ -90,6 +105,8 @@ SLEEPS static int conf_super(struct building *building, const struct gofer_mount
     int err = -EOPNOTSUPP;
     if (conf->lower == GOFER_LOWER_LISAFS)
         err = gofer_super(building, is_readonly || has_upper, is_shared && !has_upper, &lower);
+    else if (conf->lower == GOFER_LOWER_EROFS)
+        err = image_super(building, &lower);
     else if (conf->lower == GOFER_LOWER_NONE)
         err = tmpfs_create(building->by, NULL, &lower);
     if (err)

@@ -5,6 +5,7 @@
  * the metadata.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loader/internal.h"
@@ -40,6 +41,21 @@ static int read_count(struct loader *loader, const struct state_metadata *metada
     return 0;
 }
 
+/* "123ns"; 0 for anything else. */
+static u64 read_ns(const struct state_metadata *metadata, const char *key)
+{
+    const char *text = state_metadata_get(metadata, key);
+    char *end = NULL;
+    u64 ns = text ? strtoull(text, &end, 10) : 0;
+    return text && end != text && strcmp(end, "ns") == 0 ? ns : 0;
+}
+
+struct loader_savings loader_savings(const struct loader *loader)
+{
+    bool is_restored = loader->state == LOADER_RESTORED;
+    return is_restored ? loader->savings : (struct loader_savings){0};
+}
+
 SLEEPS static int read_head(struct loader *loader, struct image_file *file, struct error *err)
 {
     struct state_metadata metadata;
@@ -53,6 +69,10 @@ SLEEPS static int read_head(struct loader *loader, struct image_file *file, stru
         result = check_version(loader, &metadata, err);
     if (!result)
         result = read_count(loader, &metadata, err);
+    if (!result)
+        loader->savings = (struct loader_savings){
+            .cpu_ns = read_ns(&metadata, "cpu_usage"),
+            .wall_ns = read_ns(&metadata, "gvisor_wall_time")};
     state_metadata_fini(&metadata);
     return result;
 }

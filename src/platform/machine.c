@@ -104,6 +104,12 @@ void machine_discard(struct machine_memory *memory, frame first, u64 count)
     ASSERT(err == 0);
 }
 
+int machine_memory_share(const struct machine_memory *memory)
+{
+    int fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
 u64 machine_memory_usage(const struct machine_memory *memory)
 {
     struct stat status;

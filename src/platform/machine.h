@@ -18,6 +18,9 @@ struct machine_memory {
 MUST_CHECK int machine_memory_create(const char *name, u64 frame_count, struct machine_memory *out);
 void machine_memory_destroy(struct machine_memory *memory);
 
+/* A descriptor of the same file for another process; the caller's. -errno. */
+MUST_CHECK int machine_memory_share(const struct machine_memory *memory);
+
 /* The bytes of a frame in the sentry's view. */
 static inline void *machine_frame(const struct machine_memory *memory, frame f)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sentry/fs/dev/dev.h"
+#include "sentry/fs/erofs/erofs.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/inode.h"
 #include "sentry/fs/mqueue.h"
@@ -26,6 +27,7 @@ static const struct fs_type types[] = {
      .mount = devtmpfs_mount},
     {.name = "dev", .super_ops = &tmpfs_super_ops, .mount = dev_mount},
     {.name = "9p", .super_ops = &gofer_super_ops},
+    {.name = "erofs", .super_ops = &erofs_super_ops}, /* by descriptor alone */
     {.name = "overlay",
      .may_users_mount = true,
      .super_ops = &overlay_super_ops,

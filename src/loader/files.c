@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What control calls do with the files of a running container: mount an image, read a file. By
+ * root, in its root. */
+#include <errno.h>
+#include <string.h>
+
+#include "abi/fcntl.h"
+#include "abi/mount.h"
+#include "loader/internal.h"
+#include "sentry/fs/erofs/erofs.h"
+#include "sentry/fs/mount.h"
+
+#define PIECE_SIZE ((u64)64 << 10)
+
+/* A fiber that wears a container's root and all capabilities. */
+struct inside {
+    struct container *container; /* counted */
+    struct fs_context *fs;
+    struct cred *cred;
+    struct view view;
+};
+
+static int inside_enter(struct inside *inside, struct loader *loader, struct task *by,
+                        const char *id, struct error *err)
+{
+    *inside = (struct inside){.container = container_lookup(loader, id)};
+    struct container *container = inside->container;
+    if (!container)
+        return error_set(err, ENOENT, "container %s is deleted", id);
+    int result = 0;
+    if (!container->init || !container->mounts)
+        result = error_set(err, EINVAL, "container %s isn't started", id);
+    else if (container_has_ended(container))
+        result = error_set(err, ESRCH, "failed to find init process");
+    if (!result && (view_root(loader->kernel, container->mounts, &inside->fs) ||
+                    cred_create_root(loader->kernel->arena, &inside->cred)))
+        result = error_set(err, ENOMEM, "out of memory");
+    if (!result) {
+        view_enter(&inside->view, by, inside->fs, inside->cred, NULL);
+        return 0;
+    }
+    REF_CLEAR(inside->fs);
+    object_put(&container->object);
+    return -1;
+}
+
+static void inside_leave(struct inside *inside)
+{
+    view_leave(&inside->view);
+    REF_CLEAR(inside->fs);
+    REF_CLEAR(inside->cred);
+    object_put(&inside->container->object);
+}
+
+/* ---- images --------------------------------------------------------------------------------- */
+
+SLEEPS static int attach_image(struct task *by, struct host_file *file, const char *source,
+                               const char *destination, struct error *err)
+{
+    AUTO_PATH struct path point = {0};
+    AUTO_PUT struct super *super = NULL;
+    AUTO_PUT struct mount *mount = NULL;
+    int result = path_walk(by, NULL, destination, WALK_FOLLOW, &point);
+    if (result == -ENOENT) {
+        result = vfs_mkdir_all(by, destination, 0755);
+        if (!result)
+            result = path_walk(by, NULL, destination, WALK_FOLLOW, &point);
+    }
+    if (result) {
+        host_file_put(file);
+        return error_set(err, -result, "mount point \"%s\": %s", destination, errno_text(-result));
+    }
+    result = erofs_create(by, file, &super);
+    if (!result)
+        result = mount_attach(by, super, super->root, &point, LINUX_MS_RDONLY, source, &mount);
+    return result
+               ? error_set(err, -result, "mounting image \"%s\": %s", source, errno_text(-result))
+               : 0;
+}
+
+int loader_mount_image(struct loader *loader, struct task *by, const char *id, int fd,
+                       const char *source, const char *destination, struct error *err)
+{
+    struct inside inside;
+    struct host_file *file = host_file_from_fd(loader->kernel->host, fd);
+    if (!file)
+        return error_set(err, ENOMEM, "out of memory");
+    if (inside_enter(&inside, loader, by, id, err)) {
+        host_file_put(file);
+        return -1;
+    }
+    int result = attach_image(by, file, source, destination, err);
+    inside_leave(&inside);
+    return result;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+SLEEPS static int write_all(struct task *by, struct host_file *out, const u8 *bytes, u64 size)
+{
+    while (size > 0) {
+        struct host_op op;
+        memset(&op, 0, sizeof op);
+        op.type = HOST_OP_WRITE;
+        op.file = out;
+        op.iov_count = 1;
+        op.iov[0] = (struct host_iovec){(void *)(uintptr_t)bytes, size};
+        i64 put = fiber_host_op(&by->fiber, &op);
+        if (put <= 0)
+            return put < 0 ? (int)put : -EIO;
+        bytes += put;
+        size -= (u64)put;
+    }
+    return 0;
+}
+
+SLEEPS static int copy_file(struct task *by, struct file *file, u64 offset, u64 size,
+                            struct host_file *out)
+{
+    u8 *piece = arena_alloc(by->kernel->arena, PIECE_SIZE);
+    int err = piece ? 0 : -ENOMEM;
+    while (!err && size > 0) {
+        i64 got = file_pread_kernel(by, file, piece, MIN(size, PIECE_SIZE), offset);
+        if (got <= 0) {
+            err = (int)got;
+            break;
+        }
+        err = write_all(by, out, piece, (u64)got);
+        offset += (u64)got;
+        size -= (u64)got;
+        if (!err && by->fiber.is_interrupted)
+            err = -EINTR;
+    }
+    arena_free(by->kernel->arena, piece, PIECE_SIZE);
+    return err;
+}
+
+SLEEPS static int copy_path(struct task *by, const char *path, u64 offset, u64 size,
+                            struct host_file *out)
+{
+    AUTO_PUT struct file *file = NULL;
+    int err = vfs_open(by, NULL, path, LINUX_O_RDONLY | LINUX_O_NONBLOCK, 0, WALK_FOLLOW, &file);
+    if (!err && !inode_is_regular(file->inode))
+        err = inode_is_dir(file->inode) ? -EISDIR : -EINVAL;
+    return err ? err : copy_file(by, file, offset, size, out);
+}
+
+int loader_read_file(struct loader *loader, struct task *by, const struct read_args *args,
+                     struct host_file *out, struct error *err)
+{
+    struct inside inside;
+    const char *id = args->container_id;
+    if (!id || !*id)
+        id = loader->config.sandbox_id;
+    if (inside_enter(&inside, loader, by, id, err))
+        return -1;
+    int result = copy_path(by, args->path, args->offset, args->size, out);
+    inside_leave(&inside);
+    return result ? error_set(err, -result, "open %s: %s", args->path, errno_text(-result)) : 0;
+}

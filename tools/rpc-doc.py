@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""docs/rpc.md from spec/rpc.yaml: rpc-doc.py writes it, rpc-doc.py --check fails when it is not what would be written."""
+import json
+import re
+import sys
+
+SPEC, PAGE = "spec/rpc.yaml", "docs/rpc.md"
+HEAD = """# Control calls
+
+Made from `spec/rpc.yaml` by `make docs-rpc`; edit that file. The framing is in `spec/urpc.md`, which call is allowed when
+in `spec/lifecycle.yaml`. A method that is not served answers `NAME is not supported`.
+
+"""
+
+
+def members(struct, name):
+    rows = "".join(f"| `{member}` | {kind} |\n" for member, kind in struct["members"])
+    return f"### {name}\n\n| member | type |\n| --- | --- |\n{rows}\n"
+
+
+def method(row):
+    lines = [f"### {row['name']}\n"]
+    arg = "nothing is looked at" if row["arg"] == "none" else row["arg"]
+    lines.append(f"Since {row['since']}; {'served' if row['served'] else 'not served'}.\n")
+    lines.append(f"- argument: {arg}")
+    if row["descriptors"]:
+        lines.append(f"- descriptors: {row['descriptors']}")
+    lines.append(f"- result: {row['result']}")
+    lines += [f"- error: `{text}`" for text in row["errors"]]
+    return "\n".join(lines) + "\n\n"
+
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],]|[^{}\[\],"]+')
+
+
+def value(tokens):
+    """One flow value of YAML: a mapping, a list, a quoted or a plain scalar."""
+    token = tokens.pop(0)
+    if token in "{[":
+        items = []
+        while tokens[0] not in "}]":
+            if token == "{":
+                name, _, plain = tokens.pop(0).partition(":")
+                if plain.strip():
+                    tokens.insert(0, plain.strip())
+                items.append((name.strip(), value(tokens)))
+            else:
+                items.append(value(tokens))
+            if tokens[0] == ",":
+                tokens.pop(0)
+        tokens.pop(0)
+        return dict(items) if token == "{" else items
+    return json.loads(token) if token.startswith('"') else {"yes": True, "no": False}.get(token.strip(), token.strip())
+
+
+def load():
+    """Block lists of flow mappings under names: all that the file uses."""
+    spec, rows = {}, None
+    with open(SPEC, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("- "):
+                tokens = [token for token in TOKEN.findall(line[2:].rstrip("\n")) if token.strip()]
+                rows.append(value(tokens))
+            elif re.match(r"^\w+:$", line):
+                rows = spec.setdefault(line.strip()[:-1], [])
+    return spec
+
+
+def page():
+    spec = load()
+    methods, text = spec["methods"], HEAD
+    served = sum(1 for row in methods if row["served"])
+    text += f"{len(methods)} methods, {served} served.\n\n"
+    for receiver in dict.fromkeys(row["receiver"] for row in methods):
+        text += f"## {receiver}\n\n" + "".join(method(row) for row in methods if row["receiver"] == receiver)
+    text += "## Structs\n\n" + "".join(members(struct, struct["name"]) for struct in spec["structs"])
+    return text.rstrip() + "\n"
+
+
+def main():
+    want = page()
+    if sys.argv[1:] == ["--check"]:
+        try:
+            with open(PAGE, encoding="utf-8") as file:
+                is_current = file.read() == want
+        except FileNotFoundError:
+            is_current = False
+        if not is_current:
+            print(f"{PAGE} is not what {SPEC} says: make docs-rpc")
+        return 0 if is_current else 1
+    with open(PAGE, "w", encoding="utf-8") as file:
+        file.write(want)
+    return 0
+
+
+sys.exit(main())
