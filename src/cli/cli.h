@@ -104,6 +104,7 @@ COMMAND(metric_server);
 COMMAND(pause);
 COMMAND(platform);
 COMMAND(ps);
+COMMAND(read_control);
 COMMAND(restore);
 COMMAND(resume);
 COMMAND(run);
@@ -114,4 +115,5 @@ COMMAND(trace);
 COMMAND(update);
 COMMAND(usage);
 COMMAND(wait);
+COMMAND(write_control);
 #undef COMMAND

@@ -277,6 +277,8 @@ const struct command commands[] = {
     COMMAND(platform, "probe", "print what platforms there are here, and what programs see of each",
             no_flags, struct nothing),
     COMMAND(ps, "ID", "print a container's processes", ps_flags, struct ps_options),
+    COMMAND_AS("read-control", read_control, "ID CONTROLLER CGROUP NAME",
+               "print a control file of the sandbox", no_flags, struct nothing),
     COMMAND(restore, "ID", "make a container from an image", restore_flags, struct restore_options),
     COMMAND(resume, "ID", "let a paused container go on", no_flags, struct nothing),
     COMMAND(run, "ID", "create and start a container", run_flags, struct create_options),
@@ -289,6 +291,8 @@ const struct command commands[] = {
     COMMAND(update, "ID", "change a container's limits", update_flags, struct update_options),
     COMMAND(usage, "ID", "print a sandbox's memory by use", usage_flags, struct usage_options),
     COMMAND(wait, "ID", "wait for a container's end", wait_flags, struct wait_options),
+    COMMAND_AS("write-control", write_control, "ID CONTROLLER CGROUP NAME VALUE",
+               "change a control file of the sandbox", no_flags, struct nothing),
     {.name = NULL},
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Receivers and methods that are named but not served in this release: one clear error each. */
+/* Methods that are named but not served in this release: one clear error each. */
 #include "controller/internal.h"
 
 /* Registered only when profiling is enabled. */
@@ -10,10 +10,5 @@ const struct rpc_method profile_methods[] = {
     {"Profile.Mutex"},
     {"Profile.Trace"},
     {"Profile.Goroutine"},
-    {NULL},
-};
-const struct rpc_method cgroups_methods[] = {
-    {"Cgroups.ReadControlFiles"},
-    {"Cgroups.WriteControlFiles"},
     {NULL},
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "loader/internal.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/fs/gofer/gofer.h"
 
 static void container_destroy(struct object *object)
@@ -75,6 +76,7 @@ void container_remove(struct container *container)
 {
     container->is_destroyed = true;
     container->loader->container_count--;
+    control_group_remove(container->loader->kernel, container->id);
     list_remove(&container->link);
     wake_up_all(&container->changed);
     object_put(&container->object);

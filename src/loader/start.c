@@ -6,6 +6,7 @@
 
 #include "abi/fcntl.h"
 #include "loader/internal.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/observe/points.h"
 #include "sentry/fs/tty/tty.h"
 
@@ -175,6 +176,18 @@ SLEEPS static int make_fds(struct container *container, struct task *by, struct 
     return err;
 }
 
+/* Its control group, with the limit on tasks that its spec asks for. */
+static int make_group(struct container *container)
+{
+    struct control_group *group = control_group_make(container->loader->kernel, container->id);
+    const struct oci_spec *spec = container->spec;
+    if (!group)
+        return -ENOMEM;
+    if (spec->on_linux && spec->on_linux->limits.has_pids && spec->on_linux->limits.pids > 0)
+        group->pids_max = (u64)spec->on_linux->limits.pids;
+    return 0;
+}
+
 static void tell_start(const struct container *container, const struct oci_process *process)
 {
     const struct point_start start = {.id = container->id,
@@ -215,7 +228,9 @@ SLEEPS static int start_process(struct container *container, struct task *by, st
     if (process_spec_caps(container->loader, process, &plan.caps, err) ||
         process_spec_limits(process, &limits, err))
         return -1;
-    int result = make_fds(container, by, &plan.fds);
+    int result = make_group(container);
+    if (!result)
+        result = make_fds(container, by, &plan.fds);
     if (result)
         return error_set(err, -result, "opening standard input and output: %s",
                          errno_text(-result));

@@ -9,6 +9,7 @@
 #include "abi/process.h"
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
@@ -341,7 +342,8 @@ int task_clone(struct task *parent, const struct task_create_args *args, struct 
     int err = task_clone_check(parent, flags);
     if (!err && task_is_dying(parent))
         err = -ERESTARTSYS;
-    if (!err && !may_have_one_more(parent))
+    if (!err && (!may_have_one_more(parent) ||
+                 !control_group_allows_task(parent->kernel, parent->group->container_id)))
         err = -EAGAIN;
     struct task *task;
     if (!err)

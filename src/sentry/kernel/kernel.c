@@ -3,6 +3,7 @@
  * One sandbox's operating system: birth and end, the program's clocks, entropy, deferred work,
  * pause. A pause brings every application task to its boundary; there is no other way to stop one.
  */
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/kernel.h"
 
 #include <string.h>
@@ -90,6 +91,7 @@ static int kernel_init(struct kernel *kernel, struct machine_memory *memfile, u3
 
 static void kernel_fini(struct kernel *kernel)
 {
+    control_groups_fini(kernel);
     REF_CLEAR(kernel->root_ipc_ns);
     REF_CLEAR(kernel->root_uts_ns);
     REF_CLEAR(kernel->root_pid_ns);
@@ -131,6 +133,7 @@ int kernel_create(struct arena *arena, struct host *host, struct platform *platf
     kernel->inode_next_nr = INODE_NR_FIRST;
     rand_init(&kernel->rand, config->seed, "kernel");
     list_init(&kernel->tasks);
+    list_init(&kernel->control_groups);
     list_init(&kernel->reap_list);
     kernel->boot_monotonic_ns = host_monotonic_ns(host);
     int err = kernel_init(kernel, memfile, cpu_count);

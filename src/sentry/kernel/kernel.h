@@ -18,7 +18,7 @@ struct pid_ns;
 struct user_ns;
 struct uts_ns;
 struct ipc_ns;
-struct vfs;       /* fs/vfs.h: mounts, file systems, anonymous inodes */
+struct vfs; /* fs/vfs.h: mounts, file systems, anonymous inodes */
 struct buf;
 struct net_stack; /* net/ */
 struct futex_table;
@@ -89,6 +89,7 @@ struct kernel {
     struct task_observer *task_observer;  /* or NULL */
     struct points *points;                /* observe/: the trace session, or NULL */
     struct call_observer *call_observers; /* chain; NULL: nobody looks */
+    struct list control_groups;           /* struct control_group.link, owned */
     struct list tasks; /* struct task.kernel_link: all, in order of creation, kernel tasks too */
     u32 task_count;
     u64 boot_monotonic_ns;   /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */
