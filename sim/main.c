@@ -28,6 +28,9 @@ struct options {
     const char *trace_path;
     bool has_twin;
     bool is_verbose;
+    bool checkpoint_everywhere;
+    bool has_seed;
+    u64 seed;
 };
 
 /* What a run leaves: its verdict's text (empty: passed) and its trace. */
@@ -170,17 +173,37 @@ static bool wants_platform(struct fy_node *root, const char *platform)
 
 static void play_twin(struct tally *tally, const char *file, struct fy_document *document,
                       const char *name, const char *platform, const struct outcome *first,
-                      bool is_verbose)
+                      const struct options *options)
 {
     const struct run_config config = {.platform = platform,
                                       .seed_offset = TWIN_SEED,
                                       .fill_byte = 0xa5,
-                                      .is_verbose = is_verbose};
+                                      .has_seed = options->has_seed,
+                                      .seed = options->seed,
+                                      .is_verbose = options->is_verbose};
     char twin[64];
     snprintf(twin, sizeof twin, "%s, twin", platform);
     struct outcome outcome = play(file, document, &config);
     report(tally, name, twin, &outcome);
     compare(tally, name, platform, first, "twin", &outcome);
+    outcome_fini(&outcome);
+}
+
+static void play_moved(struct tally *tally, const char *file, struct fy_document *document,
+                       const char *name, const char *platform, const struct outcome *first,
+                       const struct options *options)
+{
+    const struct run_config config = {.platform = platform,
+                                      .fill_byte = 0x5a,
+                                      .has_seed = options->has_seed,
+                                      .seed = options->seed,
+                                      .is_verbose = options->is_verbose,
+                                      .checkpoint_everywhere = true};
+    char moved[64];
+    snprintf(moved, sizeof moved, "%s, moved", platform);
+    struct outcome outcome = play(file, document, &config);
+    report(tally, name, moved, &outcome);
+    compare(tally, name, platform, first, "moved", &outcome);
     outcome_fini(&outcome);
 }
 
@@ -205,8 +228,16 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
             tally->skipped++;
             continue;
         }
-        const struct run_config config = {
-            .platform = platform, .fill_byte = 0x5a, .is_verbose = options->is_verbose};
+        if (!scenario_platform_works(platform)) {
+            printf("skip %s [%s] the platform does not work on this machine\n", name, platform);
+            tally->skipped++;
+            continue;
+        }
+        const struct run_config config = {.platform = platform,
+                                          .fill_byte = 0x5a,
+                                          .has_seed = options->has_seed,
+                                          .seed = options->seed,
+                                          .is_verbose = options->is_verbose};
         struct outcome outcome = play(file, document, &config);
         report(tally, name, platform, &outcome);
         if (first_name) {
@@ -220,7 +251,9 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
         if (options->is_verbose)
             fputs(first.trace, stdout);
         if (options->has_twin && first.has_passed && !(twin && strcmp(twin, "false") == 0))
-            play_twin(tally, file, document, name, platform, &first, options->is_verbose);
+            play_twin(tally, file, document, name, platform, &first, options);
+        if (options->checkpoint_everywhere && first.has_passed)
+            play_moved(tally, file, document, name, platform, &first, options);
     }
     if (first_name)
         outcome_fini(&first);
@@ -277,6 +310,8 @@ static int read_options(int argc, char **argv, struct options *options)
     static const struct option longs[] = {{"platform", required_argument, NULL, 'p'},
                                           {"trace", required_argument, NULL, 't'},
                                           {"no-twin", no_argument, NULL, 'n'},
+                                          {"checkpoint-everywhere", no_argument, NULL, 'c'},
+                                          {"seed", required_argument, NULL, 's'},
                                           {"verbose", no_argument, NULL, 'v'},
                                           {NULL, 0, NULL, 0}};
     int c;
@@ -288,6 +323,12 @@ static int read_options(int argc, char **argv, struct options *options)
             options->trace_path = optarg;
         if (c == 'n')
             options->has_twin = false;
+        if (c == 'c')
+            options->checkpoint_everywhere = true;
+        if (c == 's') {
+            options->has_seed = true;
+            options->seed = strtoull(optarg, NULL, 0);
+        }
         if (c == 'v')
             options->is_verbose = true;
         if (c == '?')

@@ -10,7 +10,9 @@
 
 #include "wire/urpc/codec.h"
 
-#define TOP_KEYS "scenario purpose seed cpus host programs containers steps platforms twin"
+#define TOP_KEYS                                                                              \
+    "scenario purpose covers seed cpus host clients budget programs containers faults steps " \
+    "finally marks platforms twin"
 #define CONTAINER_KEYS "program args env cwd uid gid"
 
 /* ---- YAML ----------------------------------------------------------------------------------------- */
@@ -131,6 +133,8 @@ int scenario_check(const char *file, struct fy_document *document, struct sim_er
         return sim_error_at(err, file, root,
                             "a scenario needs its name (scenario) and its purpose");
     struct fy_node *host = node_get(root, "host");
+    if (outside_check(file, root, err))
+        return -1;
     if (host && node_check_keys(err, file, host, "host", "epoch files"))
         return -1;
     if (for_pairs(file, root, "programs", check_program, err) ||
@@ -349,12 +353,16 @@ int run_sandbox_end(struct run *run, struct fy_node *node)
 {
     if (!run->sandbox)
         return 0;
+    run->syscall_count += run->sandbox->syscall_count;
+    marks_add(&run->marks, &run->sandbox->kernel->marks);
     if (!sandbox_destroy(run->sandbox))
         return FAIL_AT(run, node, "the sandbox does not end: %s", run->sandbox->trouble);
     run->sandbox = NULL;
     run->container_count = 0;
-    for (u32 i = 0; i < run->call_count; i++)
+    for (u32 i = 0; i < run->call_count; i++) {
+        run->left_waiting += !call_poll(&run->calls[i].call, run->host);
         call_end(&run->calls[i].call);
+    }
     run->call_count = 0;
     run_drain(run);
     for (u32 i = 0; i < run->source_count; i++)
@@ -374,21 +382,24 @@ static int play(struct run *run)
     i64 number = 1;
     if (node_get(run->root, "seed") && node_number(run, node_get(run->root, "seed"), &number))
         return -1;
-    run->seed = (u64)number + run->config->seed_offset;
+    run->seed = (run->config->has_seed ? run->config->seed : (u64)number) +
+                run->config->seed_offset;
     number = 1;
     if (node_get(run->root, "cpus") && node_number(run, node_get(run->root, "cpus"), &number))
         return -1;
     if (number < 1 || number > 16)
         return FAIL_AT(run, node_get(run->root, "cpus"), "cpus is a number from 1 to 16");
     run->cpu_count = (u32)number;
-    if (prepare_host(run))
+    run->platform = run->config->platform;
+    if (prepare_host(run) || outside_begin(run))
         return -1;
+    run->begin_ns = host_monotonic_ns(run->host);
     struct fy_node *steps = node_get(run->root, "steps"), *step;
     void *at = NULL;
     while ((step = fy_node_sequence_iterate(steps, &at)) != NULL)
-        if (step_run(run, step))
+        if (step_run(run, step) || (run->config->checkpoint_everywhere && run_move(run, step)))
             return -1;
-    if (run_sandbox_end(run, steps))
+    if (run_sandbox_end(run, steps) || outside_end(run))
         return -1;
     if (sim_leak_count(run->host) != 0)
         sim_leak_lines(run->host, first_leak, run);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One scenario played once on one platform. run.c: the scenario's nouns; steps.c: its verbs. */
 #pragma once
+#include "base/marks.h"
 #include "sim/sandbox.h"
 #include "sim/scenario.h"
 
 #define RUN_CONTAINERS_MAX 32u
 #define RUN_SOURCES_MAX 64u
 #define RUN_CALLS_MAX 32u
+#define RUN_HASHES_MAX 16u
 #define RUN_NAME_SIZE 64u
 #define RUN_WITHIN_NS (60 * NS_PER_S) /* how long a call may take in virtual time */
 
@@ -52,6 +54,17 @@ struct run {
     u32 source_count;
     struct pending_call calls[RUN_CALLS_MAX];
     u32 call_count;
+    const char *platform; /* of the next sandbox */
+    bool clients_behave;  /* their faults are disarmed */
+    u64 begin_ns, syscall_count;
+    struct marks marks; /* of all sandboxes that have ended */
+    u32 left_waiting;   /* calls that ended with their sandbox, unanswered */
+    u32 image_count;    /* inserted checkpoints */
+    struct {
+        char name[RUN_NAME_SIZE];
+        char digest[33];
+    } hashes[RUN_HASHES_MAX];
+    u32 hash_count;
 };
 
 /* ---- YAML, strictly ---- */
@@ -78,3 +91,18 @@ MUST_CHECK int run_sandbox_end(struct run *run, struct fy_node *node);
 /* steps.c */
 MUST_CHECK int step_check(const char *file, struct fy_node *step, struct sim_error *err);
 MUST_CHECK int step_run(struct run *run, struct fy_node *step);
+
+/* outside.c: what comes from without. The steps are rows of steps.c's table. */
+MUST_CHECK int outside_check(const char *file, struct fy_node *root, struct sim_error *err);
+MUST_CHECK int outside_begin(struct run *run);
+MUST_CHECK int outside_end(struct run *run);
+/* The client that a call's VALUE names. */
+MUST_CHECK int run_client(struct run *run, struct fy_node *value, struct client *out);
+MUST_CHECK int step_arm(struct run *run, struct fy_node *value);
+MUST_CHECK int step_disarm(struct run *run, struct fy_node *value);
+MUST_CHECK int step_host(struct run *run, struct fy_node *value);
+MUST_CHECK int step_kill(struct run *run, struct fy_node *value);
+
+/* transparency.c: puts a checkpoint and a restore into another sandbox between two steps, unseen in
+ * the trace, where that is possible. 0 or -1 with ERR. */
+MUST_CHECK int run_move(struct run *run, struct fy_node *node);

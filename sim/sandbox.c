@@ -11,6 +11,8 @@
 
 #include "gofer/gofer_core.h"
 #include "oci/oci.h"
+#include "sentry/memory/mm.h"
+#include "sentry/state/state.h"
 #include "wire/gofer/gofer_wire.h"
 
 #define STEPS_MAX 2000000u
@@ -29,8 +31,10 @@ static void write_log(struct log *log, enum log_level level, const char *room, c
 {
     struct sandbox *sandbox = container_of(log, struct sandbox, log);
     log->last_hash = 0; /* no line stands for several */
-    if (strcmp(room, "strace") == 0)
+    if (strcmp(room, "strace") == 0) {
+        sandbox->syscall_count++;
         trace_put(sandbox->trace, sandbox_now(sandbox), "sys", "%s", line);
+    }
     if (sandbox->is_verbose && strcmp(room, "strace") != 0)
         fprintf(stderr, "[%s] %s\n", room, line);
 }
@@ -215,6 +219,37 @@ int sandbox_create(struct sandbox *sandbox, const struct sandbox_config *config,
     return sandbox_run(sandbox) ? 0 : error_set(err, EIO, "%s", sandbox->trouble);
 }
 
+/* ---- checks ---------------------------------------------------------------------------------------- */
+
+const char *sandbox_check(struct sandbox *sandbox, u32 client_count)
+{
+    const char *wrong = kernel_check(sandbox->kernel);
+    struct task *task;
+    list_for_each (task, &sandbox->kernel->tasks, kernel_link)
+        if (!wrong && task->mm)
+            wrong = mm_check(task->mm);
+    if (!wrong && controller_connection_count(sandbox->controller) > client_count)
+        wrong = "a connection is left whose client is gone";
+    return wrong;
+}
+
+int sandbox_hash(struct sandbox *sandbox, char out[33])
+{
+    u8 digest[16];
+    int err = state_hash(sandbox->kernel, NULL, false, digest);
+    for (u32 i = 0; !err && i < sizeof digest; i++)
+        snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
+    return err;
+}
+
+void sandbox_kill_gofer(struct sandbox *sandbox, u32 index)
+{
+    if (index >= sandbox->gofer_count || !sandbox->gofers[index].stream)
+        return;
+    host_stream_put(sandbox->gofers[index].stream);
+    sandbox->gofers[index].stream = NULL;
+}
+
 /* ---- ending --------------------------------------------------------------------------------------- */
 
 SLEEPS_ROOT static void stop_main(struct task *task, void *arg)
@@ -260,8 +295,33 @@ bool sandbox_destroy(struct sandbox *sandbox)
 
 /* ---- calls ---------------------------------------------------------------------------------------- */
 
-int call_begin(struct call *call, struct sandbox *sandbox, const char *method, const char *arg,
-               const int *fds, u32 fd_count, struct arena *arena)
+static int send_pieces(struct call *call, struct sandbox *sandbox, const char *text, size_t size,
+                       const int *fds, u32 fd_count, struct client *client)
+{
+    bool is_cut = client && client->is_cut;
+    size_t end = is_cut ? MIN(size, client->after) : size;
+    for (size_t at = 0; at < end;) {
+        size_t piece = end - at;
+        if (client && client->piece_max) {
+            client->random = client->random * 6364136223846793005u + 1442695040888963407u;
+            piece = MIN(piece, 1 + (client->random >> 33) % client->piece_max);
+        }
+        if (host_stream_write(call->stream, text + at, piece, fds, at ? 0 : fd_count) != (i64)piece)
+            return -EIO;
+        at += piece;
+        if (at < end && !sandbox_run(sandbox))
+            return -EIO;
+    }
+    if (is_cut) {
+        host_stream_put(call->stream);
+        call->stream = NULL;
+        call->is_over = call->is_cut = true;
+    }
+    return 0;
+}
+
+int call_send(struct call *call, struct sandbox *sandbox, const char *text, size_t size,
+              const int *fds, u32 fd_count, struct client *client, struct arena *arena)
 {
     *call = (struct call){0};
     buf_init(&call->answer, arena, 0);
@@ -271,12 +331,18 @@ int call_begin(struct call *call, struct sandbox *sandbox, const char *method, c
     call->stream = sim_engine_stream(sandbox->host, fd);
     if (!call->stream)
         return -ENOMEM;
+    return send_pieces(call, sandbox, text, size, fds, fd_count, client);
+}
+
+int call_begin(struct call *call, struct sandbox *sandbox, const char *method, const char *arg,
+               const int *fds, u32 fd_count, struct client *client, struct arena *arena)
+{
     struct buf text;
     buf_init(&text, arena, 0);
+    *call = (struct call){0};
     int err = buf_printf(&text, "{\"method\":\"%s\",\"arg\":%s}", method, arg);
-    if (!err && host_stream_write(call->stream, buf_bytes(&text), text.size, fds, fd_count) !=
-                    (i64)text.size)
-        err = -EIO;
+    if (!err)
+        err = call_send(call, sandbox, buf_text(&text), text.size, fds, fd_count, client, arena);
     buf_fini(&text);
     return err;
 }

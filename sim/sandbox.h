@@ -32,6 +32,7 @@ struct sandbox {
         struct gofer_core *core;
     } gofers[SANDBOX_GOFERS_MAX];
     u32 gofer_count;
+    u64 syscall_count;
     bool is_verbose;
     const char *trouble; /* the engine itself is at fault: why; static */
     /* What the programs wrote must not fill the pipes: called between runs. */
@@ -69,15 +70,36 @@ MUST_CHECK bool sandbox_advance(struct sandbox *sandbox, u64 ns);
 MUST_CHECK int sandbox_next(struct sandbox *sandbox, u64 end);
 u64 sandbox_now(const struct sandbox *sandbox);
 
+/* Everything that must hold at a quiet point: the sentry's own check, every address space,
+ * connections of clients that are gone. NULL, or what does not hold; static. CLIENT_COUNT: calls
+ * under way. */
+const char *sandbox_check(struct sandbox *sandbox, u32 client_count);
+/* XXH3-128 of the kernel's objects, without clocks, registers and memory. 0 or -errno. */
+MUST_CHECK int sandbox_hash(struct sandbox *sandbox, char out[33]);
+/* The gofer process of connection INDEX dies. */
+void sandbox_kill_gofer(struct sandbox *sandbox, u32 index);
+
+/* How a client behaves. */
+struct client {
+    u32 piece_max;     /* sends in pieces of at most so many bytes, drawn; 0: at once */
+    bool is_cut;       /* closes its end after AFTER bytes */
+    u64 after, random; /* random: state of the drawing */
+};
+
 /* One control call under way. */
 struct call {
     struct host_stream *stream; /* NULL: none */
     struct buf answer;
     bool is_over; /* the answer is complete, or the sandbox has hung up */
+    bool is_cut;  /* the client is gone: nobody hears the answer */
 };
-/* Sends METHOD with ARG (JSON); descriptors are lent. 0 or -errno. */
+/* Sends TEXT as it is; descriptors are lent. CLIENT may be NULL. 0 or -errno. */
+MUST_CHECK int call_send(struct call *call, struct sandbox *sandbox, const char *text, size_t size,
+                         const int *fds, u32 fd_count, struct client *client, struct arena *arena);
+/* Sends METHOD with ARG (JSON). */
 MUST_CHECK int call_begin(struct call *call, struct sandbox *sandbox, const char *method,
-                          const char *arg, const int *fds, u32 fd_count, struct arena *arena);
+                          const char *arg, const int *fds, u32 fd_count, struct client *client,
+                          struct arena *arena);
 /* Takes what has come; true once it is over. */
 bool call_poll(struct call *call, struct host *host);
 void call_end(struct call *call);

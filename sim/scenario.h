@@ -7,9 +7,11 @@
 
 struct run_config {
     const char *platform;
-    u64 seed_offset; /* twins: added to the scenario's seed */
+    bool has_seed;         /* SEED in place of the scenario's */
+    u64 seed, seed_offset; /* twins: added to the scenario's seed */
     u8 fill_byte;
     bool is_verbose;
+    bool checkpoint_everywhere; /* one and a restore between any two steps, unseen */
 };
 
 /* Judges FILE's shape without running it. 0, or -1 with ERR. */
@@ -20,6 +22,9 @@ MUST_CHECK int scenario_check(const char *file, struct fy_document *document,
 MUST_CHECK int scenario_play(const char *file, struct fy_document *document,
                              const struct run_config *config, const struct buf **trace,
                              struct sim_error *err);
+
+/* Can PLATFORM be used on this machine? Tried once. */
+bool scenario_platform_works(const char *platform);
 
 struct fy_node *node_get(struct fy_node *map, const char *key);
 /* The text of KEY in MAP, or NULL. */

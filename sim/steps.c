@@ -13,7 +13,7 @@
 #include "wire/urpc/codec.h"
 
 #define ARG_SIZE 4096u
-#define COMMON " expect async within"
+#define COMMON " expect async within client"
 #define EXPECT_KEYS "error exit signal status result"
 
 struct verb {
@@ -102,6 +102,8 @@ static int judge(struct run *run, struct fy_node *value, const char *what,
                  const struct answer *answer)
 {
     struct fy_node *expect = node_get(value, "expect");
+    if (fy_node_is_scalar(expect))
+        expect = NULL; /* `expect: ok` */
     const char *error = node_text(expect, "error"), *result = node_text(expect, "result");
     trace(run, "ret", what, answer->is_ok ? answer->result : answer->error);
     if (error && answer->is_ok)
@@ -167,9 +169,12 @@ static int call_with(struct run *run, struct fy_node *value, const char *what, c
 {
     const char *async = node_text(value, "async");
     struct call call, *at = &call;
+    struct client client;
     struct answer answer;
     if (!run->sandbox)
         return no_sandbox(run, value, what);
+    if (run_client(run, value, &client))
+        return -1;
     if (async) {
         if (run->call_count == RUN_CALLS_MAX)
             return FAIL_AT(run, value, "more than %u calls under way", RUN_CALLS_MAX);
@@ -179,11 +184,16 @@ static int call_with(struct run *run, struct fy_node *value, const char *what, c
         at = &pending->call;
     }
     trace(run, "rpc", method, "");
-    int err = call_begin(at, run->sandbox, method, arg, fds, fd_count, &run->heap);
+    int err = call_begin(at, run->sandbox, method, arg, fds, fd_count, &client, &run->heap);
     if (err)
         return FAIL_AT(run, value, "%s: cannot reach the sandbox: %s", what, errno_text(-err));
     if (async)
         return sandbox_run(run->sandbox) ? 0 : trouble(run, value);
+    if (at->is_cut) {
+        call_end(at);
+        trace(run, "ret", what, "(its client is gone)");
+        return sandbox_run(run->sandbox) ? 0 : trouble(run, value);
+    }
     int result_code = finish(run, value, what, at, &answer);
     call_end(at);
     if (!result_code && !sandbox_run(run->sandbox)) /* the server sees the end of the connection */
@@ -224,7 +234,7 @@ static int create_root(struct run *run, struct fy_node *value, const char *id)
     const struct sandbox_config config = {
         .host = run->host,
         .trace = &run->trace,
-        .platform = run->config->platform,
+        .platform = run->platform,
         .cpu_count = run->cpu_count,
         .seed = run->seed,
         .id = id,
@@ -446,6 +456,10 @@ static int step_checkpoint(struct run *run, struct fy_node *value)
     int result = call_with(run, value, "checkpoint", "containerManager.Checkpoint",
                            resumes ? "{\"Resume\":true}" : "{\"Resume\":false}", &fd, 1, NULL);
     sim_fd_close(run->host, fd);
+    struct fy_node *expect = node_get(value, "expect");
+    bool has_failed = node_text(expect, "error") != NULL;
+    if (!result && has_failed && sim_remove(run->host, path)) /* as picket's own client does */
+        result = FAIL_AT(run, value, "cannot remove '%s'", path);
     return result;
 }
 
@@ -463,6 +477,91 @@ static int step_restore(struct run *run, struct fy_node *value)
     int result = call_with(run, value, "restore", "containerManager.Restore", "{}", &fd, 1, NULL);
     sim_fd_close(run->host, fd);
     return result;
+}
+
+static int call_of_container(struct run *run, struct fy_node *value, const char *what,
+                             const char *method)
+{
+    const char *id;
+    char arg[ARG_SIZE];
+    if (container_of_step(run, value, &id))
+        return -1;
+    snprintf(arg, sizeof arg, "\"%s\"", id);
+    return call(run, value, what, method, arg);
+}
+
+static int step_ps(struct run *run, struct fy_node *value)
+{
+    return call_of_container(run, value, "ps", "containerManager.Processes");
+}
+
+static int step_event(struct run *run, struct fy_node *value)
+{
+    return call_of_container(run, value, "event", "containerManager.Event");
+}
+
+static int step_runtime_state(struct run *run, struct fy_node *value)
+{
+    return call_of_container(run, value, "runtime_state", "containerManager.ContainerRuntimeState");
+}
+
+static int step_usage(struct run *run, struct fy_node *value)
+{
+    const char *full = node_text(value, "full");
+    bool is_full = full && strcmp(full, "true") == 0;
+    return call(run, value, "usage", "Usage.Collect", is_full ? "{\"Full\":true}" : "{}");
+}
+
+static int step_wait_checkpoint(struct run *run, struct fy_node *value)
+{
+    return call(run, value, "wait_checkpoint", "containerManager.WaitCheckpoint", "null");
+}
+
+/* The platform of the sandboxes from now on: a name, same, or other: the next one of those that
+ * are built and work here. */
+static int step_sandbox(struct run *run, struct fy_node *value)
+{
+    const char *word = node_text(value, "platform"), *name;
+    u32 count = 0, now = 0;
+    if (!word)
+        return FAIL_AT(run, value, "sandbox needs a platform: its name, same or other");
+    if (run->sandbox)
+        return FAIL_AT(run, value, "the sandbox before must be deleted first");
+    for (u32 i = 0; (name = platform_name(i)) != NULL; i++, count++)
+        if (strcmp(name, run->platform) == 0)
+            now = i;
+    for (u32 i = 1; i <= count && strcmp(word, "same") != 0; i++) {
+        name = platform_name((now + i) % count);
+        if (strcmp(word, "other") == 0 ? scenario_platform_works(name) : strcmp(word, name) == 0) {
+            run->platform = name;
+            return 0;
+        }
+    }
+    return strcmp(word, "same") == 0 ? 0 : FAIL_AT(run, value, "there is no platform '%s'", word);
+}
+
+/* Raw bytes to the control socket; `answer` is what must come back before its end. */
+static int step_bytes(struct run *run, struct fy_node *value)
+{
+    const char *text = node_text(value, "text"), *wanted = node_text(value, "answer");
+    struct client client;
+    struct call call;
+    u64 end;
+    if (!text || !run->sandbox)
+        return FAIL_AT(run, value, "bytes needs text and a sandbox");
+    if (run_client(run, value, &client) || within_of(run, value, &end))
+        return -1;
+    int err = call_send(&call, run->sandbox, text, strlen(text), NULL, 0, &client, &run->heap);
+    if (err)
+        return FAIL_AT(run, value, "cannot reach the sandbox: %s", errno_text(-err));
+    bool moves = sandbox_run(run->sandbox);
+    bool is_over = call_poll(&call, run->host);
+    const char *got = call.answer.size ? buf_text(&call.answer) : is_over ? "closed" : "nothing";
+    trace(run, "ret", "bytes", got);
+    bool fits = !wanted || text_fits(got, wanted);
+    int result = fits ? 0 : FAIL_AT(run, value, "wanted '%s', but '%s' came back", wanted, got);
+    call_end(&call);
+    return result ? result : moves && sandbox_run(run->sandbox) ? 0 : trouble(run, value);
 }
 
 static int step_rpc(struct run *run, struct fy_node *value)
@@ -485,6 +584,8 @@ static int step_join(struct run *run, struct fy_node *value)
         *pending = run->calls[--run->call_count];
         int result = finish(run, value, joined.what, &joined.call, &answer);
         call_end(&joined.call);
+        if (!result && run->sandbox && !sandbox_run(run->sandbox))
+            result = trouble(run, value);
         return result ? result : judge(run, value, joined.what, &answer);
     }
     return FAIL_AT(run, value, "no call '%s' is under way (async)", name ? name : "");
@@ -556,10 +657,44 @@ static const char *state_word(struct run *run, const char *id)
     return "unknown";
 }
 
+static int take_hash(struct run *run, struct fy_node *value, char digest[33])
+{
+    if (!run->sandbox)
+        return no_sandbox(run, value, "hash");
+    int err = sandbox_hash(run->sandbox, digest);
+    return err ? FAIL_AT(run, value, "no hash of the state: %s", errno_text(-err)) : 0;
+}
+
+static const char *hash_of(struct run *run, const char *name)
+{
+    for (u32 i = 0; i < run->hash_count; i++)
+        if (strcmp(run->hashes[i].name, name) == 0)
+            return run->hashes[i].digest;
+    return "";
+}
+
+static int step_hash(struct run *run, struct fy_node *value)
+{
+    const char *name = fy_node_get_scalar0(value);
+    if (run->hash_count == RUN_HASHES_MAX)
+        return FAIL_AT(run, value, "more than %u hashes", RUN_HASHES_MAX);
+    u32 at = run->hash_count++;
+    snprintf(run->hashes[at].name, sizeof run->hashes[at].name, "%s", name);
+    if (take_hash(run, value, run->hashes[at].digest))
+        return -1;
+    return 0; /* not in the trace: seeds are in it */
+}
+
+static int step_check_now(struct run *run, struct fy_node *value)
+{
+    const char *what = fy_node_get_scalar0(value);
+    return strcmp(what, "invariants") == 0 ? 0 : FAIL_AT(run, value, "check is for: invariants");
+}
+
 static int expect_one(struct run *run, const char *key, const char *name, struct fy_node *wanted)
 {
     const char *text = fy_node_get_scalar0(wanted), *got = NULL;
-    char number[32];
+    char number[32], digest[33];
     struct buf file;
     buf_init(&file, &run->heap, 0);
     if (!text)
@@ -575,6 +710,16 @@ static int expect_one(struct run *run, const char *key, const char *name, struct
         if (!source)
             return FAIL_AT(run, wanted, "no container or process '%s' was started", name);
         got = buf_text(&source->text);
+    } else if (strcmp(key, "faults") == 0) {
+        snprintf(number, sizeof number, "%llu",
+                 (unsigned long long)sim_fault_hits(run->host, name));
+        got = number;
+    } else if (strcmp(key, "hash") == 0) {
+        int err = take_hash(run, wanted, digest);
+        if (err)
+            return err;
+        got = strcmp(name, "same_as") == 0 && strcmp(digest, hash_of(run, text)) == 0 ? text
+                                                                                      : "another";
     } else {
         int err = sim_get_file(run->host, name, &file);
         got = err == -ENOENT ? "absent" : err ? errno_text(-err) : buf_text(&file);
@@ -635,7 +780,20 @@ static const struct verb verbs[] = {
     {"advance", "", "duration", step_advance},
     {"until", "of output within", NULL, step_until},
     {"damage", "file flip_bit truncate", NULL, step_damage},
-    {"expect", "state output processes files sandbox", NULL, step_expect},
+    {"expect", "state output processes files sandbox faults hash", NULL, step_expect},
+    {"check", "", "what", step_check_now},
+    {"hash", "", "name", step_hash},
+    {"arm", "", "fault", step_arm},
+    {"disarm", "", "fault", step_disarm},
+    {"host", "space clock_jump clock_drift", NULL, step_host},
+    {"kill", "gofer", NULL, step_kill},
+    {"sandbox", "platform", NULL, step_sandbox},
+    {"bytes", "text client answer within", NULL, step_bytes},
+    {"ps", "container" COMMON, "container", step_ps},
+    {"event", "container" COMMON, "container", step_event},
+    {"usage", "full" COMMON, NULL, step_usage},
+    {"runtime_state", "container" COMMON, "container", step_runtime_state},
+    {"wait_checkpoint", COMMON, NULL, step_wait_checkpoint},
 };
 
 static const struct verb *find_verb(struct fy_node *step, struct fy_node **value)
@@ -661,7 +819,9 @@ int step_check(const char *file, struct fy_node *step, struct sim_error *err)
         return sim_error_at(
             err, file, step,
             "a step is a mapping that begins with one of: create start exec signal wait "
-            "pause resume checkpoint restore delete rpc join advance until damage expect");
+            "pause resume checkpoint restore delete rpc join advance until damage expect check "
+            "hash arm disarm host kill sandbox bytes ps event usage runtime_state "
+            "wait_checkpoint");
     if (fy_node_mapping_item_count(step) != 1)
         return sim_error_at(
             err, file, step,
@@ -691,9 +851,9 @@ int step_run(struct run *run, struct fy_node *step)
         return -1;
     if (run->sandbox) {
         run_drain(run);
-        const char *wrong = kernel_check(run->sandbox->kernel);
+        const char *wrong = sandbox_check(run->sandbox, run->call_count);
         if (wrong)
-            return FAIL_AT(run, step, "after this step the sentry's own check fails: %s", wrong);
+            return FAIL_AT(run, step, "after this step a check fails: %s", wrong);
         for (u32 i = 0; i < run->container_count; i++)
             trace_put(&run->trace, host_monotonic_ns(run->host), "state", "%s %s",
                       run->containers[i].id, state_word(run, run->containers[i].id));

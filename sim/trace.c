@@ -14,10 +14,15 @@ void trace_init(struct trace *trace, struct arena *arena)
 {
     buf_init(&trace->text, arena, 0);
     trace->count = 0;
+    trace->shift_ns = 0;
+    trace->is_muted = false;
 }
 
 void trace_put(struct trace *trace, u64 ns, const char *kind, const char *format, ...)
 {
+    if (trace->is_muted)
+        return;
+    ns -= trace->shift_ns;
     __builtin_va_list args;
     __builtin_va_start(args, format);
     int err = buf_printf(&trace->text, "%llu %llu.%09llu %s ", (unsigned long long)++trace->count,

@@ -12,6 +12,8 @@
 struct trace {
     struct buf text;
     u64 count;
+    u64 shift_ns; /* taken from each record's time: what an inserted checkpoint cost */
+    bool is_muted;
 };
 
 void trace_init(struct trace *trace, struct arena *arena);

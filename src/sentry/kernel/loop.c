@@ -158,7 +158,9 @@ SLEEPS static void dispatch_call(struct task *task)
     task->trace.call_waits = false;
     task->kernel->syscalls->dispatch(task);
     trace_call_exit(task);
-    sched_charge_call(task->kernel->sched);
+    if (!task->in_syscall) /* one that has unwound costs when it is over: a checkpoint costs nothing
+                            */
+        sched_charge_call(task->kernel->sched);
 }
 
 static void fault_signal(struct task *task, const struct event *event, i32 signo, i32 code)
