@@ -228,7 +228,7 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
             tally->skipped++;
             continue;
         }
-        if (!scenario_platform_works(platform)) {
+        if (scenario_platform_use(platform) == PLATFORM_USELESS) {
             printf("skip %s [%s] the platform does not work on this machine\n", name, platform);
             tally->skipped++;
             continue;

@@ -255,7 +255,7 @@ int step_kill(struct run *run, struct fy_node *value)
     if (node_number(run, gofer, &index))
         return -1;
     sandbox_kill_gofer(run->sandbox, (u32)index);
-    return 0;
+    return sandbox_run(run->sandbox) ? 0 : FAIL_AT(run, value, "%s", run->sandbox->trouble);
 }
 
 /* ---- the end --------------------------------------------------------------------------------------

@@ -422,6 +422,19 @@ static int compile_on(struct compiler *c, struct fy_node *map)
         i64 signo;
         if (number_of(c, fy_node_pair_key(pair), &signo))
             return -1;
+        const char *word = fy_node_get_scalar0(fy_node_pair_value(pair));
+        u64 address;
+        if (word) {
+            bool ignores = strcmp(word, "ignore") == 0;
+            const u64 plain[4] = {ignores};
+            if (!ignores && strcmp(word, "default") != 0)
+                return FAIL(c, fy_node_pair_value(pair),
+                            "lines, ignore or default are wanted here");
+            if (put_data(c, plain, sizeof plain, &address) ||
+                emit_call(c, 13, (const u64[]){(u64)signo, address, 0, 8}, 4))
+                return -1;
+            continue;
+        }
         u32 index = c->handler_count;
         if (index == BYTECODE_HANDLER_COUNT)
             return FAIL(c, map, "more than %u handlers", BYTECODE_HANDLER_COUNT);
@@ -430,7 +443,6 @@ static int compile_on(struct compiler *c, struct fy_node *map)
             return -1;
         const u64 action[4] = {BYTECODE_HANDLERS + (u64)index * BYTECODE_HANDLER_SIZE, 0x04000000u,
                                BYTECODE_RESTORER, 0};
-        u64 address;
         if (put_data(c, action, sizeof action, &address) ||
             emit_call(c, 13, (const u64[]){(u64)signo, address, 0, 8}, 4))
             return -1;

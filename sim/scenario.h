@@ -23,8 +23,9 @@ MUST_CHECK int scenario_play(const char *file, struct fy_document *document,
                              const struct run_config *config, const struct buf **trace,
                              struct sim_error *err);
 
-/* Can PLATFORM be used on this machine? Tried once. */
-bool scenario_platform_works(const char *platform);
+enum platform_use { PLATFORM_USELESS, PLATFORM_SCRIPT, PLATFORM_NATIVE };
+/* Can PLATFORM be used on this machine, and how does it run programs? Tries it. */
+enum platform_use scenario_platform_use(const char *platform);
 
 struct fy_node *node_get(struct fy_node *map, const char *key);
 /* The text of KEY in MAP, or NULL. */

@@ -13,18 +13,21 @@
 
 #define IMAGE "/.moved"
 
-bool scenario_platform_works(const char *name)
+enum platform_use scenario_platform_use(const char *name)
 {
+    enum platform_use use = PLATFORM_USELESS;
     struct machine_memory memory;
     struct platform *platform;
     char why[256];
     if (machine_memory_create("probe", 4096, &memory))
-        return false;
+        return use;
     int err = platform_create(name, &memory, 1, &platform, why, sizeof why);
-    if (!err)
+    if (!err) {
+        use = platform_features(platform)->is_native ? PLATFORM_NATIVE : PLATFORM_SCRIPT;
         platform_destroy(platform);
+    }
     machine_memory_destroy(&memory);
-    return err == 0;
+    return use;
 }
 
 static bool can_move(struct run *run)
