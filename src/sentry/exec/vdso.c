@@ -199,6 +199,13 @@ void vdso_update(struct kernel *kernel)
               sched_now_ns(kernel->sched) + MAX(vdso->clock.step_ns, 10 * NS_PER_MS));
 }
 
+void vdso_replace(struct kernel *kernel, struct vdso *vdso)
+{
+    REF_PUT(kernel->vdso);
+    kernel->vdso = vdso;
+    vdso_update(kernel);
+}
+
 /* ---- mapping -------------------------------------------------------------------------------- */
 
 SLEEPS static i64 map_part(struct task *task, struct mm *mm, struct vdso *vdso, u64 address,

@@ -33,6 +33,9 @@ extern const struct kind vdso_kind;
 /* Sets kernel->vdso (also without config.has_vdso: then programs get none, but hwcap is known). 0
  * or -ENOMEM. */
 MUST_CHECK int vdso_create(struct kernel *kernel);
+/* VDSO came from an image (a reference is taken over): programs have its pages mapped, so it
+ * becomes the kernel's, and its clock starts here. After the program's clocks are right. */
+void vdso_replace(struct kernel *kernel, struct vdso *vdso);
 /* Before kernel_destroy. NULL is fine. */
 void vdso_destroy(struct kernel *kernel);
 /* Measure and write the parameter page; starts the timer. Call it before a program's first

@@ -9,7 +9,8 @@
 
 #define STATE_MAGIC "gVisorSF"
 #define PAGES_MAGIC "PICKETPM"
-#define STATE_FORMAT_VERSION 1u
+#define STATE_FORMAT_VERSION 2u
+#define STATE_ROOTS 8u
 #define STATE_CHUNK_SIZE ((size_t)1 << 20)
 #define STATE_METADATA_MAX ((u64)16 << 20)
 #define STATE_OBJECTS_MAX (1u << 24)
@@ -83,7 +84,7 @@ struct state_reader {
     u32 kind_count, kind_capacity;
     frame *frames; /* by number; one reference each until reader_fini */
     u64 frame_count;
-    struct object *roots[8];
+    struct object *roots[STATE_ROOTS];
     struct object **tasks;
     u32 task_count;
     struct object *extra_root;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sentry/exec/vdso.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/net/net.h"
@@ -134,6 +135,8 @@ static void replace_root(struct kernel *kernel, struct load *load)
     kernel->root_ipc_ns = container_of(reader->roots[4], struct ipc_ns, object);
     if (reader->roots[5])
         net_stack_replace(kernel, container_of(reader->roots[5], struct net_stack, object));
+    if (reader->roots[6])
+        vdso_replace(kernel, container_of(reader->roots[6], struct vdso, object));
     for (u32 i = 0; i < reader->task_count; i++) {
         struct task *task = container_of(reader->tasks[i], struct task, object);
         task->kernel = kernel;
@@ -171,7 +174,7 @@ SLEEPS int state_load(struct kernel *kernel, struct task *by,
     }
     if (!result) {
         replace_root(kernel, load);
-        *extra = load->reader.roots[6];
+        *extra = load->reader.roots[7];
     }
     reader_fini(&load->reader);
     buf_fini(&load->objects);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/fields.h"
+#include "sentry/exec/vdso.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/net/net.h"
@@ -386,7 +387,8 @@ static int fill_objects(struct state_reader *reader)
 static int check_roots(struct state_reader *reader)
 {
     static const struct kind *const wanted[] = {&vfs_kind,    &pid_ns_kind, &user_ns_kind,
-                                                &uts_ns_kind, &ipc_ns_kind, &net_stack_kind};
+                                                &uts_ns_kind, &ipc_ns_kind, &net_stack_kind,
+                                                &vdso_kind};
     for (size_t i = 0; i < ARRAY_COUNT(wanted); i++)
         if (!reader->roots[i] ? i < 5 : reader->roots[i]->kind != wanted[i])
             return bad(reader, "a root of the wrong kind");
@@ -403,7 +405,7 @@ static int check_roots(struct state_reader *reader)
 static int read_roots(struct state_reader *reader, u64 *monotonic_ns, u64 *boot_ns, u64 *calls)
 {
     int err = 0;
-    for (size_t i = 0; i < 7 && !err; i++)
+    for (size_t i = 0; i < STATE_ROOTS && !err; i++)
         err = state_read_ref(reader, &reader->roots[i]);
     if (!err)
         err = read_u32(reader, &reader->task_count);
@@ -440,12 +442,13 @@ static int run_loaded(struct state_reader *reader)
 int reader_build(struct state_reader *reader)
 {
     const u8 *start = reader->at;
-    /* Skip the roots: seven references, a count and that many, three numbers. */
+    /* Skip the roots: references, a count and that many, three numbers. */
     u32 task_count;
-    if (left(reader) < 8 * sizeof(u32))
+    if (left(reader) < (STATE_ROOTS + 1) * sizeof(u32))
         return bad(reader, "no roots");
-    memcpy(&task_count, start + 7 * sizeof(u32), sizeof task_count);
-    u64 roots_size = 8 * sizeof(u32) + (u64)task_count * sizeof(u32) + 3 * sizeof(u64);
+    memcpy(&task_count, start + STATE_ROOTS * sizeof(u32), sizeof task_count);
+    u64 roots_size = (STATE_ROOTS + 1) * sizeof(u32) + (u64)task_count * sizeof(u32) +
+                     3 * sizeof(u64);
     if (roots_size > left(reader))
         return bad(reader, "roots that are cut off");
     reader->objects = arena_alloc_array(reader->arena, reader->object_count + 1u,

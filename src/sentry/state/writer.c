@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/fields.h"
+#include "sentry/exec/vdso.h"
 #include "sentry/fs/vfs.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/net/net.h"
@@ -322,6 +323,7 @@ static int write_roots(struct state_writer *writer, struct object *extra_root)
         &kernel->root_uts_ns->object,
         &kernel->root_ipc_ns->object,
         kernel->net ? &kernel->net->object : NULL,
+        kernel->vdso ? &kernel->vdso->object : NULL, /* its page is written anew after a restore */
         extra_root,
     };
     int err = 0;
