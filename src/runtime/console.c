@@ -7,6 +7,8 @@
  */
 #include "runtime/console.h"
 
+#include "host/host.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -85,12 +87,13 @@ int console_create(const char *socket_path, u16 rows, u16 columns, int *replica,
     if (socket < 0)
         return -1;
     int result = -1, slave = -1;
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int master = posix_openpt(O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0) {
         error_errno(err, "cannot make a terminal");
         goto close_all;
     }
-    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    /* O_NONBLOCK: the sandbox never waits for whoever sits before the terminal. */
+    slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (slave < 0) {
         error_errno(err, "cannot open the new terminal");
         goto close_all;
@@ -111,6 +114,24 @@ close_all:
         close(master);
     close(socket);
     return result;
+}
+
+void stdio_borrow(int fds[3], bool is_ours[3])
+{
+    for (int i = 0; i < 3; i++) {
+        int own = host_linux_own_terminal(i);
+        is_ours[i] = own >= 0;
+        fds[i] = own >= 0 ? own : i;
+    }
+}
+
+void stdio_return(int fds[3], bool is_ours[3])
+{
+    for (int i = 0; i < 3; i++) {
+        if (is_ours[i])
+            close(fds[i]);
+        is_ours[i] = false;
+    }
 }
 
 int console_lead_session(int console)

@@ -13,6 +13,13 @@ MUST_CHECK int console_create(const char *socket_path, u16 rows, u16 columns, in
                               struct error *err);
 
 /*
+ * Descriptors 0, 1 and 2 of the caller as a sandbox may have them: a terminal is opened anew,
+ * without waiting and shared with nobody; the rest are the caller's own.
+ */
+void stdio_borrow(int fds[3], bool is_ours[3]);
+void stdio_return(int fds[3], bool is_ours[3]);
+
+/*
  * Lead the session of terminal CONSOLE; before privileges are given up and before threads. The
  * descriptor of its signals (they are blocked from now on), or -1 when the terminal will not have
  * it.

@@ -11,13 +11,18 @@
 int control_connect(const struct record *record, struct urpc_client **out, struct error *err)
 {
     const char *path = record->sandbox->control_socket_path;
-    char name[300];
-    if (!path || !*path) {
-        snprintf(name, sizeof name, "@runsc-sandbox.%s", record->sandbox->id);
-        path = name;
+    if (path && *path) {
+        if (urpc_client_connect(path, out, err) == 0)
+            return 0;
+    } else {
+        /* A client of 2022 wrote the record back without that member; it knows the abstract name.
+         */
+        AUTO_POOL struct pool pool = {0};
+        pool_init(&pool, NULL);
+        path = pool_printf(&pool, "runsc-sandbox.%s", record->sandbox->id);
+        if (urpc_client_connect_abstract(path, strlen(path) + 1, out, err) == 0)
+            return 0;
     }
-    if (urpc_client_connect(path, out, err) == 0)
-        return 0;
     return error_prefix(err, "connecting to control server at PID %lld",
                         (long long)record->sandbox->pid);
 }

@@ -171,15 +171,7 @@ static int stdio_open(struct creation *c, struct error *err)
             c->stdio[i] = c->console;
         return 0;
     }
-    for (int i = 0; i < 3; i++) {
-        c->stdio[i] = i;
-        if (fcntl(i, F_GETFD) >= 0)
-            continue;
-        c->stdio[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        c->is_stdio_ours[i] = true;
-        if (c->stdio[i] < 0)
-            return error_errno(err, "cannot open /dev/null");
-    }
+    stdio_borrow(c->stdio, c->is_stdio_ours); /* none is missing: cli_main opened /dev/null */
     if (process->terminal && isatty(c->stdio[0]))
         c->console = fcntl(c->stdio[0], F_DUPFD_CLOEXEC, 3);
     if (*args->user_log) {
@@ -379,9 +371,7 @@ static void creation_close(struct creation *c)
     mount_plan_close(&c->plan);
     for (u32 i = 0; i < c->gofer_socket_count; i++)
         close(c->gofer_sockets[i]);
-    for (int i = 0; i < 3; i++)
-        if (c->is_stdio_ours[i])
-            close_fd(&c->stdio[i]);
+    stdio_return(c->stdio, c->is_stdio_ours);
     int *const fds[] = {&c->control[0], &c->control[1],    &c->console,    &c->user_log,
                         &c->startup[0], &c->startup[1],    &c->status[0],  &c->status[1],
                         &c->lock,       &c->sandbox.pidfd, &c->gofer.pidfd};

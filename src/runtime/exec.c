@@ -170,15 +170,19 @@ static int wait_pid(const struct record *record, i64 pid, const struct wait_extr
 
 /* ---- detached ---- */
 
-/* Keeps no descriptor of the caller's but KEPT: callers read their pipes to the end. */
-static void let_go(int kept)
+/* Keeps no descriptor of the caller's but KEPT, in rising order: callers read their pipes to the
+ * end, and who passed one on to the process wants it closed when the process closes it. */
+static void let_go(const int *kept, size_t count)
 {
-    int null = open("/dev/null", O_RDWR);
+    int null = open("/dev/null", O_RDWR), from = 3;
     for (int fd = 0; fd < 3 && null >= 0; fd++)
         (void)dup2(null, fd);
-    if (kept > 3)
-        (void)syscall(SYS_close_range, 3, kept - 1, 0);
-    (void)syscall(SYS_close_range, kept + 1, ~0u, 0);
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] > from)
+            (void)syscall(SYS_close_range, from, kept[i] - 1, 0);
+        from = MAX(from, kept[i] + 1);
+    }
+    (void)syscall(SYS_close_range, from, ~0u, 0);
 }
 
 /* Sleeps until the waiter has written DONE or is gone; in the second case the process must go too.
@@ -188,7 +192,7 @@ NORETURN static void guard(const struct record *record, i64 pid, int pipe_end)
     char word = 0;
     setsid();
     prctl(PR_SET_NAME, "picket-guard");
-    let_go(pipe_end);
+    let_go(&pipe_end, 1);
     ssize_t got;
     do {
         got = read(pipe_end, &word, 1);
@@ -223,10 +227,8 @@ NORETURN static void waiter(const struct record *record, const struct exec_optio
         _exit(128); /* the guard kills the process */
     }
     (void)!write(tell, "R", 1);
-    close(tell);
-    int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd < 3 && null >= 0; fd++)
-        (void)dup2(null, fd);
+    int kept[2] = {MIN(pipes[1], forwarder.fd), MAX(pipes[1], forwarder.fd)};
+    let_go(kept, 2);
     if (wait_pid(record, pid, &forwarder.extra, &exit_code, &err) < 0)
         exit_code = 128;
     char done = DONE;
@@ -267,7 +269,8 @@ static int detach(struct record *record, const struct exec_options *options, i64
 int exec_run(struct record *record, const struct exec_options *options, int *exit_code,
              struct error *err)
 {
-    int stdio[3] = {0, 1, 2}, console = -1;
+    int stdio[3], console = -1;
+    bool is_ours[3] = {false, false, false};
     bool is_tty = options->process->terminal;
     if (*options->console_socket) {
         const struct oci_box *size = options->process->console_size;
@@ -277,6 +280,8 @@ int exec_run(struct record *record, const struct exec_options *options, int *exi
         for (int i = 0; i < 3; i++)
             stdio[i] = console;
         is_tty = true;
+    } else {
+        stdio_borrow(stdio, is_ours);
     }
     i64 pid;
     struct forwarder forwarder = {.fd = -1};
@@ -285,6 +290,7 @@ int exec_run(struct record *record, const struct exec_options *options, int *exi
     if (is_attached)
         forward_begin(&forwarder, record, 0, is_tty);
     int result = execute(record, options, stdio, is_tty, &pid, err);
+    stdio_return(stdio, is_ours);
     if (result == 0 && *options->internal_pid_file)
         result = pid_file_write(options->internal_pid_file, (pid_t)pid, err);
     if (result == 0 && is_attached) {

@@ -83,6 +83,9 @@ NORETURN static void hook_child(const struct oci_hook *hook, int input, int outp
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    static const int ignored[] = {SIGPIPE, SIGTTIN, SIGTTOU}; /* by us, which it would inherit */
+    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
+        (void)signal(ignored[i], SIG_DFL);
     if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
         _exit(127);
     (void)syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);

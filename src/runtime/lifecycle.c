@@ -5,6 +5,7 @@
  * processes are waited for by pidfd, calls by their socket.
  */
 #include "runtime/cgroup.h"
+#include "runtime/console.h"
 #include "runtime/container.h"
 #include "runtime/control.h"
 #include "runtime/hooks.h"
@@ -210,10 +211,11 @@ static int sub_call(struct runtime *runtime, struct record *record, const struct
                                 "\"GoferMountConfs\":[%s]}",
                                 oci_spec_encode(spec, NULL), control_string(pool, record->id),
                                 confs);
-        for (int i = 0; i < 3; i++)
-            fds[i] = i;
+        bool is_ours[3];
+        stdio_borrow(fds, is_ours);
         result = control_call(record, method, arg, has_terminal ? sockets : fds,
                               plan->count + (has_terminal ? 0 : 3), NULL, err);
+        stdio_return(fds, is_ours);
         for (u32 i = 0; i < plan->count; i++)
             close(sockets[i]);
         if (result < 0)

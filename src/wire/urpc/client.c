@@ -71,19 +71,26 @@ static int path_address(const char *path, struct sockaddr_un *address, int *dir_
     return 0;
 }
 
+static int connect_abstract(int fd, const char *text, size_t length, struct error *err)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    if (length >= sizeof name.sun_path)
+        return error_set(err, ENAMETOOLONG, "the name of control socket @%s is too long", text);
+    memcpy(name.sun_path + 1, text, length);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
+    return connect(fd, (struct sockaddr *)&name, size) == 0
+               ? 0
+               : error_errno(err, "connecting to control server at @%s", text);
+}
+
 static int connect_address(int fd, const char *address, struct error *err)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     socklen_t size = sizeof name;
     int dir_fd = -1;
-    if (address[0] == '@') {
-        size_t length = strlen(address + 1);
-        if (length >= sizeof name.sun_path)
-            return error_set(err, ENAMETOOLONG, "the name of control socket %s is too long",
-                             address);
-        memcpy(name.sun_path + 1, address + 1, length);
-        size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
-    } else if (path_address(address, &name, &dir_fd, err)) {
+    if (address[0] == '@')
+        return connect_abstract(fd, address + 1, strlen(address + 1), err);
+    if (path_address(address, &name, &dir_fd, err)) {
         if (dir_fd >= 0)
             close(dir_fd);
         return -1;
@@ -102,6 +109,19 @@ int urpc_client_connect(const char *address, struct urpc_client **out, struct er
     if (fd < 0)
         return error_errno(err, "cannot create a socket");
     if (connect_address(fd, address, err)) {
+        close(fd);
+        return -1;
+    }
+    return urpc_client_from_fd(fd, out, err);
+}
+
+int urpc_client_connect_abstract(const char *name, size_t size, struct urpc_client **out,
+                                 struct error *err)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_errno(err, "cannot create a socket");
+    if (connect_abstract(fd, name, size, err)) {
         close(fd);
         return -1;
     }

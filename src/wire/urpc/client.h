@@ -28,6 +28,10 @@ struct urpc_answer {
  * abstract name. */
 MUST_CHECK int urpc_client_connect(const char *address, struct urpc_client **out,
                                    struct error *err);
+/* The abstract name of SIZE bytes, which may end in the terminator that clients of 2022 count in.
+ */
+MUST_CHECK int urpc_client_connect_abstract(const char *name, size_t size, struct urpc_client **out,
+                                            struct error *err);
 /* A connected socket, taken. */
 MUST_CHECK int urpc_client_from_fd(int fd, struct urpc_client **out, struct error *err);
 /* Closes; NULL is fine. */
