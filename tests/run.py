@@ -32,6 +32,8 @@ STAGES = [
     ("seeds of the fuzzers", 300, make(*ASAN, "fuzz-replay")),
     ("the fuzzers' canary", 120, make("fuzz-canary")),
     ("spec of the system calls", 60, ["python3", "conformance/check-spec.py"]),
+    ("command line", 400, ["python3", "tests/cli/run.py"]),
+    ("container engines", 400, ["python3", "tests/cli/run.py", "client", "podman", "containerd"]),
     ("simulator", 600, make("sim")),
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",
                                      "--matrix", "build/conformance/matrix.html"]),
