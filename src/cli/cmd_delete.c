@@ -18,6 +18,7 @@ int cmd_delete(struct cli *cli, const void *given, int argc, char **argv)
     for (int i = 0; i < argc && result == 0; i++) {
         result = state_dir_find(runtime.dir, argv[i], &id, &err);
         if (result < 0 && options->is_forced && err.code == ENOENT) {
+            container_sweep(&runtime, argv[i]);
             result = 0; /* there is nothing to delete; ids behind this one are left, as in gVisor */
             break;
         }

@@ -194,7 +194,11 @@ int config_check(const struct config *config, struct error *err)
     static const char *const managers[] = {"", "cgroupfs", "systemd", "disabled"};
     static const char *const validations[] = {"enforce", "warning", "ignore"};
     static const char *const platform_names[] = {"", "systrap", "ptrace", "kvm", "script"};
-    if (check_word("network", config->network, networks, ARRAY_COUNT(networks), err) < 0 ||
+    static const char *const formats[] = {"text", "json", "json-k8s"};
+    if (check_word("log-format", config->log_format, formats, ARRAY_COUNT(formats), err) < 0 ||
+        check_word("debug-log-format", config->debug_log_format, formats, ARRAY_COUNT(formats),
+                   err) < 0 ||
+        check_word("network", config->network, networks, ARRAY_COUNT(networks), err) < 0 ||
         check_word("file-access", config->file_access, accesses, ARRAY_COUNT(accesses), err) < 0 ||
         check_word("file-access-mounts", config->file_access_mounts, accesses,
                    ARRAY_COUNT(accesses), err) < 0 ||

@@ -18,6 +18,23 @@ static int fault(struct error *err, const char *text)
     return error_set(err, EINVAL, "OCI spec: %s", text);
 }
 
+static int validate_capabilities(const struct oci_capabilities *caps, struct error *err)
+{
+    const struct {
+        char *const *items;
+        size_t count;
+    } sets[] = {{caps->bounding.items, caps->bounding.count},
+                {caps->effective.items, caps->effective.count},
+                {caps->permitted.items, caps->permitted.count},
+                {caps->inheritable.items, caps->inheritable.count},
+                {caps->ambient.items, caps->ambient.count}};
+    u64 mask;
+    for (size_t i = 0; i < ARRAY_COUNT(sets); i++)
+        if (oci_capability_mask(sets[i].items, sets[i].count, &mask, err) < 0)
+            return error_prefix(err, "OCI spec: process.capabilities");
+    return 0;
+}
+
 static int validate_rlimits(const struct oci_process *process, struct error *err)
 {
     for (size_t i = 0; i < process->rlimits.count; i++) {
@@ -46,6 +63,8 @@ static int validate_process(const struct oci_process *process, struct error *err
                          process->cwd);
     if (!is_empty(process->selinux_label))
         return fault(err, "process.selinuxLabel is not supported");
+    if (process->capabilities && validate_capabilities(process->capabilities, err) < 0)
+        return -1;
     return validate_rlimits(process, err);
 }
 

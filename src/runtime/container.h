@@ -69,6 +69,9 @@ MUST_CHECK int container_load(struct runtime *runtime, const struct full_id *id,
 /* ACTION in "cannot ACTION container "ID" in state S". STATES ends with NULL. */
 MUST_CHECK int container_want_status(const struct record *record, const char *action,
                                      const char *const *states, struct error *err);
+/* What a creator that was killed before it had a record may have left under ID: a lock, a socket.
+ */
+void container_sweep(struct runtime *runtime, const char *id);
 /* FORCE: whatever the state, and a missing container is fine. */
 MUST_CHECK int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced,
                                 struct error *err);
@@ -110,10 +113,11 @@ struct spawned {
     int pidfd;
 };
 /* Start the gofer for PLAN; SOCKETS become the sandbox's ends, one a mount. STARTUP: pipe for its
- * word, -1 none. */
+ * word, -1 none. GO: as in struct spawn; NULL: at once. */
 MUST_CHECK int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan *plan,
-                           bool is_attached, int startup, const struct cgroup *cgroup, int *sockets,
-                           struct spawned *out, struct error *err);
+                           bool is_attached, const int *go, int startup,
+                           const struct cgroup *cgroup, int *sockets, struct spawned *out,
+                           struct error *err);
 struct sandbox_spawn {
     const struct create_args *args;
     const struct mount_plan *plan;
@@ -122,6 +126,7 @@ struct sandbox_spawn {
     int control[2];    /* listening; -1 none */
     int stdio[3];
     int console;
+    int go[2];
     int startup;
     int status;
     int user_log;

@@ -45,6 +45,7 @@ struct creation {
     bool is_stdio_ours[3];
     int console;
     int user_log;
+    int go[2];
     int startup[2];
     int status[2];
     bool has_record;
@@ -235,7 +236,7 @@ static void record_fill_sandbox(struct creation *c)
 
 static int pipes_open(struct creation *c, struct error *err)
 {
-    if (pipe2(c->startup, O_CLOEXEC) < 0)
+    if (pipe2(c->startup, O_CLOEXEC) < 0 || pipe2(c->go, O_CLOEXEC) < 0)
         return error_errno(err, "cannot make a pipe");
     if (c->args->is_attached && pipe2(c->status, O_CLOEXEC) < 0)
         return error_errno(err, "cannot make a pipe");
@@ -247,8 +248,8 @@ static int pipes_open(struct creation *c, struct error *err)
 static int processes_start(struct creation *c, struct error *err)
 {
     const struct create_args *args = c->args;
-    if (gofer_spawn(c->runtime, args->id, &c->plan, args->is_attached, c->startup[1], &c->cgroup,
-                    c->gofer_sockets, &c->gofer, err) < 0)
+    if (gofer_spawn(c->runtime, args->id, &c->plan, args->is_attached, c->go, c->startup[1],
+                    &c->cgroup, c->gofer_sockets, &c->gofer, err) < 0)
         return -1;
     c->gofer_socket_count = c->plan.count;
     struct sandbox_spawn wanted = {.args = args,
@@ -258,6 +259,7 @@ static int processes_start(struct creation *c, struct error *err)
                                    .control = {c->control[0], c->control[1]},
                                    .stdio = {c->stdio[0], c->stdio[1], c->stdio[2]},
                                    .console = c->console,
+                                   .go = {c->go[0], c->go[1]},
                                    .startup = c->startup[1],
                                    .status = c->status[1],
                                    .user_log = c->user_log};
@@ -268,7 +270,23 @@ static int processes_start(struct creation *c, struct error *err)
     for (u32 i = 0; i < c->gofer_socket_count; i++)
         close(c->gofer_sockets[i]);
     c->gofer_socket_count = 0;
-    return startup_wait(c->startup[0], 2, err);
+    return 0;
+}
+
+/* They begin when their numbers are on record, and are ready when both have said so. */
+static int processes_begin(struct creation *c, struct error *err)
+{
+    record_set_status(c->record, STATUS_CREATING);
+    if (record_save(c->runtime->dir, c->record, err) < 0)
+        return -1;
+    if (write(c->go[1], "GG", 2) != 2)
+        return error_errno(err, "cannot start the sandbox");
+    close_fd(&c->go[0]);
+    close_fd(&c->go[1]);
+    if (startup_wait(c->startup[0], 2, err) < 0)
+        return -1;
+    record_set_status(c->record, STATUS_CREATED);
+    return 0;
 }
 
 static int hooks_of_creation(const struct creation *c, struct error *err)
@@ -311,6 +329,8 @@ static int create_root(struct creation *c, struct error *err)
     if (processes_start(c, err) < 0)
         return -1;
     record_fill_sandbox(c);
+    if (processes_begin(c, err) < 0)
+        return -1;
     return finish(c, err);
 }
 
@@ -372,9 +392,10 @@ static void creation_close(struct creation *c)
     for (u32 i = 0; i < c->gofer_socket_count; i++)
         close(c->gofer_sockets[i]);
     stdio_return(c->stdio, c->is_stdio_ours);
-    int *const fds[] = {&c->control[0], &c->control[1],    &c->console,    &c->user_log,
-                        &c->startup[0], &c->startup[1],    &c->status[0],  &c->status[1],
-                        &c->lock,       &c->sandbox.pidfd, &c->gofer.pidfd};
+    int *const fds[] = {&c->control[0], &c->control[1], &c->console,    &c->user_log,
+                        &c->go[0],      &c->go[1],      &c->startup[0], &c->startup[1],
+                        &c->status[0],  &c->status[1],  &c->lock,       &c->sandbox.pidfd,
+                        &c->gofer.pidfd};
     for (size_t i = 0; i < ARRAY_COUNT(fds); i++)
         close_fd(fds[i]);
     record_free(c->record);
@@ -439,6 +460,7 @@ int container_create(struct runtime *runtime, const struct create_args *args, st
                            .stdio = {-1, -1, -1},
                            .console = -1,
                            .user_log = -1,
+                           .go = {-1, -1},
                            .startup = {-1, -1},
                            .status = {-1, -1}};
     snprintf(c->id.container, sizeof c->id.container, "%s", args->id);

@@ -257,8 +257,6 @@ static int detach(struct record *record, const struct exec_options *options, i64
     close(pipes[0]);
     if (got == 1 && word == 'R')
         return 0;
-    struct error unused;
-    (void)!control_signal(record, 9, (i32)pid, CONTROL_PROCESS, 0, &unused);
     return error_set(err, ECHILD,
                      "cannot detach from the new process: its pid file %s could not be written",
                      options->pid_file);
@@ -291,6 +289,7 @@ int exec_run(struct record *record, const struct exec_options *options, int *exi
         forward_begin(&forwarder, record, 0, is_tty);
     int result = execute(record, options, stdio, is_tty, &pid, err);
     stdio_return(stdio, is_ours);
+    bool is_started = result == 0;
     if (result == 0 && *options->internal_pid_file)
         result = pid_file_write(options->internal_pid_file, (pid_t)pid, err);
     if (result == 0 && is_attached) {
@@ -303,6 +302,9 @@ int exec_run(struct record *record, const struct exec_options *options, int *exi
         result = detach(record, options, pid, is_tty, console, err);
         *exit_code = 0;
     }
+    struct error unused;
+    if (result < 0 && is_started) /* nobody would know of it */
+        (void)!control_signal(record, 9, (i32)pid, CONTROL_PROCESS, 0, &unused);
     if (is_attached)
         forward_end(&forwarder);
     if (console >= 0)

@@ -64,7 +64,8 @@ i64 record_shown_pid(const struct record *record)
 static void record_check(struct record *record)
 {
     bool is_alive = sandbox_is_alive(record);
-    if (record_has_status(record, STATUS_PAUSED) && !is_alive)
+    if ((record_has_status(record, STATUS_PAUSED) || record_has_status(record, STATUS_CREATING)) &&
+        !is_alive)
         record_set_status(record, STATUS_STOPPED);
     if (!record_has_status(record, STATUS_CREATED) && !record_has_status(record, STATUS_RUNNING))
         return;
@@ -198,7 +199,8 @@ static int sub_call(struct runtime *runtime, struct record *record, const struct
         abort();
     int result = mount_plan_open(runtime->config, spec, plan, err);
     if (result == 0)
-        result = gofer_spawn(runtime, record->id, plan, false, -1, NULL, sockets, &gofer, err);
+        result = gofer_spawn(runtime, record->id, plan, false, NULL, -1, NULL, sockets, &gofer,
+                             err);
     if (result == 0) {
         struct pool *pool = &record->pool;
         char *confs = pool_strdup(pool, "");
@@ -404,12 +406,35 @@ static void delete_sub(struct record *record)
     process_end(record->gofer_pid, record->gofer_pid_start, GOFER_KILL_MS);
 }
 
+void container_sweep(struct runtime *runtime, const char *id)
+{
+    struct full_id full;
+    struct error unused;
+    struct record *record;
+    int lock = -1;
+    if (runtime->dir < 0 || !container_id_is_valid(id))
+        return;
+    snprintf(full.container, sizeof full.container, "%s", id);
+    snprintf(full.sandbox, sizeof full.sandbox, "%s", id);
+    if (record_lock(runtime->dir, &full, false, &lock, &unused) < 0)
+        return; /* nobody began anything under this name */
+    if (record_load(runtime->dir, &full, &record, &unused) == 0) {
+        record_free(record); /* a creator that was faster than we */
+    } else {
+        char name[sizeof full.sandbox + 16];
+        snprintf(name, sizeof name, "runsc-%s.sock", id);
+        (void)unlinkat(runtime->dir, name, 0);
+        record_remove(runtime->dir, &full);
+    }
+    close(lock);
+}
+
 int container_delete(struct runtime *runtime, const struct full_id *id, bool is_forced,
                      struct error *err)
 {
     AUTO_RECORD struct record *record = NULL;
     int lock = -1;
-    if (runtime->dir < 0 || record_lock(runtime->dir, id, false, &lock, err) < 0)
+    if (runtime->dir < 0 || record_lock(runtime->dir, id, is_forced, &lock, err) < 0)
         return is_forced ? 0
                          : error_set(err, ENOENT, "loading container \"%s\": file does not exist",
                                      id->container);

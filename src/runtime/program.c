@@ -24,8 +24,8 @@ static bool is_below(const char *path, const char *dir)
     return strncmp(path, dir, size) == 0 && (path[size] == 0 || path[size] == '/');
 }
 
-/* Could a mount hold the program? Those of the system hold none. */
-static bool mounts_may_matter(const struct oci_spec *spec)
+/* Could a mount hold the program PATH (NULL: any)? Those of the system hold none. */
+static bool mounts_may_hold(const struct oci_spec *spec, const char *path)
 {
     static const char *const system[] = {"/proc",
                                          "/sys",
@@ -39,10 +39,71 @@ static bool mounts_may_matter(const struct oci_spec *spec)
         bool is_system = false;
         for (size_t j = 0; j < ARRAY_COUNT(system); j++)
             is_system = is_system || is_below(spec->mounts.items[i].destination, system[j]);
-        if (!is_system)
+        if (!is_system && (!path || is_below(path, spec->mounts.items[i].destination)))
             return true;
     }
     return false;
+}
+
+/* The path of FD below the root, whose own path has ROOT_SIZE bytes. */
+static int path_in_root(int fd, size_t root_size, char *out, size_t out_size)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, out, out_size - 1);
+    if (size < (ssize_t)root_size)
+        return -1;
+    out[size] = 0;
+    memmove(out, out + root_size, (size_t)size - root_size + 1);
+    return 0;
+}
+
+/*
+ * Is it sure that PATH, which the root does not have, is in no mount either? The longest part of it
+ * that the root has shows where it leads; what follows there must be no symlink, and below no
+ * mount.
+ */
+static bool is_surely_missing(const struct oci_spec *spec, int root, const char *path)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    char parent[4096], real[8192];
+    struct stat stat;
+    if (!mounts_may_hold(spec, NULL))
+        return true;
+    if (path_in_root(root, 0, real, sizeof real) < 0)
+        return false;
+    size_t root_size = strcmp(real, "/") == 0 ? 0 : strlen(real);
+    size_t size = strlen(path);
+    if (size >= sizeof parent)
+        return false;
+    memcpy(parent, path, size + 1);
+    int fd = -1;
+    while (fd < 0 && size > 0) {
+        while (size > 0 && parent[size - 1] != '/')
+            size--;
+        while (size > 0 && parent[size - 1] == '/')
+            size--;
+        parent[size] = 0;
+        fd = (int)syscall(SYS_openat2, root, size ? parent : "/", &how, sizeof how);
+    }
+    if (fd < 0)
+        return false;
+    const char *rest = path + size + strspn(path + size, "/");
+    char name[256];
+    size_t name_size = strcspn(rest, "/");
+    bool is_sure = name_size < sizeof name && !strstr(rest, "..") &&
+                   path_in_root(fd, root_size, real, sizeof real) == 0;
+    if (is_sure) {
+        snprintf(name, sizeof name, "%.*s", (int)name_size, rest);
+        is_sure = fstatat(fd, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(stat.st_mode);
+        size_t used = strlen(real);
+        snprintf(real + used, sizeof real - used, "%s%s", used && real[used - 1] == '/' ? "" : "/",
+                 rest);
+        is_sure = is_sure && !mounts_may_hold(spec, real);
+    }
+    close(fd);
+    return is_sure;
 }
 
 /* 0: a file that may be executed; else the errno. */
@@ -69,8 +130,10 @@ static const char *path_of(const struct oci_process *process)
     return NULL;
 }
 
-/* Along PATH; EACCES of one place counts only if no other has it. */
-static int judge_along_path(int root, const char *name, const char *path)
+/* Along PATH; EACCES of one place counts only if no other has it. 0: it is there, or nobody knows.
+ */
+static int judge_along_path(const struct oci_spec *spec, int root, const char *name,
+                            const char *path)
 {
     int result = ENOENT;
     char whole[4096];
@@ -78,7 +141,7 @@ static int judge_along_path(int root, const char *name, const char *path)
         size_t size = strcspn(path, ":");
         snprintf(whole, sizeof whole, "%.*s/%s", (int)size, path, name);
         int failed = *path == '/' ? judge(root, whole) : ENOENT;
-        if (!failed)
+        if (!failed || (*path == '/' && !is_surely_missing(spec, root, whole)))
             return 0;
         if (failed == EACCES)
             result = EACCES;
@@ -92,7 +155,7 @@ int program_check(const struct oci_spec *spec, struct error *err)
     const char *name = spec->process->args.items[0];
     const char *path = path_of(spec->process);
     bool has_slash = strchr(name, '/');
-    if (!*name || mounts_may_matter(spec) || (!has_slash && !path))
+    if (!*name || (!has_slash && !path))
         return 0;
     int root = open(spec->root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
@@ -101,7 +164,9 @@ int program_check(const struct oci_spec *spec, struct error *err)
     const char *cwd = spec->process->cwd && *spec->process->cwd ? spec->process->cwd : "/";
     snprintf(whole, sizeof whole, "%s%s%s", name[0] == '/' ? "" : cwd, name[0] == '/' ? "" : "/",
              name);
-    int failed = has_slash ? judge(root, whole) : judge_along_path(root, name, path);
+    int failed = has_slash ? judge(root, whole) : judge_along_path(spec, root, name, path);
+    if (failed && has_slash && !is_surely_missing(spec, root, whole))
+        failed = 0;
     close(root);
     if (failed == EACCES)
         return error_set(err, EACCES, "exec: \"%s\": permission denied", name);

@@ -12,6 +12,7 @@
 #include "wire/urpc/codec.h"
 
 /* What `status` holds. "creating" is never on disk. */
+#define STATUS_CREATING "creating" /* its creator is at work, or was killed at it */
 #define STATUS_CREATED "created"
 #define STATUS_RUNNING "running"
 #define STATUS_PAUSED "paused"

@@ -29,6 +29,7 @@ void spawn_init(struct spawn *spawn, struct pool *pool, const char *name, const 
     spawn->pool = pool;
     spawn->netns = -1;
     spawn->startup = -1;
+    spawn->go[0] = spawn->go[1] = -1;
     for (int i = 0; i < 3; i++)
         spawn->stdio[i] = -1;
     spawn_arg(spawn, "%s", name);
@@ -95,6 +96,20 @@ static void child_descriptors(struct spawn *spawn)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* Its number stands in the record before it does anything: so whoever dies on the way leaves no
+ * process behind that nobody knows. */
+static void child_await(const struct spawn *spawn)
+{
+    char word;
+    ssize_t got;
+    close(spawn->go[1]);
+    do {
+        got = read(spawn->go[0], &word, 1);
+    } while (got < 0 && errno == EINTR);
+    if (got != 1)
+        _exit(128);
+}
+
 NORETURN static void child_run(struct spawn *spawn)
 {
     sigset_t none;
@@ -104,6 +119,8 @@ NORETURN static void child_run(struct spawn *spawn)
     setsid();
     if (spawn->is_attached)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (spawn->go[0] >= 0)
+        child_await(spawn);
     for (u32 i = 0; i < spawn->cgroup_count; i++)
         (void)!write(spawn->cgroups[i], "0",
                      1); /* best effort: limits are the host's comfort, not its safety */

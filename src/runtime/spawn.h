@@ -24,7 +24,8 @@ struct spawn {
     u64 namespaces;   /* CLONE_NEW*; given up as a whole where they are not allowed */
     int netns;        /* to join instead of a new one; -1 */
     bool is_attached; /* dies with the caller's thread */
-    int startup;      /* pipe for startup_fail, lent; the child has its own copy by spawn_fd */
+    int go[2];   /* pipe, lent: the child begins when a byte comes and ends when none will; -1 */
+    int startup; /* pipe for startup_fail, lent; the child has its own copy by spawn_fd */
     int cgroups[SPAWN_CGROUPS_MAX]; /* cgroup.procs files, opened for writing; lent */
     u32 cgroup_count;
 };

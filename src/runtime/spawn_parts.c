@@ -87,8 +87,8 @@ static int pairs_make(int *ours, int *theirs, u32 count, struct error *err)
 }
 
 int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan *plan,
-                bool is_attached, int startup, const struct cgroup *cgroup, int *sockets,
-                struct spawned *out, struct error *err)
+                bool is_attached, const int *go, int startup, const struct cgroup *cgroup,
+                int *sockets, struct spawned *out, struct error *err)
 {
     const struct config *config = runtime->config;
     int theirs[MOUNTS_MAX];
@@ -100,6 +100,8 @@ int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan
     spawn_init(spawn, &pool, "runsc-gofer", "gofer");
     spawn->namespaces = NAMESPACES_BASE | CLONE_NEWNET;
     spawn->is_attached = is_attached;
+    if (go)
+        memcpy(spawn->go, go, sizeof spawn->go);
     int log;
     debug_log_arg(runtime, spawn, "gofer", id, &log);
     if (log >= 0)
@@ -294,6 +296,7 @@ int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *wanted, s
     struct spawn *spawn = pool_alloc(&pool, sizeof *spawn);
     spawn_init(spawn, &pool, "runsc-sandbox", "boot");
     spawn->is_attached = args->is_attached;
+    memcpy(spawn->go, wanted->go, sizeof spawn->go);
     spawn->namespaces = NAMESPACES_BASE;
     bool has_host_network = is_word(runtime->config->network, "host");
     spawn->netns = has_host_network || runtime->config->is_rootless ? -1 : netns_open(args->spec);
