@@ -384,11 +384,20 @@ static void hooks_after_delete(const struct record *record)
             fprintf(stderr, "warning: %s\n", err.text);
 }
 
-static void delete_root(const struct record *record)
+static void socket_remove(struct runtime *runtime, const char *sandbox_id)
+{
+    char name[256 + 16];
+    snprintf(name, sizeof name, "runsc-%s.sock", sandbox_id);
+    (void)unlinkat(runtime->dir, name, 0);
+}
+
+static void delete_root(struct runtime *runtime, const struct record *record)
 {
     const char *path = record->sandbox->control_socket_path;
     if (path && *path)
         (void)unlink(path);
+    else
+        socket_remove(runtime, record->sandbox->id); /* an older client wrote the record */
     sandbox_end(record);
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
@@ -421,9 +430,7 @@ void container_sweep(struct runtime *runtime, const char *id)
     if (record_load(runtime->dir, &full, &record, &unused) == 0) {
         record_free(record); /* a creator that was faster than we */
     } else {
-        char name[sizeof full.sandbox + 16];
-        snprintf(name, sizeof name, "runsc-%s.sock", id);
-        (void)unlinkat(runtime->dir, name, 0);
+        socket_remove(runtime, id);
         record_remove(runtime->dir, &full);
     }
     close(lock);
@@ -454,7 +461,7 @@ int container_delete(struct runtime *runtime, const struct full_id *id, bool is_
     }
     if (result == 0) {
         if (record_is_root(record))
-            delete_root(record);
+            delete_root(runtime, record);
         else
             delete_sub(record);
         record_remove(runtime->dir, id);
