@@ -328,6 +328,22 @@ CASE(waitv)
     EXPECT_ERRNO(syscall(449, waiters, 2, 0, NULL, 0), EAGAIN);
     EXPECT_ERRNO(syscall(449, waiters, 0, 0, NULL, 0), EINVAL);
     EXPECT_ERRNO(syscall(449, waiters, 2, 1, NULL, 0), EINVAL);
+    EXPECT_ERRNO(syscall(449, waiters, 129, 0, NULL, 0), EINVAL);
+    EXPECT_ERRNO(syscall(449, NULL, 2, 0, NULL, 0), EINVAL);
+    EXPECT_ERRNO(syscall(449, 8, 2, 0, NULL, 0), EFAULT);
+    struct timespec past = {0, 1}, bad = {-1, 0};
+    waiters[1].value = 0;
+    EXPECT_ERRNO(syscall(449, waiters, 2, 0, &past, CLOCK_MONOTONIC), ETIMEDOUT);
+    EXPECT_ERRNO(syscall(449, waiters, 2, 0, &past, 99), EINVAL);
+    EXPECT_ERRNO(syscall(449, waiters, 2, 0, &bad, CLOCK_REALTIME), EINVAL);
+    waiters[1].flags = 1;
+    EXPECT_ERRNO(syscall(449, waiters, 2, 0, NULL, 0), EINVAL);
+    waiters[1].flags = 2;
+    waiters[1].reserved = 1;
+    EXPECT_ERRNO(syscall(449, waiters, 2, 0, NULL, 0), EINVAL);
+    waiters[1].reserved = 0;
+    waiters[1].value = 1ull << 32;
+    EXPECT_ERRNO(syscall(449, waiters, 2, 0, NULL, 0), EINVAL);
 }
 
 CASE(wait_in_memory_that_goes_away)

@@ -103,6 +103,57 @@ SLEEPS i64 futex_wait(struct task *task, uaddr at, bool is_shared, u32 value, u3
     return block_on(task, &waiter, deadline_ns);
 }
 
+/* The first of COUNT waiters that was chosen, or COUNT. */
+static u32 first_chosen(const struct futex_waiter *waiters, u32 count)
+{
+    u32 i = 0;
+    while (i < count && !waiters[i].is_chosen)
+        i++;
+    return i;
+}
+
+/* Words are looked at and sleepers added one by one: a waker may find the first while the last
+ * one's page is being fetched. */
+SLEEPS static int add_many(struct task *task, const struct futex_wait_item *items,
+                           struct futex_waiter *waiters, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        struct futex_waiter *waiter = &waiters[i];
+        *waiter = (struct futex_waiter){.task = task,
+                                        .at = items[i].at,
+                                        .bitset = LINUX_FUTEX_BITSET_ANY,
+                                        .is_shared = items[i].is_shared};
+        u32 *word;
+        int err = futex_word(task, waiter->at, waiter->is_shared, false, &word, &waiter->key);
+        if (err)
+            return err;
+        if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != items[i].value)
+            return -EAGAIN;
+        futex_waiter_add(task->kernel->futexes, waiter);
+    }
+    return 0;
+}
+
+SLEEPS i64 futex_wait_many(struct task *task, const struct futex_wait_item *items, u32 count,
+                           u64 deadline_ns)
+{
+    ASSERT(count > 0 && count <= FUTEX_WAIT_MANY_MAX);
+    size_t size = count * sizeof(struct futex_waiter);
+    struct futex_waiter *waiters = arena_alloc(task->kernel->arena, size); /* zeroed */
+    if (!waiters)
+        return -ENOMEM;
+    int err = add_many(task, items, waiters, count);
+    while (!err && first_chosen(waiters, count) == count) {
+        fiber_prepare(&task->fiber);
+        err = fiber_block(&task->fiber, deadline_ns, true);
+    }
+    for (u32 i = 0; i < count; i++)
+        futex_waiter_remove(task->kernel->futexes, &waiters[i]);
+    u32 chosen = first_chosen(waiters, count);
+    arena_free(task->kernel->arena, waiters, size);
+    return chosen < count ? (i64)chosen : err;
+}
+
 static u32 wake_key(struct futex_table *table, const struct futex_key *key, u32 count, u32 bitset)
 {
     struct futex_waiter *waiter, *next;
@@ -184,7 +235,7 @@ SLEEPS i64 futex_requeue(struct task *task, const struct futex_requeue *request)
     struct futex_key from, to;
     int err = futex_word(task, request->from, request->is_shared, false, &word, &from);
     if (!err)
-        err = futex_word(task, request->to, request->is_shared, false, &word, &to);
+        err = futex_word(task, request->to, request->is_to_shared, false, &word, &to);
     if (!err) /* again, for the word: its page may have gone while the other came */
         err = futex_word(task, request->from, request->is_shared, false, &word, &from);
     if (err)

@@ -15,11 +15,21 @@ void futex_table_destroy(struct futex_table *table); /* nobody sleeps */
 /* DEADLINE is sched's. 0, -EAGAIN, -ETIMEDOUT, -ERESTARTSYS. */
 MUST_CHECK SLEEPS i64 futex_wait(struct task *task, uaddr at, bool is_shared, u32 value, u32 bitset,
                                  u64 deadline_ns);
+#define FUTEX_WAIT_MANY_MAX 128u
+struct futex_wait_item {
+    uaddr at;
+    u32 value;
+    bool is_shared;
+};
+/* Sleep on up to FUTEX_WAIT_MANY_MAX words at once: the index of one that was woken, or as
+ * futex_wait; -ENOMEM. */
+MUST_CHECK SLEEPS i64 futex_wait_many(struct task *task, const struct futex_wait_item *items,
+                                      u32 count, u64 deadline_ns);
 MUST_CHECK SLEEPS i64 futex_wake(struct task *task, uaddr at, bool is_shared, u32 count,
                                  u32 bitset);
 struct futex_requeue {
     uaddr from, to;
-    bool is_shared, has_value;
+    bool is_shared, is_to_shared, has_value;
     u32 wake_count, move_count, value;
 };
 MUST_CHECK SLEEPS i64 futex_requeue(struct task *task, const struct futex_requeue *request);

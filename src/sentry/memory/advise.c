@@ -46,9 +46,21 @@ static bool advice_is_known(i32 advice)
 }
 
 /* DONTNEED, FREE, REMOVE, COLD, PAGEOUT and the populating ones, of one vma. */
+/* mseal(2): what would lose the content of memory that cannot be written is refused. */
+static bool is_sealed_against(const struct vma *vma, i32 advice)
+{
+    bool loses = advice == LINUX_MADV_DONTNEED || advice == LINUX_MADV_FREE ||
+                 advice == LINUX_MADV_REMOVE || advice == LINUX_MADV_DONTFORK ||
+                 advice == LINUX_MADV_WIPEONFORK;
+    return loses && (vma->flags & VMA_SEALED) && !(vma->flags & VMA_SHARED) &&
+           !(vma->prot & LINUX_PROT_WRITE);
+}
+
 static int judge_advice(const struct vma *vma, i32 advice)
 {
     bool is_anonymous = !vma->mapping;
+    if (is_sealed_against(vma, advice))
+        return -EPERM;
     switch (advice) {
     case LINUX_MADV_DONTNEED:
     case LINUX_MADV_COLD:

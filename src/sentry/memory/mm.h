@@ -23,6 +23,7 @@
 #define VMA_NORESERVE 256u
 #define VMA_WIPEONFORK 512u
 #define VMA_NOEXEC 1024u /* of a noexec mount: never executable */
+#define VMA_SEALED 2048u /* mseal(2): neither moved, removed nor given other rights */
 
 struct vma {
     struct object object;     /* kind vma_kind; owned by the mm's tree */
@@ -105,6 +106,8 @@ struct mm_map_request {
 MUST_CHECK SLEEPS i64 mm_map(struct mm *mm, struct fiber *fiber,
                              const struct mm_map_request *request);
 MUST_CHECK SLEEPS int mm_unmap(struct mm *mm, struct fiber *fiber, u64 address, u64 size);
+/* mseal(2): 0, -EINVAL, -ENOMEM (a hole, or no memory). */
+MUST_CHECK int mm_seal(struct mm *mm, u64 address, u64 size);
 MUST_CHECK SLEEPS int mm_protect(struct mm *mm, struct fiber *fiber, u64 address, u64 size,
                                  u32 prot);
 MUST_CHECK SLEEPS i64 mm_remap(struct mm *mm, struct fiber *fiber, u64 old, u64 old_size,

@@ -106,6 +106,36 @@ static int judge_limits(const struct mm *mm, const struct mm_map_request *reques
     return mm->vma_count >= VMA_COUNT_MAX ? -ENOMEM : 0;
 }
 
+/* ---- sealing --------------------------------------------------------------------------------- */
+
+/* -EPERM when something between START and END is sealed. */
+static int judge_seals(const struct mm *mm, u64 start, u64 end)
+{
+    const struct vma *vma = mm_find_vma_after(mm, start);
+    for (; vma && vma->start < end; vma = vma_next(vma))
+        if (vma->flags & VMA_SEALED)
+            return -EPERM;
+    return 0;
+}
+
+int mm_seal(struct mm *mm, u64 address, u64 size)
+{
+    u64 end;
+    if ((address & ~PAGE_MASK) || !checked_align_up(size, PAGE_SIZE, &size) ||
+        !checked_add(address, size, &end))
+        return -EINVAL;
+    if (size == 0)
+        return 0;
+    if (mapped_size(mm, address, end) != size)
+        return -ENOMEM;
+    int err = vmas_isolate(mm, address, end);
+    struct vma *vma = err ? NULL : mm_find_vma_after(mm, address);
+    for (; vma && vma->start < end; vma = vma_next(vma))
+        vma_set(vma, vma->prot, vma->flags | VMA_SEALED);
+    vmas_merge(mm, address, end);
+    return err;
+}
+
 /* ---- mmap and munmap ------------------------------------------------------------------------ */
 
 /* Whole vmas between START and END go, with their entries. */
@@ -154,10 +184,13 @@ static int choose_start(const struct mm *mm, const struct mm_map_request *reques
 static int place_vma(struct mm *mm, const struct mm_map_request *request, u64 start)
 {
     u64 end = start + request->size;
+    int err = judge_seals(mm, start, end);
+    if (err)
+        return err;
     struct vma *vma = vma_create(mm, request, start, end);
     if (!vma)
         return -ENOMEM;
-    int err = vmas_isolate(mm, start, end);
+    err = vmas_isolate(mm, start, end);
     if (err) {
         vmas_merge(mm, start, end);
         REF_PUT(vma);
@@ -217,6 +250,8 @@ int mm_unmap(struct mm *mm, struct fiber *fiber, u64 address, u64 size)
 {
     int err = judge_range(address, &size);
     if (!err)
+        err = judge_seals(mm, address, address + size);
+    if (!err)
         err = vmas_isolate(mm, address, address + size);
     if (err) {
         if (err == -ENOMEM)
@@ -232,6 +267,8 @@ int mm_unmap(struct mm *mm, struct fiber *fiber, u64 address, u64 size)
 
 static int judge_protect(const struct vma *vma, u32 prot)
 {
+    if (vma->flags & VMA_SEALED)
+        return -EPERM;
     if ((prot & LINUX_PROT_WRITE) && (vma->flags & VMA_SHARED) && !(vma->flags & VMA_MAY_WRITE))
         return -EACCES;
     if ((prot & LINUX_PROT_EXEC) && (vma->flags & VMA_NOEXEC))

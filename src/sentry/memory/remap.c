@@ -50,6 +50,8 @@ static int judge_vma(const struct mm *mm, const struct remap *remap, const struc
     u64 file_end;
     if (!vma)
         return -EFAULT;
+    if (vma->flags & VMA_SEALED)
+        return -EPERM;
     if (remap->old_size == 0 && !(vma->flags & VMA_SHARED))
         return -EINVAL;
     if ((remap->flags & LINUX_MREMAP_DONTUNMAP) && (vma->mapping || (vma->flags & VMA_SHARED)))
@@ -165,8 +167,11 @@ SLEEPS static i64 remap_judged(struct mm *mm, struct fiber *fiber, struct remap 
 {
     bool must_move = remap->flags & (LINUX_MREMAP_FIXED | LINUX_MREMAP_DONTUNMAP);
     if (remap->new_size <= remap->old_size && !must_move) { /* shrink, over any vmas */
-        if (!mm_find_vma(mm, remap->old))
+        const struct vma *first = mm_find_vma(mm, remap->old);
+        if (!first)
             return -EFAULT;
+        if (first->flags & VMA_SEALED)
+            return -EPERM;
         u64 less = remap->old_size - remap->new_size;
         int err = less ? mm_unmap(mm, fiber, remap->old + remap->new_size, less) : 0;
         return err ? err : (i64)remap->old;

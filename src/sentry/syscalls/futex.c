@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* futex(2): the operations by number; what they do is kernel/futex.c's. */
+/* futex(2): the operations by number, and the calls that stand for one each (futex_waitv and the
+ * three with flags of their own). What they do is kernel/futex.c's. */
 #include "sentry/kernel/futex.h"
 
 #include "abi/errno.h"
@@ -74,6 +75,7 @@ SLEEPS static i64 do_requeue(struct task *task, const struct sysargs *args,
         .from = call->at,
         .to = arg_uaddr(args, 4),
         .is_shared = call->is_shared,
+        .is_to_shared = call->is_shared,
         .has_value = call->command == LINUX_FUTEX_CMP_REQUEUE,
         .wake_count = call->value,
         .move_count = arg_u32(args, 3),
@@ -147,4 +149,116 @@ SLEEPS i64 sys_futex(struct task *task, const struct sysargs *args)
         return -ENOSYS;
     int err = read_deadline(task, arg_uaddr(args, 3), &call);
     return err ? err : do_command(task, args, &call);
+}
+
+/* ---- calls with flags of their own ---------------------------------------------------------- */
+
+#define FUTEX2_SIZE_MASK_ 3u
+#define FUTEX2_SIZE_U32_ 2u
+#define FUTEX2_PRIVATE_ 128u
+
+struct linux_futex_waitv {
+    u64 value, address;
+    u32 flags, reserved;
+};
+_Static_assert(sizeof(struct linux_futex_waitv) == 24, "Linux");
+
+/* Words of 32 bits alone; NUMA hints are not there. */
+static bool are_flags_valid(u32 flags)
+{
+    return !(flags & ~(FUTEX2_SIZE_MASK_ | FUTEX2_PRIVATE_)) &&
+           (flags & FUTEX2_SIZE_MASK_) == FUTEX2_SIZE_U32_;
+}
+
+SLEEPS static int read_absolute(struct task *task, uaddr at, u32 clock, u64 *deadline_ns)
+{
+    *deadline_ns = NO_DEADLINE;
+    if (at.value == 0)
+        return 0;
+    if (clock != LINUX_CLOCK_REALTIME && clock != LINUX_CLOCK_MONOTONIC)
+        return -EINVAL;
+    struct futex_call call = {.command = LINUX_FUTEX_WAIT_BITSET,
+                              .is_realtime = clock == LINUX_CLOCK_REALTIME};
+    int err = read_deadline(task, at, &call);
+    *deadline_ns = call.deadline_ns;
+    return err;
+}
+
+SLEEPS static int read_items(struct task *task, uaddr at, u32 count, struct futex_wait_item *items)
+{
+    for (u32 i = 0; i < count; i++) {
+        struct linux_futex_waitv waiter;
+        int err = copy_from_user(task, &waiter, uaddr_make(at.value + i * sizeof waiter),
+                                 sizeof waiter);
+        if (err)
+            return err;
+        if (!are_flags_valid(waiter.flags) || waiter.reserved || waiter.value > UINT32_MAX)
+            return -EINVAL;
+        items[i] = (struct futex_wait_item){.at = uaddr_make(waiter.address),
+                                            .value = (u32)waiter.value,
+                                            .is_shared = !(waiter.flags & FUTEX2_PRIVATE_)};
+    }
+    return 0;
+}
+
+SLEEPS i64 sys_futex_waitv(struct task *task, const struct sysargs *args)
+{
+    u32 count = arg_u32(args, 1);
+    if (arg_u32(args, 2) || count == 0 || count > FUTEX_WAIT_MANY_MAX ||
+        arg_uaddr(args, 0).value == 0)
+        return -EINVAL;
+    u64 deadline_ns;
+    i64 result = read_absolute(task, arg_uaddr(args, 3), arg_u32(args, 4), &deadline_ns);
+    if (result)
+        return result;
+    struct futex_wait_item *items = arena_alloc(task->kernel->arena, count * sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    result = read_items(task, arg_uaddr(args, 0), count, items);
+    if (!result)
+        result = futex_wait_many(task, items, count, deadline_ns);
+    arena_free(task->kernel->arena, items, count * sizeof *items);
+    return result;
+}
+
+SLEEPS i64 sys_futex_wake(struct task *task, const struct sysargs *args)
+{
+    u32 flags = arg_u32(args, 3), count = arg_u32(args, 2);
+    u64 mask = arg_u64(args, 1);
+    if (!are_flags_valid(flags) || mask > UINT32_MAX)
+        return -EINVAL;
+    return futex_wake(task, arg_uaddr(args, 0), !(flags & FUTEX2_PRIVATE_),
+                      count ? wake_count(count) : 0, (u32)mask);
+}
+
+SLEEPS i64 sys_futex_wait(struct task *task, const struct sysargs *args)
+{
+    u32 flags = arg_u32(args, 3);
+    u64 value = arg_u64(args, 1), mask = arg_u64(args, 2), deadline_ns;
+    if (!are_flags_valid(flags) || value > UINT32_MAX || mask > UINT32_MAX)
+        return -EINVAL;
+    int err = read_absolute(task, arg_uaddr(args, 4), arg_u32(args, 5), &deadline_ns);
+    if (err)
+        return err;
+    return futex_wait(task, arg_uaddr(args, 0), !(flags & FUTEX2_PRIVATE_), (u32)value, (u32)mask,
+                      deadline_ns);
+}
+
+SLEEPS i64 sys_futex_requeue(struct task *task, const struct sysargs *args)
+{
+    if (arg_u32(args, 1) || arg_uaddr(args, 0).value == 0)
+        return -EINVAL;
+    struct futex_wait_item items[2];
+    int err = read_items(task, arg_uaddr(args, 0), 2, items);
+    if (err)
+        return err;
+    const struct futex_requeue request = {.from = items[0].at,
+                                          .to = items[1].at,
+                                          .is_shared = items[0].is_shared,
+                                          .is_to_shared = items[1].is_shared,
+                                          .has_value = true,
+                                          .wake_count = arg_u32(args, 2),
+                                          .move_count = arg_u32(args, 3),
+                                          .value = items[0].value};
+    return futex_requeue(task, &request);
 }

@@ -143,6 +143,13 @@ i64 sys_pkey_mprotect(struct task *task, const struct sysargs *args)
     return sys_mprotect(task, args);
 }
 
+i64 sys_mseal(struct task *task, const struct sysargs *args)
+{
+    if (arg_u64(args, 2))
+        return -EINVAL;
+    return mm_seal(task->mm, arg_u64(args, 0), arg_u64(args, 1));
+}
+
 i64 sys_mremap(struct task *task, const struct sysargs *args)
 {
     (void)memlock_refresh(task);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process_vm_readv(2), process_vm_writev(2), membarrier(2): what one thread does to others' memory.
+/* process_vm_readv(2), process_vm_writev(2), process_madvise(2), membarrier(2): what one thread
+ * does to others' memory.
  */
 #include "abi/errno.h"
+#include "sentry/fs/pidfd.h"
 #include "sentry/memory/uio.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -126,6 +128,59 @@ i64 sys_process_vm_readv(struct task *task, const struct sysargs *args)
 i64 sys_process_vm_writev(struct task *task, const struct sysargs *args)
 {
     return process_vm(task, args, true);
+}
+
+/* ---- process_madvise ------------------------------------------------------------------------- */
+
+/* What may be advised about another's memory: it loses nothing by it. */
+static bool is_advice_for_others(i32 advice)
+{
+    return advice == LINUX_MADV_COLD || advice == LINUX_MADV_PAGEOUT ||
+           advice == LINUX_MADV_WILLNEED || advice == LINUX_MADV_COLLAPSE;
+}
+
+SLEEPS static i64 advise_segments(struct task *task, struct mm *mm,
+                                  const struct uio_segment *segments, u64 count, i32 advice)
+{
+    i64 done = 0;
+    for (u64 i = 0; i < count; i++) {
+        int err = mm_advise(mm, &task->fiber, segments[i].base, segments[i].size, advice);
+        if (err)
+            return done ? done : err;
+        done += (i64)segments[i].size;
+    }
+    return done;
+}
+
+i64 sys_process_madvise(struct task *task, const struct sysargs *args)
+{
+    u64 count = arg_u64(args, 2);
+    i32 advice = arg_i32(args, 3);
+    if (arg_u32(args, 4) || count > UIO_SEGMENTS_MAX)
+        return -EINVAL;
+    size_t size = MAX(count, 1u) * sizeof(struct uio_segment);
+    struct uio_segment *segments = arena_alloc(task->kernel->arena, size);
+    if (!segments)
+        return -ENOMEM;
+    i64 result = copy_segments(task, arg_uaddr(args, 1), count, segments);
+    AUTO_PUT struct file *file = result ? NULL : fd_get(task, arg_fd(args, 0));
+    const struct pid *pid = file ? pidfd_pid(file) : NULL;
+    struct task *target = pid ? pid->task : NULL;
+    AUTO_PUT struct mm *mm = target ? REF_GET(target->mm) : NULL;
+    if (!result && !pid)
+        result = -EBADF;
+    else if (!result && !mm)
+        result = -ESRCH;
+    else if (!result && !may_access(task, target))
+        result = -EPERM;
+    else if (!result && mm != task->mm && !is_advice_for_others(advice))
+        result = -EINVAL;
+    else if (!result && mm != task->mm && !task_has_capability(task, CAP_SYS_NICE))
+        result = -EPERM;
+    else if (!result)
+        result = advise_segments(task, mm, segments, count, advice);
+    arena_free(task->kernel->arena, segments, size);
+    return result;
 }
 
 /* ---- membarrier ----------------------------------------------------------------------------- */

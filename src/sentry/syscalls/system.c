@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#include "abi/fcntl.h"
 #include "abi/process.h"
 #include "abi/stat.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/namespaces.h"
+#include "sentry/syscalls/path.h"
 #include "sentry/syscalls/syscalls.h"
 
 /* ---- names ---------------------------------------------------------------------------------- */
@@ -491,9 +493,17 @@ SLEEPS i64 sys_settimeofday(struct task *task, const struct sysargs *args)
 {
     return -EPERM;
 }
+/* No file system has handles, but who asks for one hears of a missing file first. */
 SLEEPS i64 sys_name_to_handle_at(struct task *task, const struct sysargs *args)
 {
-    return -EOPNOTSUPP;
+    u32 flags = arg_u32(args, 4), walk_flags = flags & LINUX_AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0;
+    if (flags & ~(u32)(LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH))
+        return -EINVAL;
+    if (flags & LINUX_AT_EMPTY_PATH)
+        walk_flags |= WALK_EMPTY;
+    AUTO_PATH struct path path = {0};
+    int err = user_path_walk(task, arg_fd(args, 0), arg_uaddr(args, 1), walk_flags, &path);
+    return err ? err : -EOPNOTSUPP;
 }
 SLEEPS i64 sys_open_by_handle_at(struct task *task, const struct sysargs *args)
 {

@@ -49,6 +49,14 @@ static int put_vma(struct buf *out, const struct vma *vma, const struct task *ta
     return err ? err : buf_append_text(out, "\n");
 }
 
+/* Nothing is mapped there, but calls into it are answered (kernel/loop.c). */
+static int put_vsyscall(const struct mm *mm, struct buf *out)
+{
+    return mm ? buf_append_text(out, "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0"
+                                     "                  [vsyscall]\n")
+              : 0;
+}
+
 SLEEPS int proc_show_maps(struct proc_ask *ask, struct buf *out)
 {
     const struct mm *mm = ask->target->mm;
@@ -56,7 +64,7 @@ SLEEPS int proc_show_maps(struct proc_ask *ask, struct buf *out)
     for (struct vma *vma = mm ? mm_find_vma_after(mm, 0) : NULL; vma && !err;
          vma = mm_find_vma_after(mm, vma->end))
         err = put_vma(out, vma, ask->target);
-    return err;
+    return err ? err : put_vsyscall(mm, out);
 }
 
 static u64 resident_pages(const struct mm *mm, const struct vma *vma)

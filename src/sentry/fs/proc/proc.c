@@ -75,7 +75,8 @@ static const struct {
     const char *name;
     const struct proc_node *node;
 } stars[] = {{"*pid", &proc_pid_dir},        {"*task", &proc_task_dir}, {"*fd", &proc_fd_link},
-             {"*fdinfo", &proc_fdinfo_file}, {"proc", &proc_root},      {"sys", &sys_root}};
+             {"*fdinfo", &proc_fdinfo_file}, {"proc", &proc_root},      {"sys", &sys_root},
+             {"*cpu", &sys_cpu_dir}};
 
 static const struct proc_node *node_by_path(const char *path)
 {

@@ -64,7 +64,7 @@ extern const struct proc_node proc_pid_table[], proc_task_table[], proc_sys_tabl
     proc_net_table[];
 extern const struct proc_node proc_pid_dir, proc_task_dir;
 extern const struct proc_node proc_fd_dir, proc_fd_link, proc_fdinfo_dir, proc_fdinfo_file,
-    proc_ns_dir;
+    proc_ns_dir, sys_cpu_dir;
 
 extern const struct super_ops proc_super_ops;
 SLEEPS int proc_mount(struct task *task, const char *source, u32 flags, const char *options,
