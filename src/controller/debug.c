@@ -54,16 +54,21 @@ static void add_task(struct stacks_text *stacks, const struct task *task)
     add_line(stacks, text);
 }
 
+int debug_stacks_text(struct kernel *kernel, struct buf *out)
+{
+    struct stacks_text stacks = {.buf = out};
+    sched_dump(kernel->sched, add_line, &stacks);
+    const struct task *task;
+    list_for_each (task, &kernel->tasks, kernel_link)
+        add_task(&stacks, task);
+    return stacks.err;
+}
+
 static int stacks(struct rpc_call *call, const void *arg)
 {
     AUTO_BUF struct buf text;
     buf_init(&text, call->kernel->arena, 0);
-    struct stacks_text stacks = {.buf = &text};
-    sched_dump(call->kernel->sched, add_line, &stacks);
-    const struct task *task;
-    list_for_each (task, &call->kernel->tasks, kernel_link)
-        add_task(&stacks, task);
-    if (stacks.err)
+    if (debug_stacks_text(call->kernel, &text))
         return error_set(call->err, ENOMEM, "out of memory");
     json_put_string_size(call->result, (char *)buf_bytes(&text), text.size);
     return 0;

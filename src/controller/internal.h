@@ -57,6 +57,8 @@ extern const struct wire_type rpc_trace_type;
 MUST_CHECK SLEEPS int container_create_trace(struct rpc_call *call, const void *arg);
 MUST_CHECK SLEEPS int container_delete_trace(struct rpc_call *call, const void *arg);
 MUST_CHECK SLEEPS int container_list_traces(struct rpc_call *call, const void *arg);
+/* debug.c: a line for each cpu and each task. 0 or -ENOMEM. */
+MUST_CHECK int debug_stacks_text(struct kernel *kernel, struct buf *out);
 /* fs.c */
 extern const struct wire_type rpc_mount_type;
 MUST_CHECK SLEEPS int container_mount(struct rpc_call *call, const void *arg);

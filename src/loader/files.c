@@ -96,8 +96,9 @@ int loader_mount_image(struct loader *loader, struct task *by, const char *id, i
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-SLEEPS static int write_all(struct task *by, struct host_file *out, const u8 *bytes, u64 size)
+int loader_write_all(struct task *by, struct host_file *out, const void *from, u64 size)
 {
+    const u8 *bytes = from;
     while (size > 0) {
         struct host_op op;
         memset(&op, 0, sizeof op);
@@ -125,7 +126,7 @@ SLEEPS static int copy_file(struct task *by, struct file *file, u64 offset, u64 
             err = (int)got;
             break;
         }
-        err = write_all(by, out, piece, (u64)got);
+        err = loader_write_all(by, out, piece, (u64)got);
         offset += (u64)got;
         size -= (u64)got;
         if (!err && by->fiber.is_interrupted)

@@ -216,6 +216,10 @@ MUST_CHECK SLEEPS int loader_read_file(struct loader *loader, struct task *by,
                                        const struct read_args *args, struct host_file *out,
                                        struct error *err);
 
+/* All SIZE bytes to OUT's own place. 0 or -errno. */
+MUST_CHECK SLEEPS int loader_write_all(struct task *by, struct host_file *out, const void *bytes,
+                                       u64 size);
+
 /* Log the system calls of WANTED (bitmap by number; NULL: all) from now on, or none any more. 0 or
  * -ENOMEM. */
 MUST_CHECK int loader_set_strace(struct loader *loader, bool is_on, u32 size_max,

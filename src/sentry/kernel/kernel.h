@@ -89,6 +89,7 @@ struct kernel {
     struct task_observer *task_observer;  /* or NULL */
     struct points *points;                /* observe/: the trace session, or NULL */
     struct call_observer *call_observers; /* chain; NULL: nobody looks */
+    u32 profiles_running;                 /* the controller's: one profile of a kind at a time */
     struct list control_groups;           /* struct control_group.link, owned */
     struct list tasks; /* struct task.kernel_link: all, in order of creation, kernel tasks too */
     u32 task_count;
