@@ -57,58 +57,6 @@ bool kick_take(struct kvm_cpu *cpu)
            __atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
 }
 
-/* ---- extended state ------------------------------------------------------------------------- */
-
-static void context_detach(struct context *context)
-{
-    struct kvm_cpu *cpu = context->xstate_home;
-    if (cpu) {
-        ASSERT(cpu->owner == context);
-        cpu->owner = NULL;
-    }
-    context->xstate_home = NULL;
-    context->xstate_cpu = NULL;
-}
-
-void kvm_context_sync(struct context *context)
-{
-    struct kvm_cpu *cpu = context->xstate_home;
-    if (cpu && !cpu->is_broken && !context->xstate_changed)
-        (void)!vcpu_xstate_fetch(cpu);
-}
-
-void kvm_context_forget(struct platform *platform, struct context *context)
-{
-    context_detach(context);
-}
-
-static void cpu_evict(struct kvm_cpu *cpu)
-{
-    struct context *context = cpu->owner;
-    if (context == NULL)
-        return;
-    kvm_context_sync(context);
-    context_detach(context);
-}
-
-/* Make the vCPU's extended state CONTEXT's. False: the host refuses. */
-static bool xstate_move(struct kvm_cpu *cpu, struct context *context)
-{
-    struct kvm_cpu *home = context->xstate_home;
-    if (home == cpu && !context->xstate_changed)
-        return true;
-    if (home != cpu) {
-        if (home)
-            cpu_evict(home);
-        cpu_evict(cpu);
-        cpu->owner = context;
-        context->xstate_home = cpu;
-    }
-    context->xstate_cpu = &cpu->base;
-    context->xstate_changed = false;
-    return vcpu_xstate_load(cpu);
-}
-
 /* ---- entering and leaving ------------------------------------------------------------------- */
 
 void kvm_cpu_enter(struct cpu *base, struct space *space_base, struct context *context)
@@ -126,8 +74,7 @@ void kvm_cpu_enter(struct cpu *base, struct space *space_base, struct context *c
         __atomic_store_n(&cpu->seen, 0, __ATOMIC_RELEASE);
     }
     cpu->space = space;
-    if (!xstate_move(cpu, context))
-        space->is_lost = true;
+    xstate_enter(cpu, context);
 }
 
 void kvm_cpu_leave(struct cpu *base)
@@ -140,8 +87,7 @@ void kvm_cpu_leave(struct cpu *base)
         __atomic_add_fetch(&space->batch, 1, __ATOMIC_SEQ_CST);
         pagetable_release_unlinked(&space->base.table);
     }
-    if (cpu->is_broken && cpu->owner)
-        context_detach(cpu->owner);
+    xstate_settle(cpu);
     cpu->space = NULL;
     cpu->context = NULL;
 }

@@ -90,10 +90,11 @@ static int float_code(u32 errors)
 
 static int float_find(struct kvm_cpu *cpu, u32 vector)
 {
-    const u8 *bytes = cpu->owner->xstate->bytes;
+    struct xstate state;
+    const u8 *bytes = state.bytes;
     u32 mxcsr;
     u16 control, status;
-    if (!vcpu_xstate_fetch(cpu))
+    if (!vcpu_xstate(cpu, &state))
         return FPE_FLTUNK;
     memcpy(&control, bytes, sizeof control);
     memcpy(&status, bytes + 2, sizeof status);

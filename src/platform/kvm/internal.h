@@ -29,9 +29,11 @@ enum stub_page {
     STUB_PAGE_IDT,
     STUB_PAGE_PROBE_CODE,                       /* for the program of the probe */
     STUB_PAGE_PROBE_DATA,                       /* two pages */
-    STUB_PAGE_AREAS = STUB_PAGE_PROBE_DATA + 2, /* one a cpu */
+    STUB_PAGE_AREAS = STUB_PAGE_PROBE_DATA + 2, /* one a cpu; then the pages of their slots */
 };
-#define KVM_CPUS_MAX (512u - STUB_PAGE_AREAS)
+/* A cpu keeps the extended state of so many contexts where the stub can load it from. */
+#define SLOTS_PER_CPU 6u
+#define KVM_CPUS_MAX ((512u - STUB_PAGE_AREAS) / (1 + SLOTS_PER_CPU))
 
 /* A cpu's area as the stub sees it; stub.h has the offsets. */
 struct area {
@@ -45,7 +47,11 @@ struct area {
     u32 unused;
     u64 scratch;
     u64 frame_end;
-    u8 gap[AREA_REGS - AREA_FRAME_END - 8];
+    u32 must_switch; /* atomic, and so is save_to: other threads ask */
+    u32 unused_too;
+    u64 save_to;
+    u64 load_from;
+    u8 gap[AREA_REGS - AREA_LOAD_FROM - 8];
     struct regs regs; /* orig_rax is the error code, or the number of the call */
     u8 stack[AREA_STACK_END - AREA_REGS - sizeof(struct regs)];
 };
@@ -54,6 +60,8 @@ _Static_assert(offsetof(struct area, regs.fs_base) == AREA_REGS_FRAME_END, "the 
 _Static_assert(offsetof(struct area, must_flush) == AREA_MUST_FLUSH, "stub.h");
 _Static_assert(offsetof(struct area, is_fast) == AREA_IS_FAST, "stub.h");
 _Static_assert(offsetof(struct area, frame_end) == AREA_FRAME_END, "stub.h");
+_Static_assert(offsetof(struct area, must_switch) == AREA_MUST_SWITCH, "stub.h");
+_Static_assert(offsetof(struct area, load_from) == AREA_LOAD_FROM, "stub.h");
 
 extern const u8 kvm_stub_start[], kvm_stub_syscall[], kvm_stub_syscall32[], kvm_stub_vectors[],
     kvm_stub_resume[], kvm_stub_resume_end[], kvm_stub_end[];
@@ -68,15 +76,15 @@ enum host_kind {
 
 /* Exits of a cpu and why, for tests and for the log. */
 struct kvm_counts {
-    u64 runs;       /* KVM_RUN was called */
-    u64 syscalls;   /* the stub stopped for a system call */
-    u64 faults;     /* for a page fault */
-    u64 exceptions; /* for another exception */
-    u64 interrupts; /* a signal ended KVM_RUN */
-    u64 captures;   /* and the registers were taken out of the vCPU */
-    u64 resets;     /* the vCPU was put back into the stub */
-    u64 switches;   /* another space was entered */
-    u64 xstate_moves;
+    u64 runs;         /* KVM_RUN was called */
+    u64 syscalls;     /* the stub stopped for a system call */
+    u64 faults;       /* for a page fault */
+    u64 exceptions;   /* for another exception */
+    u64 interrupts;   /* a signal ended KVM_RUN */
+    u64 captures;     /* and the registers were taken out of the vCPU */
+    u64 resets;       /* the vCPU was put back into the stub */
+    u64 switches;     /* another space was entered */
+    u64 xstate_moves; /* extended state went between a slot and a context's memory */
 };
 
 struct kvm_platform {
@@ -172,14 +180,17 @@ struct kvm_cpu {
     pid_t tid; /* of the host thread that attached; 0: none */
     struct kvm_space *space;
     struct context *context;
-    struct context *owner; /* whose extended state the vCPU has */
-    u64 cr3;               /* of the space it ran last; 0: none */
-    u64 seen;              /* atomic: the batch of that space it has flushed for */
-    bool must_reset;       /* not in the stub where it can go on */
-    bool is_broken;        /* its state is lost altogether */
-    u32 kicked;            /* atomic: a kick that no EVENT_KICK has answered yet */
-    pid_t target;          /* atomic: tid while KVM_RUN may be on, or 0 */
-    u64 retry_address;     /* of the last fault that the table does not explain; how often */
+    struct kvm_slot *slots;  /* SLOTS_PER_CPU */
+    struct kvm_slot *loaded; /* whose state the vCPU had when it ran last; NULL: nobody's */
+    struct kvm_slot *wanted; /* whose it has when the stub has done as the area says */
+    u32 victim;              /* the slot that is taken next */
+    u64 cr3;                 /* of the space it ran last; 0: none */
+    u64 seen;                /* atomic: the batch of that space it has flushed for */
+    bool must_reset;         /* not in the stub where it can go on */
+    bool is_broken;          /* its state is lost altogether */
+    u32 kicked;              /* atomic: a kick that no EVENT_KICK has answered yet */
+    pid_t target;            /* atomic: tid while KVM_RUN may be on, or 0 */
+    u64 retry_address;       /* of the last fault that the table does not explain; how often */
     u32 retry_count;
     struct kvm_counts counts;
 };
@@ -198,10 +209,28 @@ enum vcpu_stop {
 };
 /* From the area's registers until something happens. Without the kernel lock. */
 enum vcpu_stop vcpu_run(struct kvm_cpu *cpu);
-/* Between the vCPU and the memory of the context that owns its extended state. False: the host
- * refuses. */
-bool vcpu_xstate_load(struct kvm_cpu *cpu);
-bool vcpu_xstate_fetch(struct kvm_cpu *cpu);
+
+/* ---- xstate.c ------------------------------------------------------------------------------- */
+
+/* A page for extended state, in the stub's memory. A context's state is in its own memory, in its
+ * slot's page, or, while the slot is the loaded one, in the vCPU. */
+struct kvm_slot {
+    struct kvm_cpu *cpu;
+    struct context *context; /* NULL: free */
+    u8 *image;               /* the page, in our view */
+    u64 address;             /* in the stub's */
+};
+
+MUST_CHECK int slots_create(struct kvm_platform *platform, struct kvm_cpu *cpu);
+/* CPU's next run is CONTEXT's. Kernel lock, on CPU's thread. */
+void xstate_enter(struct kvm_cpu *cpu, struct context *context);
+/* CPU has left the stub: who is in the vCPU? Kernel lock, on its thread. */
+void xstate_settle(struct kvm_cpu *cpu);
+/* The vCPU's own state, in the canonical form; it must not be running elsewhere for long. False:
+ * the host refuses. */
+bool vcpu_xstate(struct kvm_cpu *cpu, struct xstate *out);
+void kvm_context_sync(struct context *context);
+void kvm_context_forget(struct platform *platform, struct context *context);
 
 /* ---- cpu.c ---------------------------------------------------------------------------------- */
 
@@ -212,8 +241,6 @@ void kvm_cpu_enter(struct cpu *cpu, struct space *space, struct context *context
 void kvm_cpu_run(struct cpu *cpu, struct event *event);
 void kvm_cpu_leave(struct cpu *cpu);
 void kvm_cpu_kick(struct cpu *cpu);
-void kvm_context_sync(struct context *context);
-void kvm_context_forget(struct platform *platform, struct context *context);
 /* End KVM_RUN of CPU, if it is on, so that it looks around; no event comes of it. */
 void cpu_poke(struct kvm_cpu *cpu);
 bool kick_take(struct kvm_cpu *cpu);

@@ -55,6 +55,57 @@ static void test_a_system_call_is_one_exit(void)
     teardown(&rig, &guest);
 }
 
+static void test_contexts_that_take_turns_move_no_extended_state(void)
+{
+    enum { COUNT = 4, TURNS = 80 };
+    struct rig rig;
+    struct guest guests[COUNT];
+    setup(&rig, &guests[0], BYTES(kvm_calls));
+    for (int i = 1; i < COUNT; i++)
+        guest_sibling(&guests[i], &guests[0]);
+    for (int i = 0; i < COUNT; i++)
+        ASSERT_SYSCALL(guest_run(&guests[i], 0));
+    struct kvm_counts before = *counts(&rig);
+    for (int i = 0; i < TURNS; i++)
+        ASSERT_SYSCALL(guest_run(&guests[i % COUNT], 0));
+    CU_ASSERT_EQUAL(counts(&rig)->runs - before.runs, TURNS);
+    CU_ASSERT_EQUAL(counts(&rig)->xstate_moves - before.xstate_moves, 0);
+    for (int i = 1; i < COUNT; i++)
+        context_forget(rig.platform, &guests[i].context);
+    teardown(&rig, &guests[0]);
+}
+
+SNIPPET(kvm_add, "1: paddq %xmm1, %xmm0; movq %xmm0, %rdi; syscall; jmp 1b");
+
+static void test_more_contexts_than_slots_keep_their_state(void)
+{
+    enum { COUNT = 2 * SLOTS_PER_CPU + 1, ROUNDS = 6 };
+    struct rig rig;
+    static struct guest guests[COUNT];
+    setup(&rig, &guests[0], BYTES(kvm_add));
+    for (u64 i = 0; i < COUNT; i++) {
+        u64 start = i << 32, one = 1;
+        if (i)
+            guest_sibling(&guests[i], &guests[0]);
+        memcpy(guests[i].xstate.bytes + 160, &start, sizeof start);
+        memcpy(guests[i].xstate.bytes + 176, &one, sizeof one);
+        guests[i].xstate.bytes[XSTATE_HEADER_OFFSET] = 2;
+    }
+    for (u64 round = 1; round <= ROUNDS; round++)
+        for (u64 i = 0; i < COUNT; i++) {
+            u64 low;
+            ASSERT_SYSCALL(guest_run(&guests[i], 0));
+            CU_ASSERT_EQUAL(guests[i].context.regs.rdi, (i << 32) + round);
+            u64 other = i * 5 % COUNT; /* whose state lies anywhere */
+            context_sync(&guests[other].context);
+            memcpy(&low, guests[other].xstate.bytes + 160, sizeof low);
+            CU_ASSERT_EQUAL(low, (other << 32) + round - (other > i));
+        }
+    for (int i = 1; i < COUNT; i++)
+        context_forget(rig.platform, &guests[i].context);
+    teardown(&rig, &guests[0]);
+}
+
 static void walk(struct guest *guest, u64 pages)
 {
     guest->context.regs.rip = CODE_ADDRESS;
@@ -155,6 +206,10 @@ void kvm_suite(void)
 {
     static CU_TestInfo tests[] = {
         {"a system call is one exit", test_a_system_call_is_one_exit},
+        {"contexts that take turns move no extended state",
+         test_contexts_that_take_turns_move_no_extended_state},
+        {"more contexts than slots keep their state",
+         test_more_contexts_than_slots_keep_their_state},
         {"mapped memory costs no exit and a filled run one",
          test_mapped_memory_costs_no_exit_and_a_filled_run_one},
         {"another space costs no exit of its own", test_another_space_costs_no_exit_of_its_own},

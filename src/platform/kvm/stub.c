@@ -38,7 +38,7 @@ static void tables_fill(struct kvm_platform *platform)
     leaves[STUB_PAGE_CODE] = page_physical(platform, STUB_PAGE_CODE) | bits;
     leaves[STUB_PAGE_GDT] = page_physical(platform, STUB_PAGE_GDT) | bits | PAGETABLE_NX;
     leaves[STUB_PAGE_IDT] = page_physical(platform, STUB_PAGE_IDT) | bits | PAGETABLE_NX;
-    for (u32 i = 0; i < platform->base.cpu_count; i++)
+    for (u32 i = 0; i < platform->base.cpu_count * (1 + SLOTS_PER_CPU); i++)
         leaves[STUB_PAGE_AREAS + i] = page_physical(platform, STUB_PAGE_AREAS + i) | bits |
                                       PAGETABLE_W | PAGETABLE_NX;
 }
@@ -92,7 +92,8 @@ static void areas_fill(struct kvm_platform *platform)
 
 int stub_create(struct kvm_platform *platform)
 {
-    size_t size = (STUB_PAGE_AREAS + (size_t)platform->base.cpu_count) << PAGE_SHIFT;
+    size_t size = (STUB_PAGE_AREAS + platform->base.cpu_count * (size_t)(1 + SLOTS_PER_CPU))
+                  << PAGE_SHIFT;
     ASSERT((size_t)(kvm_stub_end - kvm_stub_start) <= PAGE_SIZE);
     void *stub = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (stub == MAP_FAILED)

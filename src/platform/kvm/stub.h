@@ -26,11 +26,14 @@
 #define VECTOR_SYSCALL32 257 /* of 32-bit code */
 #define AREA_CR2 0x108
 #define AREA_CR3 0x110
-#define AREA_MUST_FLUSH 0x118     /* 32 bits: load AREA_CR3 before going on */
-#define AREA_MUST_SELECT 0x11c    /* 32 bits: load the data selectors */
-#define AREA_IS_FAST 0x120        /* 32 bits: leave by sysret */
-#define AREA_SCRATCH 0x128        /* the program's stack pointer while `syscall` changes stacks */
-#define AREA_FRAME_END 0x130      /* address of the end of the frame in AREA_REGS */
+#define AREA_MUST_FLUSH 0x118  /* 32 bits: load AREA_CR3 before going on */
+#define AREA_MUST_SELECT 0x11c /* 32 bits: load the data selectors */
+#define AREA_IS_FAST 0x120     /* 32 bits: leave by sysret */
+#define AREA_SCRATCH 0x128     /* the program's stack pointer while `syscall` changes stacks */
+#define AREA_FRAME_END 0x130   /* address of the end of the frame in AREA_REGS */
+#define AREA_MUST_SWITCH 0x138 /* 32 bits: load the extended state at AREA_LOAD_FROM, */
+#define AREA_SAVE_TO 0x140     /* having saved the present one here, if not 0 */
+#define AREA_LOAD_FROM 0x148
 #define AREA_REGS 0x208           /* struct regs; its words r15 to ss are the stub's stack */
 #define AREA_REGS_FRAME_END 0x2b0 /* a multiple of 16, as the processor wants it */
 #define AREA_STACK_END 0x1000     /* of the stack for double faults */

@@ -113,7 +113,19 @@ kvm_stub_resume:
     mov WORD(REGS_GS), %eax
     mov %eax, %gs
     movl $0, WORD(AREA_MUST_SELECT)
-2:  mov WORD(REGS_FS_BASE), %rax
+2:  cmpl $0, WORD(AREA_MUST_SWITCH)
+    je 5f
+    mov $-1, %eax
+    mov $-1, %edx
+    mov WORD(AREA_SAVE_TO), %rcx
+    test %rcx, %rcx
+    jz 4f
+    xsave64 (%rcx)
+    movq $0, WORD(AREA_SAVE_TO) /* not again, should this begin anew */
+4:  mov WORD(AREA_LOAD_FROM), %rcx
+    xrstor64 (%rcx)
+    movl $0, WORD(AREA_MUST_SWITCH)
+5:  mov WORD(REGS_FS_BASE), %rax
     wrfsbase %rax
     mov WORD(REGS_GS_BASE), %rax
     wrgsbase %rax

@@ -8,6 +8,7 @@
 #include "platform/kvm/internal.h"
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -173,6 +174,9 @@ int vcpu_create(struct kvm_platform *platform, struct kvm_cpu *cpu)
         err = -errno;
     if (err)
         return err;
+    err = slots_create(platform, cpu);
+    if (err)
+        return err;
     ring0_fill(platform, cpu);
     tsc_set(platform, cpu);
     return vcpu_setup(platform, cpu);
@@ -180,32 +184,11 @@ int vcpu_create(struct kvm_platform *platform, struct kvm_cpu *cpu)
 
 void vcpu_destroy(struct kvm_platform *platform, struct kvm_cpu *cpu)
 {
+    free(cpu->slots);
     if (cpu->run)
         munmap(cpu->run, platform->run_size);
     if (cpu->fd >= 0)
         close(cpu->fd);
-}
-
-/* ---- extended state ------------------------------------------------------------------------- */
-
-bool vcpu_xstate_load(struct kvm_cpu *cpu)
-{
-    const struct kvm_platform *platform = kvm_platform_of(cpu->base.platform);
-    struct kvm_xsave image;
-    xsave_from_canonical(&platform->xsave, cpu->owner->xstate, (u8 *)&image);
-    cpu->counts.xstate_moves++;
-    return ioctl(cpu->fd, KVM_SET_XSAVE, &image) == 0;
-}
-
-bool vcpu_xstate_fetch(struct kvm_cpu *cpu)
-{
-    const struct kvm_platform *platform = kvm_platform_of(cpu->base.platform);
-    struct kvm_xsave image;
-    cpu->counts.xstate_moves++;
-    if (ioctl(cpu->fd, KVM_GET_XSAVE, &image) != 0)
-        return false;
-    xsave_to_canonical(&platform->xsave, (const u8 *)&image, cpu->owner->xstate);
-    return true;
 }
 
 /* ---- putting it into the stub, and taking registers out of it ------------------------------- */
