@@ -68,9 +68,9 @@ struct loader {
     u32 restore_want; /* containers of the image */
     struct error restore_error;
     struct loader_savings savings; /* what the image that was restored says */
-    struct list observers; /* struct loader_observer.link */
-    struct strace *strace; /* NULL: off */
-    u64 *strace_wanted;    /* arena memory, or NULL */
+    struct list observers;         /* struct loader_observer.link */
+    struct strace *strace;         /* NULL: off */
+    u64 *strace_wanted;            /* arena memory, or NULL */
 };
 
 struct container *container_by_id(struct loader *loader, const char *id); /* lent, or NULL */

@@ -17,8 +17,7 @@
 
 extern const struct file_ops nsfs_ops, eventfd_ops, signalfd_ops, timerfd_ops, epoll_ops;
 extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc_dir_ops,
-    proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops,
-    erofs_dir_ops;
+    proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops, erofs_dir_ops;
 
 static const struct file_ops_name rows[] = {
     {"aio", &aio_ops},

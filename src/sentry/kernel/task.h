@@ -179,9 +179,10 @@ struct session {
     u32 sid;
     struct thread_group *leader; /* weak */
     struct list groups_unused;
-    struct pid *pid;        /* counted */
-    struct object *tty;     /* counted: the controlling terminal (fs/tty.h) or NULL */
-    struct pid *foreground; /* counted: its terminal's foreground group, which may be gone; or NULL */
+    struct pid *pid;    /* counted */
+    struct object *tty; /* counted: the controlling terminal (fs/tty.h) or NULL */
+    struct pid
+        *foreground; /* counted: its terminal's foreground group, which may be gone; or NULL */
 };
 extern const struct kind session_kind;
 
