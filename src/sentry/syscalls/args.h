@@ -7,8 +7,9 @@
     KIND(NONE)                                                                                    \
     KIND(INT)                                                                                     \
     KIND(UINT)                                                                                    \
-    KIND(LONG) KIND(HEX) KIND(OCT) KIND(FD) KIND(DIRFD) KIND(PATH) KIND(STR) KIND(PTR)            \
-        KIND(BUF_IN) KIND(BUF_OUT) KIND(SIZE) KIND(OFFSET) KIND(IOV_IN) KIND(IOV_OUT) KIND(FLAGS) \
+    KIND(LONG)                                                                                    \
+    KIND(HEX) KIND(OCT) KIND(FD) KIND(DIRFD) KIND(PATH) KIND(STR) KIND(PTR) KIND(BUF_IN)          \
+        KIND(BUF_OUT) KIND(SIZE) KIND(OFFSET) KIND(IOV_IN) KIND(IOV_OUT) KIND(FLAGS)              \
             KIND(OPEN_FLAGS) KIND(MODE) KIND(PROT) KIND(MAP_FLAGS) KIND(CLONE_FLAGS) KIND(SIGNAL) \
                 KIND(SIGSET) KIND(PID) KIND(UID) KIND(GID) KIND(TIMESPEC) KIND(TIMEVAL)           \
                     KIND(STRINGS) KIND(SOCKADDR) KIND(STATUS) KIND(FDS) KIND(WHENCE) KIND(CLOCK)  \
