@@ -187,6 +187,17 @@ static const struct flag debug_flags[] = {
     ROW(debug_options, "delay", FLAG_DURATION, delay, "1h", "before a heap profile"),
     FLAG_END,
 };
+static const struct flag read_flags[] = {
+    ROW(read_options, "offset", FLAG_INT, offset, "0", "of the first byte"),
+    ROW(read_options, "size", FLAG_INT, size, "0", "bytes at most; 0: all"),
+    FLAG_END,
+};
+static const struct flag statefile_flags[] = {
+    ROW(statefile_options, "get", FLAG_STRING, get, "", "print the value of this key"),
+    ROW(statefile_options, "list", FLAG_BOOL, is_list, "false", "print the keys"),
+    FLAG_NOTHING("key", FLAG_IGNORED),
+    FLAG_END,
+};
 static const struct flag export_flags[] = {
     ROW(export_options, "exporter-prefix", FLAG_STRING, prefix, "runsc_", "before each name"),
     ROW(export_options, "sandbox-metrics-filter", FLAG_STRING, filter, "",
@@ -277,6 +288,7 @@ const struct command commands[] = {
     COMMAND(platform, "probe", "print what platforms there are here, and what programs see of each",
             no_flags, struct nothing),
     COMMAND(ps, "ID", "print a container's processes", ps_flags, struct ps_options),
+    COMMAND(read, "ID PATH", "print a file of a container", read_flags, struct read_options),
     COMMAND_AS("read-control", read_control, "ID CONTROLLER CGROUP NAME",
                "print a control file of the sandbox", no_flags, struct nothing),
     COMMAND(restore, "ID", "make a container from an image", restore_flags, struct restore_options),
@@ -286,6 +298,10 @@ const struct command commands[] = {
             struct spec_options),
     COMMAND(start, "ID", "start a container that create made", no_flags, struct nothing),
     COMMAND(state, "ID", "print a container's state", no_flags, struct nothing),
+    COMMAND(statefile, "FILE", "print what an image says of itself", statefile_flags,
+            struct statefile_options),
+    COMMAND(tar, "rootfs-upper [-file FILE] ID", "what a container has changed, as an archive",
+            no_flags, struct nothing),
     COMMAND(trace, "create|delete|list|procfs ID, metadata, collect SOCKET",
             "trace sessions: tell others what tasks do", no_flags, struct nothing),
     COMMAND(update, "ID", "change a container's limits", update_flags, struct update_options),

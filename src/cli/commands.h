@@ -65,6 +65,13 @@ struct debug_options {
     const char *profile_cpu, *profile_heap, *profile_block, *profile_mutex, *trace;
     i64 duration, delay;
 };
+struct read_options {
+    i64 offset, size;
+};
+struct statefile_options {
+    const char *get;
+    bool is_list;
+};
 struct export_options {
     const char *prefix, *filter;
 };

@@ -105,10 +105,32 @@ SLEEPS static int read_file(struct rpc_call *call, const void *arg)
     return result;
 }
 
+struct tar_call {
+    char *container_id;
+};
+static const struct wire_field tar_fields[] = {
+    WIRE_FIELD(struct tar_call, container_id, "ContainerID", &wire_string),
+    WIRE_END,
+};
+static const struct wire_type tar_type = WIRE_TYPE_STRUCT(struct tar_call, tar_fields,
+                                                          "control.TarRootfsUpperLayerOpts");
+
+SLEEPS static int tar_upper(struct rpc_call *call, const void *arg)
+{
+    const struct tar_call *tar = arg;
+    struct host_file *out = take_output(call);
+    if (!out)
+        return -1;
+    int result = loader_tar_upper(call->loader, call->task, rpc_text(tar->container_id), out,
+                                  call->err);
+    host_file_put(out);
+    return result;
+}
+
 const struct rpc_method fs_methods[] = {
     {"Fs.Cat", &cat_type, cat},
     {"Fs.Read", &read_type, read_file},
-    {"Fs.TarRootfsUpperLayer"},
+    {"Fs.TarRootfsUpperLayer", &tar_type, tar_upper},
     {"Fs.Mount"},
     {"Fs.Umount"},
     {NULL},

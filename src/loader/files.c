@@ -12,16 +12,8 @@
 
 #define PIECE_SIZE ((u64)64 << 10)
 
-/* A fiber that wears a container's root and all capabilities. */
-struct inside {
-    struct container *container; /* counted */
-    struct fs_context *fs;
-    struct cred *cred;
-    struct view view;
-};
-
-static int inside_enter(struct inside *inside, struct loader *loader, struct task *by,
-                        const char *id, struct error *err)
+int inside_enter(struct inside *inside, struct loader *loader, struct task *by, const char *id,
+                 struct error *err)
 {
     *inside = (struct inside){.container = container_lookup(loader, id)};
     struct container *container = inside->container;
@@ -44,7 +36,7 @@ static int inside_enter(struct inside *inside, struct loader *loader, struct tas
     return -1;
 }
 
-static void inside_leave(struct inside *inside)
+void inside_leave(struct inside *inside)
 {
     view_leave(&inside->view);
     REF_CLEAR(inside->fs);

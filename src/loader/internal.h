@@ -132,6 +132,18 @@ void view_leave(struct view *view);
 /* Root and cwd at the root of NS. */
 MUST_CHECK int view_root(struct kernel *kernel, struct mount_ns *ns, struct fs_context **out);
 
+/* A fiber that wears a container's root and all capabilities. */
+struct inside {
+    struct container *container; /* counted */
+    struct fs_context *fs;
+    struct cred *cred;
+    struct view view;
+};
+/* files.c. On failure nothing is worn. */
+MUST_CHECK int inside_enter(struct inside *inside, struct loader *loader, struct task *by,
+                            const char *id, struct error *err);
+void inside_leave(struct inside *inside);
+
 /* ---- mounts --------------------------------------------------------------------------------- */
 
 /* What mount(8) options say. */

@@ -216,6 +216,9 @@ MUST_CHECK SLEEPS int loader_read_file(struct loader *loader, struct task *by,
                                        const struct read_args *args, struct host_file *out,
                                        struct error *err);
 
+/* The upper layer of a running container's root to OUT (lent), as a tar archive. */
+MUST_CHECK SLEEPS int loader_tar_upper(struct loader *loader, struct task *by, const char *id,
+                                       struct host_file *out, struct error *err);
 /* All SIZE bytes to OUT's own place. 0 or -errno. */
 MUST_CHECK SLEEPS int loader_write_all(struct task *by, struct host_file *out, const void *bytes,
                                        u64 size);
