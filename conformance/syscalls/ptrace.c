@@ -264,3 +264,258 @@ CASE(errors)
     kill(pid, SIGKILL);
     EXPECT_KILLED(pid, SIGKILL);
 }
+
+CASE(event_options)
+{
+    CHILD(pid)
+    {
+        trace_me();
+        pid_t child = vfork();
+        if (child == 0)
+            _exit(0);
+        waitpid(child, NULL, 0);
+        _exit(6);
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    EXPECT_ERRNO(ptrace(PTRACE_SETOPTIONS, pid, NULL, 1u << 30), EINVAL);
+    EXPECT_EQ(ptrace(PTRACE_SETOPTIONS, pid, NULL,
+                     PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXIT),
+              0);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGTRAP | PTRACE_EVENT_VFORK << 8);
+    unsigned long child = 0, code = 0;
+    EXPECT_EQ(ptrace(PTRACE_GETEVENTMSG, pid, NULL, &child), 0);
+    EXPECT_STOP((pid_t)child, SIGSTOP);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_EQ(ptrace(PTRACE_CONT, (pid_t)child, NULL, NULL), 0);
+    EXPECT_STOP((pid_t)child, SIGTRAP | PTRACE_EVENT_EXIT << 8);
+    EXPECT_EQ(ptrace(PTRACE_CONT, (pid_t)child, NULL, NULL), 0);
+    EXPECT_EXIT((pid_t)child, 0);
+    EXPECT_STOP(pid, SIGTRAP | PTRACE_EVENT_VFORK_DONE << 8);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGCHLD);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGTRAP | PTRACE_EVENT_EXIT << 8);
+    EXPECT_EQ(ptrace(PTRACE_GETEVENTMSG, pid, NULL, &code), 0);
+    EXPECT_EQ(code, 6 << 8);
+    siginfo_t info = {0};
+    EXPECT_EQ(ptrace(PTRACE_GETSIGINFO, pid, NULL, &info), 0);
+    EXPECT_EQ(info.si_code, SIGTRAP | PTRACE_EVENT_EXIT << 8);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_EXIT(pid, 6);
+}
+
+CASE(tracees_die_with_their_tracer)
+{
+    int fds[2];
+    char byte;
+    MUST(pipe(fds));
+    CHILD(tracer)
+    {
+        CHILD(pid)
+        {
+            close(fds[0]);
+            for (;;)
+                pause();
+        }
+        MUST(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_EXITKILL));
+        close(fds[0]);
+        close(fds[1]);
+        _exit(0);
+    }
+    close(fds[1]);
+    EXPECT_EXIT(tracer, 0);
+    EXPECT_EQ(read(fds[0], &byte, 1), 0); /* the last writer is gone */
+}
+
+CASE(detaching_lets_go_with_a_signal)
+{
+    CHILD(pid)
+    {
+        trace_me();
+        raise(SIGUSR1);
+        for (;;)
+            pause();
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGUSR1);
+    EXPECT_ERRNO(ptrace(PTRACE_DETACH, pid, NULL, 99), EIO);
+    EXPECT_EQ(ptrace(PTRACE_DETACH, pid, NULL, SIGUSR2), 0);
+    EXPECT_ERRNO(ptrace(PTRACE_CONT, pid, NULL, NULL), ESRCH);
+    EXPECT_KILLED(pid, SIGUSR2);
+}
+
+CASE(group_stops_of_the_seized)
+{
+    CHILD(pid)
+    {
+        for (;;)
+            pause();
+    }
+    tap_until_asleep(pid);
+    MUST(ptrace(PTRACE_SEIZE, pid, NULL, NULL));
+    kill(pid, SIGSTOP);
+    EXPECT_STOP(pid, SIGSTOP);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, SIGSTOP), 0);
+    EXPECT_STOP(pid, SIGSTOP | PTRACE_EVENT_STOP << 8);
+    siginfo_t info;
+    EXPECT_EQ(ptrace(PTRACE_LISTEN, pid, NULL, NULL), 0);
+    EXPECT_EQ(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGSTOP | PTRACE_EVENT_STOP << 8); /* told again */
+    EXPECT_EQ(ptrace(PTRACE_LISTEN, pid, NULL, NULL), 0);
+    EXPECT_ERRNO(ptrace(PTRACE_GETSIGINFO, pid, NULL, &info), ESRCH); /* it listens */
+    kill(pid, SIGCONT);
+    EXPECT_STOP(pid, SIGTRAP | PTRACE_EVENT_STOP << 8);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGCONT);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, SIGCONT), 0);
+    EXPECT_EQ(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), 0);
+    EXPECT_STOP(pid, SIGTRAP | PTRACE_EVENT_STOP << 8);
+    EXPECT_ERRNO(ptrace(PTRACE_LISTEN, 0x3fffff, NULL, NULL), ESRCH);
+    kill(pid, SIGKILL);
+    EXPECT_KILLED(pid, SIGKILL);
+}
+
+CASE(calls_can_be_changed_and_taken_away)
+{
+    CHILD(pid)
+    {
+        trace_me();
+        long a = syscall(SYS_getppid);
+        long b = syscall(SYS_getppid);
+        _exit(a == getpid() && b == -1 && errno == 77 ? 0 : 1);
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    struct user_regs_struct regs;
+    int seen = 0;
+    while (seen < 2) {
+        MUST(ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+        EXPECT_STOP(pid, SIGTRAP);
+        MUST(ptrace(PTRACE_GETREGS, pid, NULL, &regs));
+        if (regs.orig_rax != SYS_getppid)
+            continue;
+        regs.orig_rax = seen ? -1UL : SYS_getpid; /* another one; none at all */
+        MUST(ptrace(PTRACE_SETREGS, pid, NULL, &regs));
+        MUST(ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+        EXPECT_STOP(pid, SIGTRAP);
+        if (seen++) {
+            MUST(ptrace(PTRACE_GETREGS, pid, NULL, &regs));
+            EXPECT_EQ((long)regs.rax, -ENOSYS);
+            regs.rax = (unsigned long)-77L;
+            MUST(ptrace(PTRACE_SETREGS, pid, NULL, &regs));
+        }
+    }
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_EXIT(pid, 0);
+}
+
+CASE(what_a_call_was)
+{
+    CHILD(pid)
+    {
+        trace_me();
+        syscall(SYS_kill, -1, 12345);
+        _exit(0);
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    EXPECT_EQ(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD), 0);
+    struct {
+        unsigned char op, pad[3];
+        unsigned arch;
+        unsigned long ip, sp, words[8];
+    } info = {0};
+    EXPECT_EQ(ptrace((enum __ptrace_request)0x420e, pid, sizeof info, &info), 24);
+    EXPECT_EQ(info.op, 0);
+    EXPECT_EQ(info.arch, 0xc000003e);
+    for (int i = 0; i < 30; i++) {
+        MUST(ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+        EXPECT_STOP(pid, SIGTRAP | 0x80);
+        long size = ptrace((enum __ptrace_request)0x420e, pid, sizeof info, &info);
+        if (info.op != 1 || info.words[0] != SYS_kill)
+            continue;
+        EXPECT_EQ(size, 80);
+        EXPECT_EQ((int)info.words[1], -1);
+        EXPECT_EQ(info.words[2], 12345);
+        MUST(ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+        EXPECT_STOP(pid, SIGTRAP | 0x80);
+        EXPECT_EQ(ptrace((enum __ptrace_request)0x420e, pid, sizeof info, &info), 33);
+        EXPECT_EQ(info.op, 2);
+        EXPECT_EQ(info.words[0], -EINVAL);
+        EXPECT_EQ(info.words[1] & 0xff, 1);
+        break;
+    }
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_EXIT(pid, 0);
+}
+
+CASE(user_area)
+{
+    CHILD(pid)
+    {
+        trace_me();
+        _exit(0);
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    struct user_regs_struct regs;
+    MUST(ptrace(PTRACE_GETREGS, pid, NULL, &regs));
+    long rip = (long)offsetof(struct user, regs.rip);
+    errno = 0;
+    EXPECT_EQ(ptrace(PTRACE_PEEKUSER, pid, rip, NULL), regs.rip);
+    EXPECT_EQ(ptrace(PTRACE_POKEUSER, pid, rip, regs.rip), 0);
+    EXPECT_ERRNO(ptrace(PTRACE_PEEKUSER, pid, 1, NULL), EIO);
+    EXPECT_ERRNO(ptrace(PTRACE_PEEKUSER, pid, sizeof(struct user) + 16, NULL), EIO);
+    EXPECT_ERRNO(ptrace(PTRACE_POKEUSER, pid, 3, 0), EIO);
+    errno = 0;
+    EXPECT_EQ(ptrace(PTRACE_PEEKUSER, pid, offsetof(struct user, u_debugreg[7]), NULL), 0);
+    EXPECT_EQ(errno, 0);
+    struct user_regs_struct bad = regs;
+    bad.cs = 0;
+    EXPECT_ERRNO(ptrace(PTRACE_SETREGS, pid, NULL, &bad), EIO);
+    bad = regs;
+    bad.fs_base = 1ull << 63;
+    EXPECT_ERRNO(ptrace(PTRACE_SETREGS, pid, NULL, &bad), EIO);
+    EXPECT_ERRNO(ptrace(PTRACE_GETREGS, pid, NULL, 8), EFAULT);
+    EXPECT_ERRNO(ptrace(PTRACE_CONT, pid, NULL, 99), EIO);
+    EXPECT_ERRNO(ptrace((enum __ptrace_request)9999, pid, NULL, NULL), EIO);
+    EXPECT_ERRNO(ptrace(PTRACE_SEIZE, pid, 1, NULL), EIO);
+    EXPECT_ERRNO(ptrace(PTRACE_SEIZE, pid, NULL, NULL), EPERM);
+    EXPECT_ERRNO(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL), EIO); /* it was not seized */
+    unsigned long mask = 0, usr1 = 1ul << (SIGUSR1 - 1);
+    EXPECT_EQ(ptrace(PTRACE_GETSIGMASK, pid, 8, &mask), 0);
+    EXPECT_EQ(mask & usr1, 0);
+    EXPECT_EQ(ptrace(PTRACE_SETSIGMASK, pid, 8, &usr1), 0);
+    EXPECT_ERRNO(ptrace(PTRACE_GETSIGMASK, pid, 4, &mask), EINVAL);
+    kill(pid, SIGUSR1); /* blocked now */
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_EXIT(pid, 0);
+}
+
+CASE(waits_see_tracees)
+{
+    CHILD(pid)
+    {
+        for (;;)
+            pause();
+    }
+    tap_until_asleep(pid);
+    CHILD(tracer)
+    {
+        MUST(ptrace(PTRACE_ATTACH, pid, NULL, NULL)); /* a sibling */
+        EXPECT_STOP(pid, SIGSTOP);
+        siginfo_t info = {0};
+        EXPECT_EQ(waitpid(-1, NULL, WNOHANG), 0);
+        MUST(ptrace(PTRACE_CONT, pid, NULL, NULL));
+        kill(pid, SIGUSR1);
+        EXPECT_EQ(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+        EXPECT_EQ(info.si_code, CLD_TRAPPED);
+        EXPECT_EQ(info.si_status, SIGUSR1);
+        EXPECT_EQ(waitid(P_ALL, 0, &info, WSTOPPED), 0);
+        EXPECT_EQ(info.si_pid, pid);
+        MUST(ptrace(PTRACE_CONT, pid, NULL, SIGUSR1));
+        EXPECT_KILLED(pid, SIGUSR1); /* the tracer hears first */
+        EXPECT_ERRNO(waitpid(pid, NULL, 0), ECHILD);
+    }
+    EXPECT_EXIT(tracer, 0);
+    EXPECT_KILLED(pid, SIGUSR1);
+}

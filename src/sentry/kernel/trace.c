@@ -181,13 +181,19 @@ SLEEPS void trace_rest(struct task *task)
     if (trace->tracer && !trace->is_announced)
         announce(task);
     kernel_task_event(task, "traced", trace->code);
+    bool was_continued = false;
     while (trace->stop != TRACE_NONE && trace->tracer && !task_is_dying(task)) {
-        if (trace->is_listening && !group->signals.stop_signal)
+        was_continued = trace->is_listening && !group->signals.stop_signal;
+        if (was_continued)
             break;
         task_rest(task, &task->signals.changed);
     }
     group->stop_count--;
     task->phase = PHASE_RUN;
+    if (was_continued) { /* its tracer hears of that before the signal's own stop */
+        trace_stop(task, TRACE_INTERRUPT, LINUX_SIGTRAP | TRACE_EVENT_STOP << 8, 0);
+        return;
+    }
     if (trace->stop != TRACE_NONE && !trace->stopped_in)
         trace->stopped_in = trace->stop;
     trace->stop = TRACE_NONE;
@@ -336,8 +342,11 @@ void trace_interrupt(struct task *task)
 {
     if (task->trace.stop == TRACE_NONE)
         trace_stop(task, TRACE_INTERRUPT, LINUX_SIGTRAP | TRACE_EVENT_STOP << 8, 0);
-    else if (task->trace.is_listening)
+    else if (task->trace.is_listening) { /* the same stop is told again */
+        task->trace.is_listening = false;
         task->trace.is_reported = false;
+        announce(task);
+    }
 }
 
 /* A tracer is gone: its tracee goes on as if it had never been one. */

@@ -46,7 +46,7 @@ enum {
 #define NT_PRSTATUS_ 1u
 #define NT_PRFPREG_ 2u
 #define NT_X86_XSTATE_ 0x202u
-#define USER_AREA_SIZE 912u /* struct user */
+#define USER_AREA_SIZE 928u /* the kernel's struct user, two words longer than the C library's */
 #define FPREGS_SIZE 512u
 
 struct request {
@@ -113,7 +113,7 @@ static i64 poke_user(const struct request *r)
     if (r->address % sizeof(u64) || r->address >= USER_AREA_SIZE)
         return -EIO;
     if (r->address >= sizeof(struct regs))
-        return r->data == 0 ? 0 : -EIO; /* debug registers are not there */
+        return r->data == 0 ? 0 : -ENOSPC; /* no debug register is free: there are none */
     struct regs regs = r->target->context.regs;
     memcpy((u8 *)&regs + r->address, &r->data, sizeof(u64));
     return set_regs(r->target, &regs);
