@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# make sim [SIM_PLATFORMS=script,ptrace]: plays every scenario of sim/scenarios on each platform and once more as a twin.
+# make sim [SIM_PLATFORMS=script,ptrace]: explores EXPLORE_STEPS control calls; then plays
+# every scenario of sim/scenarios on each platform, as a twin, and with checkpoints inserted.
 SIM_PLATFORMS ?= script,ptrace
+EXPLORE_STEPS ?= 50000
 .PHONY: sim
 sim: $(O)/picket-sim
-	$(O)/picket-sim run --platform $(SIM_PLATFORMS) $(sort $(wildcard sim/scenarios/*.yaml))
+	$(O)/picket-sim explore --steps $(EXPLORE_STEPS) --out $(O)/explored.yaml
+	$(O)/picket-sim run --checkpoint-everywhere --platform $(SIM_PLATFORMS) $(sort $(wildcard sim/scenarios/*.yaml))

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "platform/platform.h"
+#include "sim/explore.h"
 #include "sim/scenario.h"
 
 #define PLATFORMS_MAX 8u
@@ -342,6 +343,8 @@ int main(int argc, char **argv)
     struct options options;
     struct tally tally = {0};
     FILE *trace = NULL;
+    if (argc > 1 && strcmp(argv[1], "explore") == 0)
+        return explore_main(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "run") != 0)
         return usage(stderr);
     if (read_options(argc - 1, argv + 1, &options))

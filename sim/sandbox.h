@@ -50,6 +50,7 @@ struct sandbox_config {
     const char *spec; /* its OCI text */
     int out_fd;       /* its standard output and error, lent */
     bool is_verbose;
+    bool is_silent; /* no system call log, which costs most of the time */
     void (*drain)(void *arg);
     void *drain_arg;
 };

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Drawing control calls: right ones, near misses and wild ones. */
+#include "sim/explore.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static u32 draw(u64 *state, u32 count)
+{
+    *state += 0x9e3779b97f4a7c15u;
+    u64 z = *state;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (u32)((z ^ z >> 31) % count);
+}
+
+#define DRAW_TEXT(state, list) (list)[draw(state, ARRAY_COUNT(list))]
+
+static void set_arg(struct op *op, const char *format, ...) PRINTF(2, 3);
+static void set_arg(struct op *op, const char *format, ...)
+{
+    __builtin_va_list args;
+    __builtin_va_start(args, format);
+    vsnprintf(op->arg, sizeof op->arg, format, args);
+    __builtin_va_end(args);
+}
+
+static void set_call(struct op *op, const char *call, const char *method)
+{
+    op->call = call;
+    op->method = method;
+}
+
+static void draw_start(struct op *op, const char *id, u64 *state)
+{
+    op->ends = draw(state, 3) == 0;
+    set_call(op, "StartSubcontainer", "containerManager.StartSubcontainer");
+    set_arg(op,
+            "{\"Spec\":{\"ociVersion\":\"1.2.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},"
+            "\"args\":[\"/bin/%s\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/\"},\"root\":{\"path\":"
+            "\"/rootfs\"}},\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,"
+            "\"upper\":0}]}",
+            op->ends ? "gone" : "sleeper", id);
+    op->file_count = 4;
+    op->has_gofer = true;
+}
+
+static void draw_signal(struct op *op, const char *id, u64 *state)
+{
+    static const u32 numbers[] = {9, 10, 10, 9, 17};
+    u32 number = DRAW_TEXT(state, numbers);
+    set_call(op, "Signal", "containerManager.Signal");
+    set_arg(op, "{\"CID\":\"%s\",\"Signo\":%u,\"PID\":0,\"Mode\":0}", id, number);
+    op->ends = number == 9;
+}
+
+/* What lifecycle.yaml has rows for. */
+static void draw_right(struct op *op, u64 *state)
+{
+    char id[2] = {(char)('a' + op->id), 0};
+    set_arg(op, "\"%s\"", id);
+    switch (draw(state, 10)) {
+    case 0:
+    case 1:
+        set_call(op, "CreateSubcontainer", "containerManager.CreateSubcontainer");
+        set_arg(op, "{\"CID\":\"%s\"}", id);
+        return;
+    case 2:
+        draw_start(op, id, state);
+        return;
+    case 3:
+        set_call(op, "DestroySubcontainer", "containerManager.DestroySubcontainer");
+        return;
+    case 4:
+        set_call(op, "ExecuteAsync", "containerManager.ExecuteAsync");
+        set_arg(op,
+                "{\"argv\":[\"/bin/gone\"],\"envv\":[\"PATH=/bin\"],\"wd\":\"/\",\"ContainerID\":"
+                "\"%s\"}",
+                id);
+        op->file_count = 3;
+        return;
+    case 5:
+        set_call(op, "Processes", "containerManager.Processes");
+        return;
+    case 6:
+        set_call(op, "Event", "containerManager.Event");
+        return;
+    case 7:
+        draw_signal(op, id, state);
+        return;
+    case 8:
+        set_call(op, "Wait", "containerManager.Wait");
+        op->may_wait = true;
+        return;
+    default:
+        set_call(op, "ContainerRuntimeState", "containerManager.ContainerRuntimeState");
+    }
+}
+
+/* Methods whose right call ends the sandbox or stops the clock for the others. */
+static bool is_tame(const char *name)
+{
+    static const char *const wild[] = {
+        "Pause", "Resume", "Shutdown", "Checkpoint", "Save", "Reap", "PauseExternalNetworking"};
+    const char *dot = strchr(name, '.');
+    for (size_t i = 0; dot && i < ARRAY_COUNT(wild); i++)
+        if (strcmp(dot + 1, wild[i]) == 0)
+            return false;
+    return true;
+}
+
+/* A method with an argument that is nearly right, or not at all; never about a, b, c, r. */
+static void draw_odd(const struct explore_spec *spec, struct op *op, u64 *state)
+{
+    static const char *const args[] = {
+        "null",
+        "\"z\"",
+        "\"\"",
+        "7",
+        "-1",
+        "true",
+        "[]",
+        "{}",
+        "[[[[[[[[[]]]]]]]]]",
+        "{\"CID\":7}",
+        "{\"CID\":null}",
+        "{\"CID\":\"z\",\"cid\":\"y\"}",
+        "{\"CID\":\"z\",\"PID\":-1}",
+        "{\"CID\":\"z\",\"PID\":99999999999}",
+        "{\"CID\":\"z\",\"Signo\":64,\"Mode\":3}",
+        "{\"CID\":\"z\",\"Signo\":-64,\"Mode\":9}",
+        "{\"CID\":\"z\",\"Spec\":{},\"Conf\":{}}",
+        "{\"CID\":\"z\",\"Spec\":[],\"Conf\":0}",
+        "{\"ContainerID\":\"z\",\"argv\":[]}",
+        "{\"ContainerID\":\"z\",\"argv\":[\"\\u0000\"],\"GuestFDs\":[-1]}",
+        "{\"ContainerID\":\"z\",\"argv\":\"x\"}",
+        "{\"SetStrace\":true,\"EnableStrace\":true,\"StraceAllowlist\":[\"nothing\"]}",
+        "{\"Full\":1}",
+        "{\"container_id\":\"z\"}",
+        "{\"signo\":9,\"pid\":4242}",
+        "{\"HavePagesFile\":true}",
+        "{\"Files\":[1,2,3]}",
+        "\"\\ud800\"",
+        "1e999",
+        "18446744073709551616",
+    };
+    const struct explore_method *method;
+    do
+        method = &spec->methods[draw(state, spec->method_count)];
+    while (!is_tame(method->name));
+    op->id = EXPLORE_IDS;
+    op->method = method->name;
+    op->is_served = method->is_served;
+    op->may_wait = strstr(method->name, ".Wait") != NULL;
+    set_arg(op, "%s", DRAW_TEXT(state, args));
+    op->file_count = draw(state, 3) == 0 ? (u8)draw(state, EXPLORE_FILES_MAX) : 0;
+}
+
+static void draw_raw(struct op *op, u64 *state)
+{
+    static const char *const texts[] = {
+        "{",
+        "}",
+        "[]",
+        "nothing",
+        "{\"method\":7}",
+        "{\"method\":\"\"}",
+        "{\"method\":\"containerManager.\"}",
+        "{\"method\":\".Wait\",\"arg\":\"a\"}",
+        "{\"method\":\"Nobody.Nothing\",\"arg\":null}",
+        "{\"method\":\"containerManager.Wait\",\"arg\":\"a\"",
+        "{\"method\":\"containerManager.Wait\",\"method\":\"x\",\"arg\":1}",
+        "\xff\xfe",
+        "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{",
+    };
+    op->id = EXPLORE_IDS;
+    op->method = NULL;
+    op->may_wait = true;
+    set_arg(op, "%s", DRAW_TEXT(state, texts));
+}
+
+void explore_draw(const struct explore_spec *spec, u64 seed, struct op *ops, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        u64 state = seed * 0x2545f4914f6cdd1du + i * 0x9e3779b97f4a7c15u;
+        struct op *op = &ops[i];
+        memset(op, 0, sizeof *op);
+        op->is_served = true;
+        op->id = (u8)draw(&state, EXPLORE_IDS);
+        u32 kind = draw(&state, 100);
+        if (kind < 65)
+            draw_right(op, &state);
+        else if (kind < 94)
+            draw_odd(spec, op, &state);
+        else
+            draw_raw(op, &state);
+        u32 client = draw(&state, 20);
+        op->client = client == 0 ? CLIENT_CUT : client < 3 ? CLIENT_SPLIT : CLIENT_WHOLE;
+        /* One that dies behind its last byte may have had its way or not: only what changes
+         * nothing. */
+        if (op->client == CLIENT_CUT && op->call && !op->may_wait)
+            op->client = CLIENT_WHOLE;
+        op->after = (u16)draw(&state, 120);
+    }
+}
