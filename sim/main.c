@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "platform/platform.h"
 #include "sim/explore.h"
+#include "sim/report.h"
 #include "sim/scenario.h"
 
 #define PLATFORMS_MAX 8u
@@ -23,10 +25,20 @@
 #define TWIN_SEED 0x9e3779b97f4a7c15ull
 #define WRITE_FAILED_EXIT 77
 
+enum {
+    STATUS_FAILED = 1,
+    STATUS_BAD,
+    STATUS_TWIN,
+    STATUS_PLATFORM,
+    STATUS_STUCK,
+    STATUS_CRASHED,
+    STATUS_SKIPPED = 77
+};
+
 struct options {
     const char *platforms[PLATFORMS_MAX];
     u32 platform_count;
-    const char *trace_path;
+    const char *trace_path, *json_path, *junit_path, *html_path;
     bool has_twin;
     bool is_verbose;
     bool checkpoint_everywhere;
@@ -38,21 +50,34 @@ struct options {
 struct outcome {
     char *message, *trace;
     bool has_passed;
+    int status; /* the exit status that says how it failed */
+    double seconds;
 };
 
 struct tally {
     u32 passed, failed, skipped, bad;
+    int status; /* of the first failure */
+    const char *file;
+    struct report report;
 };
 
 static int usage(FILE *out)
 {
-    fprintf(out, "usage: picket-sim run [--platform NAME,...] [--trace FILE] [--no-twin] [-v] "
-                 "SCENARIO.yaml...\n"
-                 "Plays each scenario on each platform (default: script) and, on the first, once "
-                 "more with another\n"
-                 "seed and memory layout; all traces must be the same. --trace writes the first "
-                 "platform's traces.\n"
-                 "Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario.\n");
+    fprintf(
+        out,
+        "usage: picket-sim run [--platform NAME,...] [--checkpoint-everywhere] [--seed N] "
+        "[--trace FILE]\n"
+        "                      [--json FILE] [--junit FILE] [--html FILE] [--no-twin] "
+        "[-v] SCENARIO.yaml...\n"
+        "       picket-sim explore [--seed N] [--steps N] [--length N] [--spec FOLDER] "
+        "[--out FILE]\n"
+        "Plays each scenario on each platform (default: script) and, on the first, once "
+        "more with another\n"
+        "seed and memory layout; all traces must be the same. --trace writes the first "
+        "platform's traces.\n"
+        "Exit status: 0 all passed, 1 something failed, 2 bad usage or a bad scenario, 3 a twin "
+        "differs,\n"
+        "4 platforms differ, 5 stuck, 6 crashed, 77 all skipped.\n");
     return 2;
 }
 
@@ -68,6 +93,13 @@ static void write_all(int fd, const void *bytes, size_t size)
         at += count;
         size -= (size_t)count;
     }
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static char *read_all(int fd)
@@ -104,6 +136,7 @@ static struct outcome play(const char *file, struct fy_document *document,
     int message = memfd_create("message", MFD_CLOEXEC), trace = memfd_create("trace", MFD_CLOEXEC),
         status = 0;
     char text[256];
+    double begin = seconds_now();
     fflush(NULL);
     pid_t pid = message < 0 || trace < 0 ? -1 : fork();
     if (pid < 0) {
@@ -115,6 +148,7 @@ static struct outcome play(const char *file, struct fy_document *document,
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     outcome.has_passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    outcome.seconds = seconds_now() - begin;
     if (WIFSIGNALED(status)) {
         int size = WTERMSIG(status) == SIGALRM
                        ? snprintf(text, sizeof text, "%s: no end within %u s of wall time", file,
@@ -124,6 +158,9 @@ static struct outcome play(const char *file, struct fy_document *document,
         write_all(message, text, (size_t)size);
     }
     outcome.message = read_all(message);
+    outcome.status = WIFSIGNALED(status)                 ? STATUS_CRASHED
+                     : strstr(outcome.message, " stuck") ? STATUS_STUCK
+                                                         : STATUS_FAILED;
     outcome.trace = read_all(trace);
     close(message);
     close(trace);
@@ -138,27 +175,59 @@ static void outcome_fini(struct outcome *outcome)
 
 /* ---- one scenario --------------------------------------------------------------------------------- */
 
+static void tell_again(const struct verdict *row)
+{
+    char command[512];
+    verdict_command(row, command, sizeof command);
+    printf("  again: %s\n", command);
+}
+
 static void report(struct tally *tally, const char *name, const char *platform,
                    const struct outcome *outcome)
 {
-    char hash[33];
-    trace_hash(outcome->trace, strlen(outcome->trace), hash);
-    printf("%s %s [%s] %.16s\n", outcome->has_passed ? "ok  " : "FAIL", name, platform, hash);
-    if (!outcome->has_passed)
-        printf("  %s\n",
-               outcome->message[0] ? outcome->message : "the run ended without a verdict");
+    const char *message = outcome->has_passed   ? ""
+                          : outcome->message[0] ? outcome->message
+                                                : "the run ended without a verdict";
+    struct verdict *row = report_add(&tally->report,
+                                     outcome->has_passed ? VERDICT_PASSED : VERDICT_FAILED, name,
+                                     tally->file, platform, message, outcome->trace);
+    trace_hash(outcome->trace, strlen(outcome->trace), row->hash);
+    row->seconds = outcome->seconds;
+    printf("%s %s [%s] %.16s\n", outcome->has_passed ? "ok  " : "FAIL", name, platform, row->hash);
+    if (!outcome->has_passed) {
+        printf("  %s\n", message);
+        tell_again(row);
+        tally->status = tally->status ? tally->status : outcome->status;
+    }
     *(outcome->has_passed ? &tally->passed : &tally->failed) += 1;
 }
 
+/* B is the newest row of the report. */
 static void compare(struct tally *tally, const char *name, const char *a_name,
-                    const struct outcome *a, const char *b_name, const struct outcome *b)
+                    const struct outcome *a, const char *b_name, const struct outcome *b,
+                    int status)
 {
+    struct verdict *row = &tally->report.rows[tally->report.count - 1];
     if (!a->has_passed || !b->has_passed ||
         trace_compare(stdout, a_name, a->trace, b_name, b->trace))
         return;
     printf("FAIL %s: %s and %s differ\n", name, a_name, b_name);
+    row->status = VERDICT_FAILED;
+    row->against = a_name;
+    free(row->message);
+    if (asprintf(&row->message, "%s and %s differ", a_name, b_name) < 0)
+        row->message = NULL;
+    tell_again(row);
     tally->passed--;
     tally->failed++;
+    tally->status = tally->status ? tally->status : status;
+}
+
+static void skip(struct tally *tally, const char *name, const char *platform, const char *why)
+{
+    printf("skip %s [%s] %s\n", name, platform, why);
+    report_add(&tally->report, VERDICT_SKIPPED, name, tally->file, platform, why, NULL);
+    tally->skipped++;
 }
 
 /* Does the list under platforms (absent: all) name PLATFORM? */
@@ -186,7 +255,7 @@ static void play_twin(struct tally *tally, const char *file, struct fy_document 
     snprintf(twin, sizeof twin, "%s, twin", platform);
     struct outcome outcome = play(file, document, &config);
     report(tally, name, twin, &outcome);
-    compare(tally, name, platform, first, "twin", &outcome);
+    compare(tally, name, platform, first, "twin", &outcome, STATUS_TWIN);
     outcome_fini(&outcome);
 }
 
@@ -204,7 +273,7 @@ static void play_moved(struct tally *tally, const char *file, struct fy_document
     snprintf(moved, sizeof moved, "%s, moved", platform);
     struct outcome outcome = play(file, document, &config);
     report(tally, name, moved, &outcome);
-    compare(tally, name, platform, first, "moved", &outcome);
+    compare(tally, name, platform, first, "moved", &outcome, STATUS_TWIN);
     outcome_fini(&outcome);
 }
 
@@ -225,13 +294,11 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
     for (u32 i = 0; i < options->platform_count; i++) {
         const char *platform = options->platforms[i];
         if (!wants_platform(root, platform)) {
-            printf("skip %s [%s] not among the scenario's platforms\n", name, platform);
-            tally->skipped++;
+            skip(tally, name, platform, "not among the scenario's platforms");
             continue;
         }
         if (scenario_platform_use(platform) == PLATFORM_USELESS) {
-            printf("skip %s [%s] the platform does not work on this machine\n", name, platform);
-            tally->skipped++;
+            skip(tally, name, platform, "the platform does not work on this machine");
             continue;
         }
         const struct run_config config = {.platform = platform,
@@ -242,7 +309,7 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
         struct outcome outcome = play(file, document, &config);
         report(tally, name, platform, &outcome);
         if (first_name) {
-            compare(tally, name, first_name, &first, platform, &outcome);
+            compare(tally, name, first_name, &first, platform, &outcome, STATUS_PLATFORM);
             outcome_fini(&outcome);
             continue;
         }
@@ -264,6 +331,7 @@ static void play_file(struct tally *tally, const char *file, const struct option
                       FILE *trace)
 {
     struct sim_error err = {0};
+    tally->file = file;
     struct fy_document *document = fy_document_build_from_file(
         NULL, file); /* tells syntax errors itself */
     if (!document || !fy_document_root(document)) {
@@ -313,6 +381,9 @@ static int read_options(int argc, char **argv, struct options *options)
                                           {"no-twin", no_argument, NULL, 'n'},
                                           {"checkpoint-everywhere", no_argument, NULL, 'c'},
                                           {"seed", required_argument, NULL, 's'},
+                                          {"json", required_argument, NULL, 'J'},
+                                          {"junit", required_argument, NULL, 'U'},
+                                          {"html", required_argument, NULL, 'H'},
                                           {"verbose", no_argument, NULL, 'v'},
                                           {NULL, 0, NULL, 0}};
     int c;
@@ -324,6 +395,12 @@ static int read_options(int argc, char **argv, struct options *options)
             options->trace_path = optarg;
         if (c == 'n')
             options->has_twin = false;
+        if (c == 'J')
+            options->json_path = optarg;
+        if (c == 'U')
+            options->junit_path = optarg;
+        if (c == 'H')
+            options->html_path = optarg;
         if (c == 'c')
             options->checkpoint_everywhere = true;
         if (c == 's') {
@@ -336,6 +413,25 @@ static int read_options(int argc, char **argv, struct options *options)
             return usage(stderr);
     }
     return optind < argc ? 0 : usage(stderr);
+}
+
+static int write_reports(const struct report *report, const struct options *options)
+{
+    const struct {
+        const char *path;
+        int (*write)(const struct report *report, const char *path);
+    } reports[] = {{options->json_path, report_write_json},
+                   {options->junit_path, report_write_junit},
+                   {options->html_path, report_write_html}};
+    for (size_t i = 0; i < ARRAY_COUNT(reports); i++) {
+        int err = reports[i].path ? reports[i].write(report, reports[i].path) : 0;
+        if (err) {
+            fprintf(stderr, "picket-sim: cannot write the report to %s: %s\n", reports[i].path,
+                    strerror(-err));
+            return err;
+        }
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -361,7 +457,11 @@ int main(int argc, char **argv)
                 strerror(errno));
         return 2;
     }
+    if (write_reports(&tally.report, &options))
+        return STATUS_BAD;
+    report_fini(&tally.report);
     printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed + tally.bad,
            tally.skipped);
-    return tally.bad ? 2 : tally.failed ? 1 : 0;
+    bool is_nothing = tally.passed + tally.failed == 0 && tally.skipped;
+    return tally.bad ? STATUS_BAD : tally.failed ? tally.status : is_nothing ? STATUS_SKIPPED : 0;
 }
