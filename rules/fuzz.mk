@@ -10,6 +10,8 @@ FUZZ_NAMES := $(basename $(notdir $(wildcard fuzz/*.c)))
 FUZZ_ROOMS_urpc := wire host base
 FUZZ_ROOMS_oci := oci wire host base
 FUZZ_ROOMS_elf := sentry/exec base
+# A target of the simulator has its objects too.
+FUZZ_OBJS_scenario = $(filter-out $(O)/sim/main.o,$(SIM_OBJS))
 fuzz_family = $(firstword $(subst _, ,$(1)))
 fuzz_libs = $(foreach r,$(or $(FUZZ_ROOMS_$(call fuzz_family,$(1))),$(ROOMS)),$(call room_lib,$(r)))
 
@@ -17,9 +19,9 @@ define fuzz_rules
 $(O)/fuzz-replay/$(1): $(O)/fuzz/$(1).o $(O)/tests/replay_main.o $(call fuzz_libs,$(1))
 	@mkdir -p $$(dir $$@)
 	$(CC) $(ALL_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
-$(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $(call fuzz_libs,$(1))
+$(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $$(FUZZ_OBJS_$(call fuzz_family,$(1))) $(call fuzz_libs,$(1))
 	@mkdir -p $$(dir $$@)
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $$@ $$< -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
 endef
 $(foreach n,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(n))))
 
