@@ -33,7 +33,7 @@ LIBS := $(foreach r,$(ROOMS),$(call room_lib,$(r)))
 all: build
 help:
 	@echo 'make               build/picket and build/picket-sim'
-	@echo 'make run           a first look: a command in a sandbox'
+	@echo 'make run           a first look, explained as it goes; installs what it needs'
 	@echo 'make test          everything that can be tested here (make deps first)'
 	@echo 'make test-kvm      everything that runs in emulated machines with /dev/kvm (tests/vm)'
 	@echo 'make unit          unit tests; make unit-sentry/memory: those of one room'

@@ -3,6 +3,7 @@
 # make test-kvm: everything that runs in emulated machines with /dev/kvm (tests/vm).
 .PHONY: test test-kvm conformance unit-build
 test:
+	@sh tools/deps.sh test
 	@python3 tests/run.py
 conformance: $(O)/picket
 	conformance/run --platform ptrace

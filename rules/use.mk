@@ -2,11 +2,11 @@
 # What a user of the tree calls: a first look, an installation, packages, coverage, benchmarks.
 .PHONY: run install deps coverage bench fuzz
 PREFIX ?= /usr/local
-run: $(O)/picket
-	@echo '+ $(O)/picket do uname -a'
-	@$(O)/picket do uname -a
-	@echo '+ $(O)/picket do sh -c "ps, a pipe, a file"'
-	@$(O)/picket do sh -c 'echo "process $$$$ of this sandbox"; seq 1000 | sort -r | head -1; echo kept in memory > /tmp/new && cat /tmp/new; cat /proc/version'
+# Sets up by itself what is missing, then shows and explains (tools/first-look.sh).
+run:
+	@sh tools/deps.sh build run
+	@$(MAKE) -s build
+	@sh tools/first-look.sh $(O)
 install: $(O)/picket $(O)/picket-sim
 	install -D -m 755 $(O)/picket $(DESTDIR)$(PREFIX)/bin/picket
 	install -D -m 755 $(O)/picket-sim $(DESTDIR)$(PREFIX)/bin/picket-sim

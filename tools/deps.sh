@@ -6,8 +6,9 @@ set -eu
 packages=
 for purpose in "$@"; do
     case $purpose in
-    build) packages="$packages gcc make libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
-    test) packages="$packages gcc make clang clang-format libclang-rt-14-dev python3 libcunit1-dev busybox-static
+    build) packages="$packages gcc libc6-dev make libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
+    run) packages="$packages busybox-static procps" ;;
+    test) packages="$packages gcc libc6-dev make git procps clang clang-format libclang-rt-14-dev python3 libcunit1-dev busybox-static
         qemu-system-x86
         libseccomp-dev libcjson-dev libfyaml-dev libzstd-dev libxxhash-dev" ;;
     coverage) packages="$packages lcov libcunit1-dev" ;;
