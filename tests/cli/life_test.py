@@ -35,7 +35,7 @@ def create_start_kill_delete(box: Box):
 @test
 def run_ends_as_the_program(box: Box):
     """run: exit codes, output, the record gone"""
-    for script, code in (("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("sh -c 'kill -TERM $$' 2>/dev/null", 143)):
+    for script, code in (("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("sh -c 'kill -TERM $$' 2>/dev/null; exit $?", 143)):
         box.run("run", "--bundle", box.bundle("sh", "-c", script), "one").want(code, out="", err="")
         assert os.listdir(box.root) == []
     box.run("run", "--bundle", box.bundle("sh", "-c", "echo out; echo err >&2"), "x").want(out="out\n", err="err\n")
