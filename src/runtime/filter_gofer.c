@@ -43,6 +43,7 @@ static const struct filter_rule gofer_rules[] = {
     ALLOW(openat),
     ALLOW(readlinkat),
     ALLOW(removexattrat),
+    ALLOW(renameat), /* what the C library makes of renameat2 without flags */
     ALLOW(renameat2),
     ALLOW(setxattrat),
     ALLOW(symlinkat),
