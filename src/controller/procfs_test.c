@@ -8,8 +8,8 @@ static void test_the_dump_has_each_process(void)
         "[{\"exe\":\"/bin/sleep\",\"args\":[\"sleep\"],\"env\":[",
         "\"cwd\":\"/\",\"fdlist\":[",
         "\"root\":\"/\",\"limits\":{\"RLIMIT_NOFILE\":{\"cur\":",
-        "\"status\":{\"comm\":\"sleep\",\"pid\":1,\"ppid\":0,\"uid\":{\"real\":0,\"effective\":0,"
-        "\"saved\":0},",
+        "\"status\":{\"comm\":\"sleep\",\"pid\":1,\"ppid\":0,",
+        "\"uid\":{\"real\":0,\"effective\":0,\"saved\":0},",
         "\"stat\":{\"pgid\":1,\"sid\":1},\"maps\":[{\"address\":{\"Start\":",
         "\"permissions\":{\"Read\":true,\"Write\":false,\"Execute\":true},\"private\":\"p\"",
         "\"pathname\":\"/bin/sleep\"",
