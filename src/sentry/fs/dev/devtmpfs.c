@@ -74,7 +74,7 @@ MUST_CHECK static int dev_create(struct kernel *kernel, const char *type_name, u
 int dev_mount(struct task *task, const char *source, u32 flags, const char *options,
               struct super **out)
 {
-    return dev_create(task->kernel, "dev", flags, out);
+    return dev_create(task->kernel, "tmpfs", flags, out);
 }
 
 /* One shared instance: whoever mounts it sees the same nodes. */
