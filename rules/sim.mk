@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# make sim [SIM_PLATFORMS=script,ptrace]: explores EXPLORE_STEPS control calls; then plays
+# make sim [SIM_PLATFORMS=script,ptrace,...]: explores EXPLORE_STEPS control calls; then plays
 # every scenario of sim/scenarios on each platform, as a twin, and with checkpoints inserted.
-SIM_PLATFORMS ?= script,ptrace
-EXPLORE_STEPS ?= 50000
+# All that are built, script first; one that does not work on the machine is skipped.
+SIM_PLATFORMS ?= $(shell sed -n 's/^PLATFORM(\(.*\))/\1/p' src/platform/platforms.def | sort -r | paste -sd,)
+EXPLORE_STEPS ?= 20000
 .PHONY: sim
 sim: $(O)/picket-sim
 	$(O)/picket-sim explore --steps $(EXPLORE_STEPS) --out $(O)/explored.yaml
