@@ -36,6 +36,10 @@ struct kind {
     /* For what fields cannot say (memory, tables): writes after / reads after the fields. */
     int (*save_more)(const struct object *object, struct state_writer *writer);
     int (*load_more)(struct object *object, struct state_reader *reader);
+    /* An object of a load that failed goes without destroy: gives back what load_more and loaded
+     * took besides the object's fields (frames, timers, tables). All objects of the load are still
+     * there. It may be half loaded. May be NULL. */
+    void (*discard)(struct object *object);
     const void *ops; /* the operations that belong to this kind, for users of the base struct */
 };
 

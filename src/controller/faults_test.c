@@ -139,13 +139,6 @@ static u64 run_once(const struct scenario *scenario, const char *point, int erro
     return count;
 }
 
-/* A graph that was built half gives its objects back, but not the frames of its address spaces: the
- * sandbox of a failed restore ends as a process, which this test is not. */
-static bool is_left_out(const struct scenario *scenario, const char *point)
-{
-    return strcmp(scenario->name, "restore") == 0 && strcmp(point, "alloc") == 0;
-}
-
 static void sweep(const char *point, int error, u64 step)
 {
     const char *step_text = getenv("SWEEP_STEP");
@@ -154,7 +147,7 @@ static void sweep(const char *point, int error, u64 step)
     const char *only = getenv("SWEEP_SCENARIO");
     const char *from = getenv("SWEEP_FROM");
     for (size_t i = 0; i < ARRAY_COUNT(scenarios); i++) {
-        if (only ? strcmp(only, scenarios[i].name) != 0 : is_left_out(&scenarios[i], point))
+        if (only && strcmp(only, scenarios[i].name) != 0)
             continue;
         u64 count = run_once(&scenarios[i], point, error, 0);
         for (u64 nth = from ? strtoull(from, NULL, 10) : 1; nth <= count; nth += step)
@@ -172,9 +165,63 @@ static void test_refused_host_calls_are_errors_and_no_leaks(void)
     sweep("host.*", 5, 7);
 }
 
+/* ---- damaged images ----------------------------------------------------------------------------- */
+
+/* IMAGE, cut to SIZE, with the byte at FLIPPED changed (NO_BYTE: none): refused, and nothing is
+ * left of it. */
+#define NO_BYTE SIZE_MAX
+static void refuse_damaged(const struct buf *image, size_t size, size_t flipped)
+{
+    struct bench bench;
+    struct client client;
+    u8 *bytes = malloc(size + 1);
+    memcpy(bytes, buf_bytes(image), size);
+    if (flipped != NO_BYTE)
+        bytes[flipped] ^= 0x11;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    bench_run(&bench);
+    CU_ASSERT_EQUAL(sim_put_file(bench.host, "/image", bytes, size, 0600), 0);
+    const char *answer = restore(&bench, &client);
+    if (strncmp(answer, "{\"success\":false", 16) != 0)
+        fprintf(stderr, "taken: %zu bytes, byte %zu changed: %s\n", size, flipped, answer);
+    CU_ASSERT(strncmp(answer, "{\"success\":false", 16) == 0);
+    client_close(&client);
+    bench_fini(&bench);
+    free(bytes);
+}
+
+static void test_damaged_images_are_refused(void)
+{
+    struct arena heap;
+    AUTO_BUF struct buf image;
+    struct bench bench;
+    struct client client;
+    heap_arena_init(&heap);
+    buf_init(&image, &heap, 0);
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    started(&bench, &client);
+    must(checkpoint(&bench, &client));
+    CU_ASSERT_EQUAL(sim_get_file(bench.host, "/saved", &image), 0);
+    client_close(&client);
+    bench_fini(&bench);
+    CU_ASSERT_FATAL(image.size > 2048);
+    const char *step_text = getenv("SWEEP_STEP"); /* 1: every byte */
+    size_t step = step_text ? strtoul(step_text, NULL, 10) : image.size / 80;
+    for (size_t at = 0; at < image.size; at += step) {
+        refuse_damaged(&image, image.size, at);
+        refuse_damaged(&image, at, NO_BYTE);
+    }
+    for (size_t back = 1; back <= sizeof(u64) * 7; back += 5) /* the end chunk */
+        refuse_damaged(&image, image.size, image.size - back);
+    refuse_damaged(&image, image.size - 1, NO_BYTE);
+}
+
 void faults_suite(void)
 {
     CU_pSuite suite = CU_add_suite("controller/faults", NULL, NULL);
     CU_ADD_TEST(suite, test_refused_allocations_are_errors_and_no_leaks);
     CU_ADD_TEST(suite, test_refused_host_calls_are_errors_and_no_leaks);
+    CU_ADD_TEST(suite, test_damaged_images_are_refused);
 }

@@ -19,6 +19,7 @@
 
 static void fd_table_destroy(struct object *object);
 static int fd_table_loaded(struct object *object, struct state_reader *reader);
+static void fd_table_discard(struct object *object);
 
 static const struct field word_fields[] = {
     {.name = "bits", .offset = 0, .size = sizeof(u64), .type = FIELD_TYPE_UINT},
@@ -44,7 +45,8 @@ const struct kind fd_table_kind = {.name = "fd_table",
                                    .size = sizeof(struct fd_table),
                                    .fields = fd_table_fields,
                                    .destroy = fd_table_destroy,
-                                   .loaded = fd_table_loaded};
+                                   .loaded = fd_table_loaded,
+                                   .discard = fd_table_discard};
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -161,6 +163,12 @@ static int fd_table_loaded(struct object *object, struct state_reader *reader)
     table->kernel = state_reader_kernel(reader);
     table->reserved = arena_alloc_array(object->arena, table->word_count, sizeof(u64));
     return table->reserved ? 0 : -ENOMEM;
+}
+
+static void fd_table_discard(struct object *object)
+{
+    struct fd_table *table = container_of(object, struct fd_table, object);
+    arena_free(object->arena, table->reserved, table->word_count * sizeof(u64));
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */

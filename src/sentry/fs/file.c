@@ -106,13 +106,19 @@ static int file_loaded(struct object *object, struct state_reader *reader)
     return file->flags & LINUX_O_ASYNC ? fasync_start(file) : 0;
 }
 
+static void file_discard(struct object *object)
+{
+    fasync_stop(container_of(object, struct file, object));
+}
+
 const struct kind file_kind = {.name = "file",
                                .size = sizeof(struct file),
                                .fields = file_fields,
                                .destroy = file_destroy,
                                .loaded = file_loaded,
                                .save_more = file_save_more,
-                               .load_more = file_load_more};
+                               .load_more = file_load_more,
+                               .discard = file_discard};
 
 int file_create(struct kernel *kernel, const struct path *path, struct inode *inode, u32 flags,
                 struct file **out)

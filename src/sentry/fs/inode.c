@@ -108,6 +108,11 @@ int inode_loaded(struct object *object, struct state_reader *reader)
     return 0;
 }
 
+void inode_discard(struct object *object)
+{
+    mapping_discard(&container_of(object, struct inode, object)->mapping);
+}
+
 int inode_save_pages(const struct inode *inode, struct state_writer *writer)
 {
     bool has_pages = inode->mapping.memory != NULL;

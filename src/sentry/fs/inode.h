@@ -186,6 +186,8 @@ void inode_init_mapping(struct inode *inode, enum frame_use use, const struct ma
 void inode_owner(struct task *task, const struct inode *dir, u32 *mode, u32 *uid, u32 *gid);
 /* A kind's `loaded`, or the first thing in it: ops from the kind, the base's derived members. */
 MUST_CHECK int inode_loaded(struct object *object, struct state_reader *reader);
+/* A kind's `discard` where load_more calls inode_load_pages. */
+void inode_discard(struct object *object);
 /* For save_more and load_more of kinds with regular files: pages of the mapping. OPS as
  * inode_init_mapping. */
 MUST_CHECK int inode_save_pages(const struct inode *inode, struct state_writer *writer);

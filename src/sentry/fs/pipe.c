@@ -68,7 +68,8 @@ const struct kind pipe_kind = {.name = "pipe",
                                .fields = pipe_fields,
                                .destroy = pipe_destroy,
                                .save_more = pipe_save_more,
-                               .load_more = pipe_load_more};
+                               .load_more = pipe_load_more,
+                               .discard = pipe_destroy};
 
 /* ---- slots ---------------------------------------------------------------------------------- */
 

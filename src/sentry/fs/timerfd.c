@@ -97,11 +97,19 @@ static int timerfd_loaded(struct object *object, struct state_reader *reader)
     return 0;
 }
 
+static void timerfd_discard(struct object *object)
+{
+    struct timerfd *timerfd = container_of(object, struct timerfd, object);
+    if (timerfd->timer.is_set)
+        timer_cancel(timerfd->kernel->sched, &timerfd->timer);
+}
+
 const struct kind timerfd_kind = {.name = "timerfd",
                                   .size = sizeof(struct timerfd),
                                   .fields = timerfd_fields,
                                   .destroy = timerfd_destroy,
-                                  .loaded = timerfd_loaded};
+                                  .loaded = timerfd_loaded,
+                                  .discard = timerfd_discard};
 
 static struct timerfd *timerfd_of(const struct file *file)
 {

@@ -50,12 +50,19 @@ static int xattr_load_more(struct object *object, struct state_reader *reader)
     return state_read(reader, xattr->value, size);
 }
 
+static void xattr_discard(struct object *object)
+{
+    struct xattr *xattr = container_of(object, struct xattr, object);
+    arena_free(object->arena, xattr->value, xattr->size);
+}
+
 const struct kind xattr_kind = {.name = "xattr",
                                 .size = sizeof(struct xattr),
                                 .fields = xattr_fields,
                                 .destroy = xattr_destroy,
                                 .save_more = xattr_save_more,
-                                .load_more = xattr_load_more};
+                                .load_more = xattr_load_more,
+                                .discard = xattr_discard};
 
 const struct field xattr_list_fields[] = {
     FIELD_LIST(struct xattr_list, list, struct xattr, link, true),

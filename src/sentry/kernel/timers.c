@@ -130,11 +130,21 @@ static int group_timers_loaded(struct object *object, struct state_reader *reade
     return 0;
 }
 
+static void group_timers_discard(struct object *object)
+{
+    struct group_timers *timers = container_of(object, struct group_timers, object);
+    if (timers->real.is_set)
+        timer_cancel(timers->kernel->sched, &timers->real);
+    if (timers->cpu_tick.is_set)
+        timer_cancel(timers->kernel->sched, &timers->cpu_tick);
+}
+
 const struct kind group_timers_kind = {.name = "group_timers",
                                        .size = sizeof(struct group_timers),
                                        .fields = group_timers_fields,
                                        .destroy = group_timers_destroy,
-                                       .loaded = group_timers_loaded};
+                                       .loaded = group_timers_loaded,
+                                       .discard = group_timers_discard};
 
 int group_timers_get(struct thread_group *group, struct group_timers **out)
 {
@@ -280,11 +290,19 @@ static int posix_timer_loaded(struct object *object, struct state_reader *reader
     return 0;
 }
 
+static void posix_timer_discard(struct object *object)
+{
+    struct posix_timer *timer = container_of(object, struct posix_timer, object);
+    if (timer->timer.is_set)
+        timer_cancel(timer->group->kernel->sched, &timer->timer);
+}
+
 const struct kind posix_timer_kind = {.name = "posix_timer",
                                       .size = sizeof(struct posix_timer),
                                       .fields = posix_timer_fields,
                                       .destroy = posix_timer_destroy,
-                                      .loaded = posix_timer_loaded};
+                                      .loaded = posix_timer_loaded,
+                                      .discard = posix_timer_discard};
 
 u64 posix_timer_now(const struct posix_timer *timer)
 {

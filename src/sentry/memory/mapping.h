@@ -91,6 +91,8 @@ struct state_writer;
 struct state_reader;
 MUST_CHECK int mapping_save(const struct mapping *mapping, struct state_writer *writer);
 MUST_CHECK int mapping_load(struct mapping *mapping, struct state_reader *reader);
+/* In discard: gives the pages back. */
+void mapping_discard(struct mapping *mapping);
 /* The pieces of these: VISIT each page in order until it answers non-zero, which is returned. */
 MUST_CHECK int mapping_for_each_page(const struct mapping *mapping,
                                      int (*visit)(void *arg, u64 index, frame f, bool is_dirty),

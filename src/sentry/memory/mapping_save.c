@@ -2,6 +2,7 @@
 /* Pages of mappings in an image: those that exist nowhere else. */
 #include "abi/errno.h"
 #include "base/state.h"
+#include "sentry/memory/cache.h"
 #include "sentry/memory/mapping.h"
 
 struct save {
@@ -38,6 +39,18 @@ void mapping_loaded(struct mapping *mapping, struct memory *memory, const struct
     mapping->owner = owner;
     map_init(&mapping->pages, memory->arena);
     list_init(&mapping->vmas);
+}
+
+void mapping_discard(struct mapping *mapping)
+{
+    u64 index;
+    if (!mapping->memory)
+        return;
+    mapping->charge = NULL; /* who paid is discarded too */
+    for (struct page *page; (page = map_ceiling(&mapping->pages, 0, &index)) != NULL;)
+        cache_remove(page);
+    map_fini(&mapping->pages);
+    mapping->memory = NULL;
 }
 
 int mapping_load(struct mapping *mapping, struct state_reader *reader)

@@ -193,6 +193,16 @@ static int mm_load_more(struct object *object, struct state_reader *reader)
     }
 }
 
+static void mm_discard(struct object *object)
+{
+    struct mm *mm = container_of(object, struct mm, object);
+    if (!mm->space)
+        return;
+    table_unmap(mm, 0, SPACE_ADDRESS_END);
+    table_settle(mm);
+    space_destroy(mm->space);
+}
+
 /* Judge a loaded vma and put it in its tree: the image may be anybody's. */
 static int vma_loaded(struct mm *mm, struct vma *vma, u64 previous_end)
 {
@@ -223,7 +233,7 @@ static int mm_loaded(struct object *object, struct state_reader *reader)
         struct vma *vma = list_first(&loaded, struct vma, mm_link);
         int err = vma_loaded(mm, vma, end);
         if (err) {
-            drop_unlinked(&loaded);
+            list_splice_tail(&mm->vma_list, &loaded);
             return err;
         }
         list_remove(&vma->mm_link);
@@ -242,6 +252,7 @@ const struct kind mm_kind = {
     .loaded = mm_loaded,
     .save_more = mm_save_more,
     .load_more = mm_load_more,
+    .discard = mm_discard,
 };
 
 /* ---- checking ------------------------------------------------------------------------------- */

@@ -29,6 +29,11 @@ static int shared_memory_load_more(struct object *object, struct state_reader *r
     return mapping_load(&shared->mapping, reader);
 }
 
+static void shared_memory_discard(struct object *object)
+{
+    mapping_discard(&container_of(object, struct shared_memory, object)->mapping);
+}
+
 const struct kind shared_memory_kind = {
     .name = "shared_memory",
     .size = sizeof(struct shared_memory),
@@ -36,6 +41,7 @@ const struct kind shared_memory_kind = {
     .destroy = shared_memory_destroy,
     .save_more = shared_memory_save_more,
     .load_more = shared_memory_load_more,
+    .discard = shared_memory_discard,
 };
 
 int shared_memory_create(struct memory *memory, enum frame_use use, u64 size,

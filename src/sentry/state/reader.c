@@ -469,13 +469,38 @@ int reader_build(struct state_reader *reader)
     if (err)
         return err;
     struct kernel *kernel = reader->kernel;
+    i64 own_offset_ns = kernel->monotonic_offset_ns;
+    u64 own_boot_ns = kernel->boot_monotonic_ns, own_calls = kernel->call_count;
     kernel->monotonic_offset_ns = (i64)(monotonic_ns - sched_now_ns(kernel->sched));
     kernel->boot_monotonic_ns = boot_ns;
     kernel->call_count = calls;
-    return run_loaded(reader);
+    err = run_loaded(reader);
+    if (err) {
+        kernel->monotonic_offset_ns = own_offset_ns;
+        kernel->boot_monotonic_ns = own_boot_ns;
+        kernel->call_count = own_calls;
+    }
+    return err;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
+
+static void discard_fields(struct state_reader *reader, char *base, const struct field *fields);
+
+/* An array that make_array made, or nothing. */
+static void discard_array(struct state_reader *reader, char *base, const struct field *field)
+{
+    char *array;
+    u64 count = 0;
+    memcpy(&array, base + field->offset, sizeof array);
+    memcpy(&count, base + field->count_offset, MIN(field->count_size, sizeof count));
+    if (!array)
+        return;
+    bool is_structs = field->type == FIELD_TYPE_STRUCTS;
+    for (u64 i = 0; is_structs && i < count; i++)
+        discard_fields(reader, array + i * field->size, field->sub);
+    arena_free(reader->arena, array, count * (is_structs ? field->size : sizeof(struct object *)));
+}
 
 static void discard_fields(struct state_reader *reader, char *base, const struct field *fields)
 {
@@ -491,12 +516,22 @@ static void discard_fields(struct state_reader *reader, char *base, const struct
             map_fini((struct map *)(void *)member);
         } else if (field->type == FIELD_TYPE_STRUCT) {
             discard_fields(reader, member, field->sub);
+        } else if (field->type == FIELD_TYPE_ARRAY) {
+            for (u64 i = 0; i < field->count; i++)
+                discard_fields(reader, member + i * field->size, field->sub);
+        } else if (field->type == FIELD_TYPE_REFS || field->type == FIELD_TYPE_STRUCTS) {
+            discard_array(reader, base, field);
         }
     }
 }
 
 void reader_discard(struct state_reader *reader)
 {
+    for (u32 i = 0; reader->objects && i < reader->object_count; i++) {
+        struct object *object = reader->objects[i];
+        if (object && object->kind->discard)
+            object->kind->discard(object);
+    }
     for (u32 i = 0; reader->objects && i < reader->object_count; i++) {
         struct object *object = reader->objects[i];
         if (!object)

@@ -55,6 +55,7 @@ const struct kind erofs_inode_kind = {.name = "erofs_inode",
                                       .loaded = inode_loaded,
                                       .save_more = erofs_inode_save_pages,
                                       .load_more = erofs_inode_load_pages,
+                                      .discard = inode_discard,
                                       .ops = &erofs_inode_ops};
 
 /* ---- content -------------------------------------------------------------------------------- */

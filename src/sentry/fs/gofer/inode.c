@@ -72,6 +72,7 @@ const struct kind gofer_inode_kind = {.name = "gofer_inode",
                                       .loaded = gofer_inode_loaded,
                                       .save_more = gofer_inode_save_pages,
                                       .load_more = gofer_inode_load_pages,
+                                      .discard = inode_discard,
                                       .ops = &gofer_inode_ops};
 
 /* ---- attributes ----------------------------------------------------------------------------- */

@@ -96,6 +96,7 @@ const struct kind tmpfs_inode_kind = {.name = "tmpfs_inode",
                                       .loaded = tmpfs_inode_loaded,
                                       .save_more = tmpfs_inode_save_more,
                                       .load_more = tmpfs_inode_load_more,
+                                      .discard = inode_discard,
                                       .ops = &tmpfs_inode_ops};
 
 int tmpfs_inode_create(struct super *super, u32 mode, u32 uid, u32 gid, struct inode **out)
