@@ -103,6 +103,7 @@ COMMAND(metric_metadata);
 COMMAND(metric_server);
 COMMAND(pause);
 COMMAND(platform);
+COMMAND(port_forward);
 COMMAND(ps);
 COMMAND(read);
 COMMAND(read_control);

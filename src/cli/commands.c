@@ -125,6 +125,11 @@ static const struct flag wait_flags[] = {
     ROW(wait_options, "restore", FLAG_BOOL, is_restore, "false", "the end of the restore"),
     FLAG_END,
 };
+static const struct flag port_forward_flags[] = {
+    ROW(port_forward_options, "stream", FLAG_STRING, stream, "",
+        "forward one connection, to the unix socket here"),
+    FLAG_END,
+};
 static const struct flag checkpoint_flags[] = {
     ROW(checkpoint_options, "image-path", FLAG_STRING, image_path, "", "folder for the image"),
     ROW(checkpoint_options, "leave-running", FLAG_BOOL, leaves_running, "false", "go on after it"),
@@ -287,6 +292,9 @@ const struct command commands[] = {
     COMMAND(pause, "ID", "stop all tasks of a container for a while", no_flags, struct nothing),
     COMMAND(platform, "probe", "print what platforms there are here, and what programs see of each",
             no_flags, struct nothing),
+    COMMAND_AS("port-forward", port_forward, "ID [LOCAL:]REMOTE",
+               "forward a local port to one of a container", port_forward_flags,
+               struct port_forward_options),
     COMMAND(ps, "ID", "print a container's processes", ps_flags, struct ps_options),
     COMMAND(read, "ID PATH", "print a file of a container", read_flags, struct read_options),
     COMMAND_AS("read-control", read_control, "ID CONTROLLER CGROUP NAME",

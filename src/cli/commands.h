@@ -42,6 +42,9 @@ struct wait_options {
     i64 pid, root_pid;
     bool is_checkpoint, is_restore;
 };
+struct port_forward_options {
+    const char *stream;
+};
 struct checkpoint_options {
     const char *image_path;
     const char *compression;

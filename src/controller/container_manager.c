@@ -324,7 +324,7 @@ const struct rpc_method container_manager_methods[] = {
     {"containerManager.WaitRestore", NULL, wait_restore},
     {"containerManager.ListTraceSessions", NULL, container_list_traces},
     {"containerManager.DeleteTraceSession", &rpc_string_arg, container_delete_trace},
-    {"containerManager.PortForward", NULL, NULL},
+    {"containerManager.PortForward", &rpc_forward_type, container_port_forward},
     {"containerManager.CreateTraceSession", &rpc_trace_type, container_create_trace},
     {"containerManager.ProcfsDump", NULL, container_procfs_dump},
     {"containerManager.Mount", &rpc_mount_type, container_mount},

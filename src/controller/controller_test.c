@@ -40,8 +40,10 @@ static void test_the_order_of_checks_is_the_wires(void)
     EXPECT_ERROR(
         client_call(&client, "containerManager.Signal", "{\"Signo\":\"x\"}"),
         "json: cannot unmarshal string into Go struct field SignalArgs.Signo of type int32");
+    EXPECT_ERROR(client_call(&client, "containerManager.FSSave", "null"),
+                 "containerManager.FSSave is not supported");
     EXPECT_ERROR(client_call(&client, "containerManager.PortForward", "null"),
-                 "containerManager.PortForward is not supported");
+                 "stream FD is required for port forward");
     EXPECT_ERROR(client_call(&client, "Profile.CPU", "null"), "unknown method");
     client_send(&client, "}", 1, NULL, 0);
     bench_run(&bench);

@@ -64,6 +64,9 @@ extern const struct wire_type rpc_mount_type;
 MUST_CHECK SLEEPS int container_mount(struct rpc_call *call, const void *arg);
 /* procfs.c */
 MUST_CHECK SLEEPS int container_procfs_dump(struct rpc_call *call, const void *arg);
+/* network.c */
+extern const struct wire_type rpc_forward_type;
+MUST_CHECK SLEEPS int container_port_forward(struct rpc_call *call, const void *arg);
 /* control.ExecArgs, for Proc.Exec too: starts the process and tells its pid. */
 extern const struct wire_type rpc_exec_type;
 MUST_CHECK SLEEPS int container_exec(struct rpc_call *call, const void *arg, u32 *pid,

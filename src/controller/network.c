@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "controller/internal.h"
+#include "sentry/net/forward.h"
 
 struct network_link {
     char *name;
@@ -121,6 +122,42 @@ static int create_links_and_routes(struct rpc_call *call, const void *arg)
 static int init_plugin_stack(struct rpc_call *call, const void *arg)
 {
     return error_set(call->err, ENOSYS, "plugin stack is not registered");
+}
+
+/* ---- containerManager.PortForward ----------------------------------------------------------- */
+
+struct forward_opts {
+    char *cid;
+    u16 port;
+};
+static const struct wire_field forward_fields[] = {
+    WIRE_FIELD(struct forward_opts, cid, "ContainerID", &wire_string),
+    WIRE_FIELD(struct forward_opts, port, "Port", &wire_uint16),
+    WIRE_END,
+};
+const struct wire_type rpc_forward_type = WIRE_TYPE_STRUCT(struct forward_opts, forward_fields,
+                                                           "boot.PortForwardOpts");
+
+SLEEPS int container_port_forward(struct rpc_call *call, const void *arg)
+{
+    const struct forward_opts *opts = arg;
+    const char *cid = rpc_text(opts->cid);
+    if (call->urpc->fd_count != 1)
+        return error_set(call->err, EINVAL, "stream FD is required for port forward");
+    struct net_ns *ns = loader_container_net(call->loader, cid, call->err);
+    if (!ns)
+        return -1;
+    if (loader_config(call->loader)->has_no_network)
+        return error_set(call->err, EINVAL,
+                         "unsupported network type \"none\" for container \"%s\"", cid);
+    struct host_stream *stream = host_stream_from_fd(call->kernel->host, rpc_take_fd(call, 0));
+    if (!stream)
+        return error_set(call->err, ENOMEM, "no memory for a forwarded connection");
+    AUTO_PUT struct net_ns *held = REF_GET(ns); /* the connection may wait */
+    int err = net_forward(call->task, held, stream, opts->port);
+    return err ? error_set(call->err, -err, "connecting to port %u of container \"%s\": %s",
+                           opts->port, cid, errno_text(-err))
+               : 0;
 }
 
 const struct rpc_method network_methods[] = {

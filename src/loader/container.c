@@ -6,6 +6,7 @@
 #include "loader/internal.h"
 #include "sentry/kernel/control_group.h"
 #include "sentry/fs/gofer/gofer.h"
+#include "sentry/net/ns.h"
 
 static void container_destroy(struct object *object)
 {
@@ -143,6 +144,24 @@ const struct oci_spec *loader_container_spec(struct loader *loader, const char *
 {
     const struct container *container = container_by_id(loader, id);
     return container ? container->spec : NULL;
+}
+
+struct net_ns *loader_container_net(struct loader *loader, const char *id, struct error *err)
+{
+    const struct container *container = container_by_id(loader, id);
+    if (!container) {
+        not_found(id, err);
+        error_prefix(err, "failed to get threadgroup from \"%s\"", id);
+        return NULL;
+    }
+    const struct task *task = container->init ? list_first_or_null(&container->init->tasks,
+                                                                   struct task, group_link)
+                                              : NULL;
+    if (container->phase != CONTAINER_PHASE_STARTED || !task) {
+        error_set(err, EINVAL, "container \"%s\" not started", id);
+        return NULL;
+    }
+    return net_ns_of(task);
 }
 
 int loader_container_check_running(struct loader *loader, const char *id, struct error *err)

@@ -76,6 +76,7 @@ struct loader_config {
     const char *sandbox_id; /* the root container's id */
     const char *version;    /* runsc_version of images */
     bool has_host_network;  /* affects errors only in this release */
+    bool has_no_network;    /* --network=none: PortForward is refused */
     bool keeps_net_raw;     /* --net-raw: else CAP_NET_RAW is taken from every container */
     bool has_overlay; /* --overlay2 not none: a conf without an upper stays as it is all the same */
     bool is_root_shared;    /* --file-access=shared */
@@ -97,6 +98,9 @@ struct loader_savings {
     u64 cpu_ns, wall_ns;
 };
 struct loader_savings loader_savings(const struct loader *loader);
+
+/* The network namespace of a running container's first process: lent. NULL with *ERR. */
+struct net_ns *loader_container_net(struct loader *loader, const char *id, struct error *err);
 
 /* Told when a restore has replaced the kernel: control servers register their receivers anew. */
 struct loader_observer {

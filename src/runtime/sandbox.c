@@ -144,6 +144,7 @@ static int loader_start(struct sandbox *sandbox, struct error *err)
         .sandbox_id = options->container_id,
         .version = options->version,
         .has_host_network = options->network == BOOT_NETWORK_HOST,
+        .has_no_network = options->network == BOOT_NETWORK_NONE,
         .keeps_net_raw = options->keeps_net_raw,
         .has_overlay = options->overlay && strcmp(options->overlay, "none") != 0,
         .is_root_shared = options->is_root_shared,

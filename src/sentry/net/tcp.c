@@ -27,6 +27,7 @@ static const struct field tcp_socket_fields[] = {
     FIELD(struct tcp_socket, read),
     FIELD(struct tcp_socket, is_done),
     FIELD(struct tcp_socket, is_orphan),
+    FIELD(struct tcp_socket, is_outside),
     FIELD(struct tcp_socket, is_send_size_given),
     FIELD(struct tcp_socket, is_receive_size_given),
     FIELD(struct tcp_socket, urgent),
@@ -523,12 +524,27 @@ static const struct socket_ops tcp_ops = {
     .release = tcp_release,
 };
 
+/* Nobody holds the other side of a forward after a load: its peer finds the end of data. */
+static void cut_off(struct tcp_socket *socket)
+{
+    struct tcp_socket *peer = socket->peer;
+    socket->is_orphan = true;
+    inet_unbind(&socket->inet);
+    if (!peer || !tcp_is_open(peer))
+        return;
+    peer->is_done = peer->inet.base.is_shut_read = true;
+    if (peer->state == LINUX_TCP_ESTABLISHED)
+        peer->state = LINUX_TCP_CLOSE_WAIT;
+}
+
 static int tcp_loaded(struct object *object, struct state_reader *reader)
 {
     struct tcp_socket *socket = container_of(object, struct tcp_socket, inet.base.object);
     socket->inet.base.kernel = state_reader_kernel(reader);
     socket->inet.base.ops = &tcp_ops;
     socket->options.congestion[TCP_CONGESTION_SIZE - 1] = 0;
+    if (socket->is_outside)
+        cut_off(socket);
     return socket->inet.ns && socket->inet.membership_count <= INET_MEMBERSHIPS_MAX &&
                    socket->read <= socket->received
                ? 0
@@ -567,6 +583,17 @@ int tcp_create(struct task *task, i32 domain, struct socket **out)
     if (err)
         return err;
     socket->inet.uid = task->cred ? task->cred->euid : 0;
+    *out = &socket->inet.base;
+    return 0;
+}
+
+int tcp_create_outside(struct kernel *kernel, struct net_ns *ns, struct socket **out)
+{
+    struct tcp_socket *socket;
+    int err = tcp_create_in(kernel, ns, LINUX_AF_INET, &socket);
+    if (err)
+        return err;
+    socket->is_outside = true;
     *out = &socket->inet.base;
     return 0;
 }

@@ -26,8 +26,9 @@ struct tcp_socket {
     struct tcp_socket *peer; /* counted; both ends' releases break the cycle */
     struct buf queue;        /* received, not read */
     u64 sent, received, read;
-    bool is_done;   /* the peer's FIN came: the end of the queue is the end of data */
-    bool is_orphan; /* no description any more */
+    bool is_done;    /* the peer's FIN came: the end of the queue is the end of data */
+    bool is_orphan;  /* no description any more */
+    bool is_outside; /* a forward's (forward.c): no image can bring its other side back */
     bool is_send_size_given, is_receive_size_given;
     u32 urgent;    /* TCP_URGENT_* */
     u64 urgent_at; /* as a number of bytes received: the mark is before that one */
@@ -52,7 +53,9 @@ static inline bool tcp_is_open(const struct tcp_socket *socket) /* data may be o
            socket->state != LINUX_TCP_SYN_SENT;
 }
 
-/* tcp.c: a RST came. */
+/* tcp.c: a socket of the sentry itself, in NS. */
+MUST_CHECK int tcp_create_outside(struct kernel *kernel, struct net_ns *ns, struct socket **out);
+/* A RST came. */
 void tcp_reset(struct tcp_socket *socket);
 /* How many bytes may be on their way to PEER before a sender waits. */
 u64 tcp_room_max(const struct tcp_socket *socket, const struct tcp_socket *peer);
