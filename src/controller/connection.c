@@ -84,7 +84,7 @@ SLEEPS static bool connection_write(struct connection *connection)
 SLEEPS static bool connection_call(struct connection *connection, struct urpc_call *call)
 {
     connection->is_calling = true;
-    if (connection->is_hung_up)
+    if (connection->is_hung_up || connection->controller->is_closing)
         fiber_interrupt(&connection->task->fiber);
     rpc_serve(connection, call);
     connection->is_calling = false;

@@ -129,8 +129,11 @@ int controller_start(struct controller *controller)
 void controller_wake_connections(struct controller *controller)
 {
     struct connection *connection;
-    list_for_each (connection, &controller->connections, link)
+    list_for_each (connection, &controller->connections, link) {
         wake_up_all(&connection->ready);
+        if (controller->is_closing && connection->is_calling)
+            fiber_interrupt(&connection->task->fiber);
+    }
 }
 
 SLEEPS static void wait_for_connections(struct controller *controller, struct task *by,

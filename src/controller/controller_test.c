@@ -371,6 +371,20 @@ static void test_stop_lets_clients_go_and_then_closes_idle_ones(void)
     bench_fini(&bench);
 }
 
+static void test_stop_ends_a_call_that_waits_for_ever(void)
+{
+    struct bench bench;
+    struct client client;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    static const char call[] = "{\"method\":\"containerManager.WaitCheckpoint\",\"arg\":null}";
+    client_send(&client, call, sizeof call - 1, NULL, 0);
+    bench_run(&bench);
+    CU_ASSERT_EQUAL(controller_connection_count(bench.controller), 1);
+    bench_fini(&bench); /* asserts that no connection is left */
+    client_close(&client);
+}
+
 /* What Debian's client asked, and what its sandbox answered where that is
  * not chance. */
 static void test_captured_calls_get_the_captured_answers(void)
@@ -464,6 +478,7 @@ void controller_suite(void)
     CU_ADD_TEST(suite, test_ps_and_events_show_the_container);
     CU_ADD_TEST(suite, test_a_subcontainer_lives_and_goes);
     CU_ADD_TEST(suite, test_stop_lets_clients_go_and_then_closes_idle_ones);
+    CU_ADD_TEST(suite, test_stop_ends_a_call_that_waits_for_ever);
     CU_ADD_TEST(suite, test_the_end_of_the_gofer_is_the_containers);
     CU_ADD_TEST(suite, test_captured_calls_get_the_captured_answers);
     CU_ADD_TEST(suite, test_a_pod_is_destroyed_though_the_client_has_gone);

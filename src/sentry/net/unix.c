@@ -30,6 +30,7 @@ static const struct field unix_socket_fields[] = {
     FIELD_BYTES(struct unix_socket, cred),
     FIELD_BYTES(struct unix_socket, peer_cred),
     FIELD_NONE(struct unix_socket, space, "a sleeper starts its system call again"),
+    FIELD_NONE(struct unix_socket, receive_lock, "held inside one system call"),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct unix_socket, unix_socket_fields);

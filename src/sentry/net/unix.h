@@ -32,9 +32,10 @@ struct unix_socket {
     struct list abstract_link; /* in the stack's list while bound to an abstract name */
     u8 name[UNIX_NAME_SIZE];   /* bound name; size 0: none */
     u32 name_size;
-    struct linux_ucred cred;      /* of who made, bound or connected it */
-    struct linux_ucred peer_cred; /* SO_PEERCRED */
-    struct wait_queue space;      /* writers to it and connectors to a listener */
+    struct linux_ucred cred;        /* of who made, bound or connected it */
+    struct linux_ucred peer_cred;   /* SO_PEERCRED */
+    struct wait_queue space;        /* writers to it and connectors to a listener */
+    struct sleep_lock receive_lock; /* held over copies of packets to programs */
 };
 extern const struct kind unix_socket_kind, unix_packet_kind;
 

@@ -54,26 +54,24 @@ void unix_drop_packets(struct unix_socket *socket)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
-/* SIZE more bytes from the uio to RECEIVER, with SCM (taken on success). The packet or -errno. */
-SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender,
-                          struct unix_socket *receiver, struct socket_message *message, u64 size,
-                          bool may_append)
+/* Small pieces of a stream join the last packet, unless a receiver may be copying out of it. */
+#define JOIN_SIZE_MAX 1024u
+
+static bool joins_last(struct unix_socket *receiver, const struct unix_packet *fresh)
 {
-    struct unix_packet *packet = NULL;
-    if (may_append && receiver->packet_count > 0 && !message->scm) {
-        packet = list_last(&receiver->packets, struct unix_packet, link);
-        if (packet->scm || packet->data.size + size > PACKET_SIZE_MAX)
-            packet = NULL;
-    }
-    AUTO_PUT struct unix_packet *fresh = NULL;
-    if (!packet) {
-        fresh = object_create(task->kernel->arena, &unix_packet_kind);
-        if (!fresh)
-            return -ENOMEM;
-        buf_init(&fresh->data, task->kernel->arena, 0);
-        packet = fresh;
-    }
-    u64 before = packet->data.size;
+    if (receiver->packet_count == 0 || fresh->scm || fresh->data.size > JOIN_SIZE_MAX ||
+        receiver->receive_lock.holder)
+        return false;
+    struct unix_packet *last = list_last(&receiver->packets, struct unix_packet, link);
+    return !last->scm && last->data.size + fresh->data.size <= PACKET_SIZE_MAX &&
+           buf_append(&last->data, buf_bytes(&fresh->data), fresh->data.size) == 0;
+}
+
+/* SIZE bytes from the uio into PACKET, which nobody else knows yet: the copy may sleep. How many,
+ * or -errno. */
+SLEEPS static i64 packet_fill(struct unix_packet *packet, struct socket_message *message, u64 size,
+                              bool may_be_short)
+{
     i64 moved = 0;
     while (size > 0) {
         u8 *room;
@@ -83,23 +81,38 @@ SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender,
             return err;
         i64 got = uio_take(message->uio, room, step);
         if (got < 0)
-            return moved > 0 && may_append ? moved : got;
+            return moved > 0 && may_be_short ? moved : got;
         buf_grow(&packet->data, (size_t)got);
         moved += got;
         size -= (u64)got;
         if ((u64)got < step)
             break;
     }
-    receiver->queued_size += packet->data.size - before;
-    if (fresh) {
-        packet->scm = MOVE(message->scm);
+    return moved;
+}
+
+/* SIZE more bytes from the uio to RECEIVER, with SCM (taken on success). How many, or -errno. */
+SLEEPS static i64 deliver(struct task *task, struct unix_socket *sender,
+                          struct unix_socket *receiver, struct socket_message *message, u64 size,
+                          bool is_stream)
+{
+    AUTO_PUT struct unix_packet *packet = object_create(task->kernel->arena, &unix_packet_kind);
+    if (!packet)
+        return -ENOMEM;
+    buf_init(&packet->data, task->kernel->arena, 0);
+    i64 moved = packet_fill(packet, message, size, is_stream);
+    if (moved < 0)
+        return moved;
+    packet->scm = MOVE(message->scm);
+    receiver->queued_size += packet->data.size;
+    if (!is_stream || !joins_last(receiver, packet)) {
         packet->cred = (struct linux_ucred){(i32)task->group->pid, task->cred->uid,
                                             task->cred->gid};
         if (packet->scm && packet->scm->has_cred)
             packet->cred = packet->scm->cred;
         memcpy(packet->name, sender->name, sender->name_size);
         packet->name_size = sender->name_size;
-        list_add_tail(&receiver->packets, &MOVE(fresh)->link);
+        list_add_tail(&receiver->packets, &MOVE(packet)->link);
         receiver->packet_count++;
     }
     socket_wake(&receiver->base, POLL_IN | POLL_RDNORM);
@@ -323,7 +336,12 @@ SLEEPS static i64 receive_stream(struct task *task, struct unix_socket *socket,
                 return moved;
             return ready;
         }
+        sleep_lock(&socket->receive_lock, &task->fiber);
+        bool is_empty = socket->packet_count == 0; /* somebody else was faster */
         i64 got = receive_available(socket, message);
+        sleep_unlock(&socket->receive_lock, &task->fiber);
+        if (is_empty)
+            continue;
         if (got < 0)
             return moved > 0 ? moved : got;
         moved += got;
@@ -332,12 +350,9 @@ SLEEPS static i64 receive_stream(struct task *task, struct unix_socket *socket,
     }
 }
 
-SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket,
-                                 struct socket_message *message, bool may_block)
+/* The first packet, whole or cut; the receive lock is held. */
+SLEEPS static i64 receive_first(struct unix_socket *socket, struct socket_message *message)
 {
-    int ready = receive_wait(task, socket, may_block);
-    if (ready <= 0)
-        return ready;
     struct unix_packet *packet = list_first(&socket->packets, struct unix_packet, link);
     take_extras(socket, packet, message);
     u64 full = packet->data.size;
@@ -353,6 +368,22 @@ SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket,
     if (got < 0 || (u64)got < size) /* the datagram is lost */
         return got < 0 ? got : -EFAULT;
     return message->flags & LINUX_MSG_TRUNC ? (i64)full : got;
+}
+
+SLEEPS static i64 receive_packet(struct task *task, struct unix_socket *socket,
+                                 struct socket_message *message, bool may_block)
+{
+    for (;;) {
+        int ready = receive_wait(task, socket, may_block);
+        if (ready <= 0)
+            return ready;
+        sleep_lock(&socket->receive_lock, &task->fiber);
+        bool is_there = socket->packet_count > 0; /* else somebody else was faster */
+        i64 got = is_there ? receive_first(socket, message) : 0;
+        sleep_unlock(&socket->receive_lock, &task->fiber);
+        if (is_there)
+            return got;
+    }
 }
 
 SLEEPS i64 unix_receive(struct task *task, struct socket *base, struct socket_message *message,
