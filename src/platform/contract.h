@@ -70,19 +70,25 @@ static inline void rig_destroy(struct rig *rig)
     alarm(0);
 }
 
-/* Turn the tests of SUITE off, saying why, if platform NAME cannot be had on this machine. */
-static inline void suite_check(const char *suite_name, const char *name)
+/* Can platform NAME be had on this machine? If not, TEXT says why. */
+static inline bool platform_is_here(const char *name, char *text, size_t size)
 {
     struct machine_memory memory;
     struct platform *platform = NULL;
-    char text[256] = "";
     ASSERT(machine_memory_create("picket-memory", 16, &memory) == 0);
-    if (platform_create(name, &memory, 1, &platform, text, sizeof text) == 0) {
+    bool is_here = platform_create(name, &memory, 1, &platform, text, size) == 0;
+    if (is_here)
         platform_destroy(platform);
-        machine_memory_destroy(&memory);
-        return;
-    }
     machine_memory_destroy(&memory);
+    return is_here;
+}
+
+/* Turn the tests of SUITE off, saying why, if platform NAME cannot be had on this machine. */
+static inline void suite_check(const char *suite_name, const char *name)
+{
+    char text[256] = "";
+    if (platform_is_here(name, text, sizeof text))
+        return;
     printf("SKIP  %s: %s\n", suite_name, text);
     CU_pSuite suite = CU_get_suite(suite_name);
     for (CU_pTest test = suite ? suite->pTest : NULL; test; test = test->pNext)
