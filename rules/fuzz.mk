@@ -16,7 +16,7 @@ fuzz_family = $(firstword $(subst _, ,$(1)))
 fuzz_libs = $(foreach r,$(or $(FUZZ_ROOMS_$(call fuzz_family,$(1))),$(ROOMS)),$(call room_lib,$(r)))
 
 define fuzz_rules
-$(O)/fuzz-replay/$(1): $(O)/fuzz/$(1).o $(O)/tests/replay_main.o $(call fuzz_libs,$(1))
+$(O)/fuzz-replay/$(1): $(O)/fuzz/$(1).o $(O)/tests/replay_main.o $$(FUZZ_OBJS_$(call fuzz_family,$(1))) $(call fuzz_libs,$(1))
 	@mkdir -p $$(dir $$@)
 	$(CC) $(ALL_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call fuzz_libs,$(1)) -Wl,--end-group $(LDLIBS)
 $(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $$(FUZZ_OBJS_$(call fuzz_family,$(1))) $(call fuzz_libs,$(1))

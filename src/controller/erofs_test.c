@@ -27,7 +27,7 @@ static u8 content(size_t at)
 
 static void write_file(const char *folder, const char *name, size_t size)
 {
-    char path[256];
+    char path[1024];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
