@@ -83,9 +83,11 @@ NORETURN static void hook_child(const struct oci_hook *hook, int input, int outp
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    static const int ignored[] = {SIGPIPE, SIGTTIN, SIGTTOU}; /* by us, which it would inherit */
-    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++)
-        (void)signal(ignored[i], SIG_DFL);
+    /* What we or our caller ignore it would inherit. By the system call: the C library keeps two
+     * numbers to itself. */
+    static const u64 by_default[4] = {0}; /* the kernel's struct sigaction */
+    for (int signo = 1; signo <= 64; signo++)
+        (void)syscall(SYS_rt_sigaction, signo, by_default, NULL, sizeof(u64));
     if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
         _exit(127);
     (void)syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
