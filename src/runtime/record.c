@@ -205,6 +205,15 @@ static int write_all(int fd, const void *bytes, size_t size)
     return 0;
 }
 
+/* Where a record is written before it takes its place; a writer that was killed leaves it behind.
+ */
+static void temporary_name(const struct full_id *id, char *out)
+{
+    char name[NAME_SIZE];
+    file_name(id, "state", name);
+    snprintf(out, NAME_SIZE + 8, ".%s.new", name);
+}
+
 int record_save(int dir, const struct record *record, struct error *err)
 {
     AUTO_POOL struct pool pool = {0};
@@ -214,7 +223,7 @@ int record_save(int dir, const struct record *record, struct error *err)
     record_full_id(record, &id);
     char name[NAME_SIZE], temporary[NAME_SIZE + 8];
     file_name(&id, "state", name);
-    snprintf(temporary, sizeof temporary, ".%s.new", name);
+    temporary_name(&id, temporary);
     int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
         return error_errno(err, "cannot create the record of container \"%s\"", record->id);
@@ -229,7 +238,9 @@ int record_save(int dir, const struct record *record, struct error *err)
 
 void record_remove(int dir, const struct full_id *id)
 {
-    char name[NAME_SIZE];
+    char name[NAME_SIZE], temporary[NAME_SIZE + 8];
+    temporary_name(id, temporary);
+    (void)unlinkat(dir, temporary, 0);
     file_name(id, "state", name);
     (void)unlinkat(dir, name, 0);
     file_name(id, "lock", name);

@@ -90,8 +90,13 @@ static void test_a_saved_record_is_read_again(void)
     struct stat stat;
     CU_ASSERT(fstatat(f.dir, "c1_sandbox:s1.state", &stat, 0) == 0 &&
               (stat.st_mode & 0777) == 0640);
+    /* As a writer that was killed leaves it. */
+    int fd = openat(f.dir, ".c1_sandbox:s1.state.new", O_WRONLY | O_CREAT | O_EXCL, 0600);
+    CU_ASSERT_FATAL(fd >= 0);
+    close(fd);
     record_remove(f.dir, &id);
     CU_ASSERT(!record_exists(f.dir, &id));
+    CU_ASSERT(fstatat(f.dir, ".c1_sandbox:s1.state.new", &stat, 0) < 0);
     teardown(&f);
 }
 
