@@ -10,7 +10,7 @@ trap 'for id in tour again; do "$picket" --root "$work/root" delete --force $id 
 trap 'exit 130' INT TERM
 
 say() {
-    printf '\n\033[1m%s\033[0m\n' "$*"
+    if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi
 }
 show() {
     printf '  $ %s\n' "$(printf '%s' "$*" | sed "s#$bin/##; s#--root $work/root ##; s#$work/##g")"
