@@ -1,54 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What hooks of lower rooms ask of sentry/state, which lies above this room: nothing here saves or
- * loads. */
-#include "base/state.h"
-
-#include <CUnit/CUnit.h>
-
-struct kernel *state_reader_kernel(struct state_reader *reader)
-{
-    return NULL;
-}
-struct memory *state_reader_memory(struct state_reader *reader)
-{
-    return NULL;
-}
-struct platform *state_reader_platform(struct state_reader *reader)
-{
-    return NULL;
-}
-int state_write(struct state_writer *writer, const void *bytes, size_t size)
-{
-    return -1;
-}
-int state_write_u64(struct state_writer *writer, u64 value)
-{
-    return -1;
-}
-int state_read(struct state_reader *reader, void *out, size_t size)
-{
-    return -1;
-}
-int state_read_u64(struct state_reader *reader, u64 *out)
-{
-    return -1;
-}
-int state_write_ref(struct state_writer *writer, struct object *object)
-{
-    return -1;
-}
-int state_read_ref(struct state_reader *reader, struct object **slot)
-{
-    return -1;
-}
-int state_write_frame(struct state_writer *writer, frame f)
-{
-    return -1;
-}
-int state_read_frame(struct state_reader *reader, frame *out)
-{
-    return -1;
-}
+/* sentry/state lies above this room. */
+#include "base/state_stub.h"
 
 void state_stub_suite(void);
 void state_stub_suite(void)

@@ -71,10 +71,12 @@ struct ipc_object *ipc_find_key(const struct ipc_table *table, i32 key)
     return NULL;
 }
 
-struct ipc_object *ipc_find(const struct ipc_table *table, i32 id)
+struct ipc_object *ipc_find(const struct ipc_table *table, i32 id, bool by_index)
 {
     if (id < 0)
         return NULL;
+    if (by_index)
+        return map_find(&table->by_index, (u32)id);
     struct ipc_object *entry = map_find(&table->by_index, (u32)id & ((1u << IPC_INDEX_BITS) - 1));
     return entry && entry->id == id ? entry : NULL;
 }

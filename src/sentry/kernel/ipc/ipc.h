@@ -44,7 +44,8 @@ extern const struct kind ipc_table_kind;
 /* *SLOT's table, made at first use. */
 MUST_CHECK int ipc_table_get(struct kernel *kernel, struct object **slot, struct ipc_table **out);
 struct ipc_object *ipc_find_key(const struct ipc_table *table, i32 key); /* lent */
-struct ipc_object *ipc_find(const struct ipc_table *table, i32 id); /* lent, NULL: no such id */
+/* The object with ID or, BY_INDEX, at the place ID (MSG_STAT and its kin); lent, NULL: none. */
+struct ipc_object *ipc_find(const struct ipc_table *table, i32 id, bool by_index);
 /* The highest index in use, 0 when there is none: what IPC_INFO answers. */
 u32 ipc_index_max(const struct ipc_table *table);
 /* OBJECT (its reference is taken) gets owner, mode and an id. -ENOSPC: COUNT_MAX are there; then it

@@ -112,8 +112,7 @@ int msg_find(struct task *task, i32 id, bool by_index, struct msg_queue **out)
     int err = ipc_table_get(task->kernel, &task->ns->ipc_ns->msg, &table);
     if (err)
         return err;
-    struct ipc_object *found = by_index ? (id < 0 ? NULL : map_find(&table->by_index, (u32)id))
-                                        : ipc_find(table, id);
+    struct ipc_object *found = ipc_find(table, id, by_index);
     if (!found)
         return -EINVAL;
     *out = queue_of(found);

@@ -110,8 +110,7 @@ int shm_find(struct task *task, i32 id, bool by_index, struct shm_segment **out)
     int err = table_of(task, &table);
     if (err)
         return err;
-    struct ipc_object *found = by_index ? (id < 0 ? NULL : map_find(&table->by_index, (u32)id))
-                                        : ipc_find(table, id);
+    struct ipc_object *found = ipc_find(table, id, by_index);
     if (!found)
         return -EINVAL;
     *out = segment_of(found);
