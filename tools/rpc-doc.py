@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """docs/rpc.md from spec/rpc.yaml: rpc-doc.py writes it, rpc-doc.py --check fails when it is not what would be written."""
-import json
-import re
 import sys
+
+import rpc_spec
 
 SPEC, PAGE = "spec/rpc.yaml", "docs/rpc.md"
 HEAD = """# Control calls
@@ -31,44 +31,8 @@ def method(row):
     return "\n".join(lines) + "\n\n"
 
 
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],]|[^{}\[\],"]+')
-
-
-def value(tokens):
-    """One flow value of YAML: a mapping, a list, a quoted or a plain scalar."""
-    token = tokens.pop(0)
-    if token in "{[":
-        items = []
-        while tokens[0] not in "}]":
-            if token == "{":
-                name, _, plain = tokens.pop(0).partition(":")
-                if plain.strip():
-                    tokens.insert(0, plain.strip())
-                items.append((name.strip(), value(tokens)))
-            else:
-                items.append(value(tokens))
-            if tokens[0] == ",":
-                tokens.pop(0)
-        tokens.pop(0)
-        return dict(items) if token == "{" else items
-    return json.loads(token) if token.startswith('"') else {"yes": True, "no": False}.get(token.strip(), token.strip())
-
-
-def load():
-    """Block lists of flow mappings under names: all that the file uses."""
-    spec, rows = {}, None
-    with open(SPEC, encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("- "):
-                tokens = [token for token in TOKEN.findall(line[2:].rstrip("\n")) if token.strip()]
-                rows.append(value(tokens))
-            elif re.match(r"^\w+:$", line):
-                rows = spec.setdefault(line.strip()[:-1], [])
-    return spec
-
-
 def page():
-    spec = load()
+    spec = rpc_spec.load("rpc.yaml")
     methods, text = spec["methods"], HEAD
     served = sum(1 for row in methods if row["served"])
     text += f"{len(methods)} methods, {served} served.\n\n"

@@ -226,6 +226,7 @@ static void test_error_texts_stand_in_the_sources(void)
     void *at = NULL;
     read_sources("src/controller", &text, &size);
     read_sources("src/loader", &text, &size);
+    read_sources("src/sentry/state", &text, &size);
     while ((row = fy_node_sequence_iterate(methods, &at)) != NULL) {
         struct fy_node *errors = fy_node_mapping_lookup_by_string(row, "errors", (size_t)-1),
                        *error;

@@ -355,7 +355,8 @@ static inline u32 bench_number(const char *name, u32 usual)
 }
 
 /* A sandbox whose root container has SPEC (the whole text); the root is a gofer's. */
-static inline void bench_init(struct bench *bench, const char *spec)
+static inline void bench_init_with(struct bench *bench, const char *spec, bool has_no_network,
+                                   bool has_profile)
 {
     struct error err;
     int pipe[2];
@@ -387,16 +388,22 @@ static inline void bench_init(struct bench *bench, const char *spec)
                                   .dev_gofer = -1,
                                   .exec_fd = -1};
     CU_ASSERT_EQUAL_FATAL(oci_spec_parse(spec, strlen(spec), &args.spec, &err), 0);
-    const struct loader_config loader_config = {.sandbox_id = "c1", .version = "test"};
+    const struct loader_config loader_config = {
+        .sandbox_id = "c1", .version = "test", .has_no_network = has_no_network};
     CU_ASSERT_EQUAL_FATAL(loader_create(bench->kernel, &loader_config, &args, &bench->loader, &err),
                           0);
     bench->listen_fd = sim_listen(bench->host, NULL);
     struct host_listener *listener = host_listener_from_fd(bench->host, bench->listen_fd);
-    const struct controller_config controller_config = {0};
+    const struct controller_config controller_config = {.has_profile = has_profile};
     CU_ASSERT_EQUAL_FATAL(
         controller_create(bench->loader, listener, &controller_config, &bench->controller), 0);
     CU_ASSERT_EQUAL_FATAL(controller_start(bench->controller), 0);
     bench_run(bench);
+}
+
+static inline void bench_init(struct bench *bench, const char *spec)
+{
+    bench_init_with(bench, spec, false, false);
 }
 
 SLEEPS_ROOT static inline void bench_stop_main(struct task *task, void *arg)

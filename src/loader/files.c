@@ -46,23 +46,30 @@ void inside_leave(struct inside *inside)
 
 /* ---- images --------------------------------------------------------------------------------- */
 
+static int point_error(const char *destination, int result, struct error *err)
+{
+    return error_set(err, -result, "mount point \"%s\": %s", destination, errno_text(-result));
+}
+
 SLEEPS static int attach_image(struct task *by, struct host_file *file, const char *source,
                                const char *destination, struct error *err)
 {
     AUTO_PATH struct path point = {0};
     AUTO_PUT struct super *super = NULL;
     AUTO_PUT struct mount *mount = NULL;
-    int result = path_walk(by, NULL, destination, WALK_FOLLOW, &point);
-    if (result == -ENOENT) {
-        result = vfs_mkdir_all(by, destination, 0755);
-        if (!result)
-            result = path_walk(by, NULL, destination, WALK_FOLLOW, &point);
-    }
-    if (result) {
+    int found = path_walk(by, NULL, destination, WALK_FOLLOW, &point);
+    if (found && found != -ENOENT) {
         host_file_put(file);
-        return error_set(err, -result, "mount point \"%s\": %s", destination, errno_text(-result));
+        return point_error(destination, found, err);
     }
-    result = erofs_create(by, file, &super);
+    int result = erofs_create(by, file, &super);
+    if (!result && found) { /* only for an image that is one: who fails leaves nothing */
+        found = vfs_mkdir_all(by, destination, 0755);
+        if (!found)
+            found = path_walk(by, NULL, destination, WALK_FOLLOW, &point);
+        if (found)
+            return point_error(destination, found, err);
+    }
     if (!result)
         result = mount_attach(by, super, super->root, &point, LINUX_MS_RDONLY, source, &mount);
     return result
