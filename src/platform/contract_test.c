@@ -436,6 +436,28 @@ static void test_an_unknown_platform_is_refused_with_a_reason(void)
     machine_memory_destroy(&memory);
 }
 
+/* Whoever waits for a batch holds the kernel lock, which a cpu that has come out needs to leave. */
+static void test_a_cpu_that_does_not_run_holds_no_batch_up(void)
+{
+    struct rig rig;
+    struct guest guest;
+    struct event event;
+    setup(&rig, &guest, programs->call);
+    (void)guest_map(&guest, DATA_ADDRESS, 3, PROT_READ_BIT | PROT_WRITE_BIT);
+    struct cpu *cpu = platform_cpu(rig.platform, 0);
+    for (u64 i = 0; i < 3; i++) {
+        cpu_enter(cpu, guest.space, &guest.context);
+        if (i > 0) {
+            cpu_run(cpu, &event);
+            ASSERT_CALL(&guest, event);
+        }
+        space_unmap(guest.space, uaddr_make(DATA_ADDRESS + i * PAGE_SIZE), 1);
+        CU_ASSERT_TRUE(space_is_done(guest.space, space_commit(guest.space)));
+        cpu_leave(cpu);
+    }
+    teardown(&rig, &guest);
+}
+
 static CU_TestInfo code_tests[] = {
     {"PM1 a program reads and writes what is mapped",
      test_a_program_reads_and_writes_what_is_mapped},
@@ -459,6 +481,8 @@ static CU_TestInfo code_tests[] = {
     {"PK3 a kick ends a loop without system calls", test_a_kick_ends_a_loop_without_system_calls},
     {"PK4 every kick of a storm is answered exactly once",
      test_every_kick_of_a_storm_is_answered_exactly_once},
+    {"PP7 a cpu that does not run holds no batch up",
+     test_a_cpu_that_does_not_run_holds_no_batch_up},
     {"PC1 a context may end before it ever ran", test_a_context_may_end_before_it_ever_ran},
     {"PC2 an unknown platform is refused with a reason",
      test_an_unknown_platform_is_refused_with_a_reason},

@@ -71,7 +71,7 @@ void kvm_cpu_enter(struct cpu *base, struct space *space_base, struct context *c
         cpu->cr3 = cpu->area->cr3 = cr3;
         cpu->area->must_flush = 1;
         cpu->counts.switches++;
-        __atomic_store_n(&cpu->seen, 0, __ATOMIC_RELEASE);
+        cpu->flushed = 0;
     }
     cpu->space = space;
     xstate_enter(cpu, context);

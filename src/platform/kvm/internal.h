@@ -170,6 +170,8 @@ u64 space_cr3(const struct kvm_space *space);
 
 /* ---- vcpu.c --------------------------------------------------------------------------------- */
 
+#define SEEN_ALL UINT64_MAX
+
 struct kvm_cpu {
     struct cpu base;
     int fd;
@@ -185,7 +187,8 @@ struct kvm_cpu {
     struct kvm_slot *wanted; /* whose it has when the stub has done as the area says */
     u32 victim;              /* the slot that is taken next */
     u64 cr3;                 /* of the space it ran last; 0: none */
-    u64 seen;                /* atomic: the batch of that space it has flushed for */
+    u64 flushed;             /* the batch of that space for which it loaded CR3 or will */
+    u64 seen;                /* atomic: `flushed` while it may be running, else SEEN_ALL */
     bool must_reset;         /* not in the stub where it can go on */
     bool is_broken;          /* its state is lost altogether */
     u32 kicked;              /* atomic: a kick that no EVENT_KICK has answered yet */

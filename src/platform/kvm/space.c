@@ -149,7 +149,7 @@ bool kvm_space_is_done(struct space *base, u64 batch)
     struct kvm_platform *platform = kvm_platform_of(base->platform);
     for (u32 i = 0; i < base->platform->cpu_count && !has_shadow(platform); i++) {
         struct kvm_cpu *cpu = &platform->cpus[i];
-        if (cpu->space == space && __atomic_load_n(&cpu->seen, __ATOMIC_ACQUIRE) < batch)
+        if (cpu->space == space && __atomic_load_n(&cpu->seen, __ATOMIC_SEQ_CST) < batch)
             return false;
     }
     return true;

@@ -160,6 +160,7 @@ int vcpu_create(struct kvm_platform *platform, struct kvm_cpu *cpu)
     u32 page = STUB_PAGE_AREAS + cpu->base.index;
     cpu->area = (struct area *)(void *)stub_page(platform, page);
     cpu->area_address = stub_page_address(page);
+    cpu->seen = SEEN_ALL;
     cpu->fd = ioctl(platform->vm, KVM_CREATE_VCPU, cpu->base.index);
     if (cpu->fd < 0)
         return -errno;
@@ -304,35 +305,50 @@ static bool is_event(const struct kvm_cpu *cpu)
     return cpu->run->exit_reason == KVM_EXIT_IO && cpu->run->io.port == PORT_EVENT;
 }
 
+/* It touches no memory of the program until it runs again, and then it looks for newer batches.
+ * This must not wait for the kernel lock: its owner may be waiting for us. */
+static void vcpu_is_outside(struct kvm_cpu *cpu)
+{
+    __atomic_store_n(&cpu->seen, SEEN_ALL, __ATOMIC_SEQ_CST);
+}
+
 enum vcpu_stop vcpu_run(struct kvm_cpu *cpu)
 {
     bool is_inside = false; /* the vCPU has the registers, not the area */
     for (;;) {
         __atomic_store_n(&cpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         u64 batch = __atomic_load_n(&cpu->space->batch, __ATOMIC_SEQ_CST);
-        if (is_inside && (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) || batch != cpu->seen)) {
+        if (is_inside &&
+            (__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST) || batch != cpu->flushed)) {
             enum capture capture = vcpu_capture(cpu);
             if (capture == CAPTURE_FAILED)
                 break;
             is_inside = capture != CAPTURED;
         }
         if (!is_inside) {
-            if (kick_take(cpu))
+            if (kick_take(cpu)) {
+                vcpu_is_outside(cpu);
                 return VCPU_KICK;
-            if (batch != cpu->seen)
+            }
+            if (batch != cpu->flushed)
                 cpu->area->must_flush = 1;
+            cpu->flushed = batch;
+            /* Who edits after this looks here after having poked; who did before it was read. */
             __atomic_store_n(&cpu->seen, batch, __ATOMIC_SEQ_CST);
         }
         cpu->run->exit_reason = KVM_EXIT_UNKNOWN;
         if (!vcpu_enter(cpu))
             break;
-        if (is_event(cpu))
+        if (is_event(cpu)) {
+            vcpu_is_outside(cpu);
             return VCPU_EVENT;
+        }
         if (!is_interrupted(cpu))
             break;
         cpu->counts.interrupts++;
         is_inside = true;
     }
     cpu->is_broken = cpu->must_reset = true;
+    vcpu_is_outside(cpu);
     return VCPU_BROKEN;
 }
