@@ -128,6 +128,8 @@ struct ptrace_space {
     u64 batch;         /* the last one closed */
     bool is_new;       /* no cpu has run it yet */
     u64 fault_address; /* atomic: of the last EVENT_FAULT that nothing was mapped for yet, or 0 */
+    u64 near_address;  /* of a fault whose page is queued: what lies around it is mapped along; or 0
+                        */
     bool is_pending;   /* atomic: there are queued edits */
     bool must_drop;    /* edits were lost: unmap everything */
     pthread_mutex_t queue_lock;

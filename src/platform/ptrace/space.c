@@ -17,8 +17,14 @@
 #define EDIT_COUNT_MAX 4096u
 #define FILL_COUNT_MAX 256u /* entries that one fault on a present entry maps */
 #define FILL_TRIES_MAX 3u
-#define PREMAP_COUNT_MAX 1024u  /* longer runs wait for their faults */
-#define PREFILL_COUNT_MAX 8u    /* runs */
+#define PREMAP_COUNT_MAX 1024u /* longer runs wait for their faults */
+/* What is mapped along with a page that was missing, since a run more costs the host 3 us and a
+ * fault of its own 40: runs and pages. */
+#define NEAR_RUNS_MAX 24u
+#define NEAR_PAGES_MAX 256u
+#define NEAR_DISTANCE ((u64)4 << 20)
+#define PREFILL_RUNS_MAX 64u /* in a space that has not run yet */
+#define PREFILL_PAGES_MAX 1024u
 #define POPULATE_COUNT_MAX 256u /* shorter runs get the host's page table entries at once */
 
 static struct ptrace_space *ptrace_space_of(struct space *space)
@@ -102,6 +108,8 @@ void ptrace_space_map(struct space *base, uaddr address, frame first, u64 count,
         __atomic_store_n(&space->fault_address, 0, __ATOMIC_RELAXED);
 
     pthread_mutex_lock(&space->queue_lock);
+    if (is_wanted)
+        space->near_address = fault;
     for (u64 i = 0; i < count; i++) {
         uaddr at = uaddr_add(address, i << PAGE_SHIFT);
         u64 word = pagetable_word((frame){first.index + i}, prot);
@@ -231,6 +239,7 @@ static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
     pthread_mutex_lock(&space->queue_lock);
     clear_cached(space);
     space->edit_count = 0;
+    space->near_address = 0;
     space->must_drop = false;
     __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&space->queue_lock);
@@ -239,6 +248,114 @@ static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
         return true;
     stub_set_gone(space->stub);
     return false;
+}
+
+/*
+ * Entries are claimed (marked as cached, to be mapped at once) with queue_lock held and nothing
+ * queued: an edit of an earlier entry must not be made after a later one is mapped.
+ */
+
+/* Mark the entry at ADDRESS as cached if it is FRAME with PROT. */
+static bool entry_claim(struct ptrace_space *space, u64 address, u64 frame_index, u32 prot)
+{
+    u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
+    u64 word = pagetable_word((frame){frame_index}, prot) | PAGETABLE_CACHED;
+    if (slot == NULL || (__atomic_load_n(slot, __ATOMIC_ACQUIRE) | PAGETABLE_CACHED) != word)
+        return false;
+    __atomic_store_n(slot, word, __ATOMIC_RELEASE);
+    return true;
+}
+
+static bool entry_is_cached(const struct ptrace_space *space, u64 address)
+{
+    const u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
+    return slot && (*slot & PAGETABLE_CACHED);
+}
+
+/* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned
+ * block. */
+static struct edit run_claim(struct ptrace_space *space, const struct pagetable_entry *entry)
+{
+    u64 at = entry->address.value;
+    u64 low = MAX(ALIGN_DOWN(at, FILL_COUNT_MAX << PAGE_SHIFT), SPACE_ADDRESS_MIN);
+    u64 high = MIN(ALIGN_DOWN(at, FILL_COUNT_MAX << PAGE_SHIFT) + (FILL_COUNT_MAX << PAGE_SHIFT),
+                   SPACE_ADDRESS_END);
+    u64 start = at, end = at + PAGE_SIZE;
+    u64 index = entry->frame.index;
+    ASSERT(entry_claim(space, at, index, entry->prot));
+    while (start > low && index > (at - start) / PAGE_SIZE + 1 &&
+           !entry_is_cached(space, start - PAGE_SIZE) &&
+           entry_claim(space, start - PAGE_SIZE, index - (at - start) / PAGE_SIZE - 1, entry->prot))
+        start -= PAGE_SIZE;
+    while (end < high && !entry_is_cached(space, end) &&
+           entry_claim(space, end, index + (end - at) / PAGE_SIZE, entry->prot))
+        end += PAGE_SIZE;
+    return (struct edit){start, (end - start) >> PAGE_SHIFT, index - (at - start) / PAGE_SIZE,
+                         entry->prot, EDIT_MAP};
+}
+
+/* ---- what is mapped ahead; with queue_lock held and nothing queued --------------------------- */
+
+/* Operations that are gathered in control->ops. */
+struct ahead {
+    struct ptrace_space *space;
+    u32 count;     /* of operations */
+    u32 runs_left; /* that may still come */
+    u64 pages_left;
+};
+
+/* The run around ENTRY, unless the stub has it or nobody may touch it. Where the search goes on. */
+static u64 ahead_add(struct ahead *ahead, const struct pagetable_entry *entry, u64 count)
+{
+    struct ptrace_space *space = ahead->space;
+    if (entry_is_cached(space, entry->address.value) || entry->prot == 0)
+        return entry->address.value + (count << PAGE_SHIFT);
+    struct edit edit = run_claim(space, entry);
+    space->stub->control->ops[ahead->count++] = op_for(space, &edit);
+    ahead->runs_left--;
+    ahead->pages_left -= MIN(ahead->pages_left, edit.count);
+    return MAX(edit.address + (edit.count << PAGE_SHIFT), entry->address.value + PAGE_SIZE);
+}
+
+/* Runs in [start, end), from below. */
+static void ahead_range(struct ahead *ahead, u64 start, u64 end)
+{
+    struct pagetable_entry entry;
+    u64 count;
+    start = MAX(start, SPACE_ADDRESS_MIN);
+    end = MIN(end, SPACE_ADDRESS_END);
+    while (start < end && ahead->runs_left > 0 && ahead->pages_left > 0 &&
+           pagetable_next_run(&ahead->space->base.table, uaddr_make(start), uaddr_make(end),
+                              FILL_COUNT_MAX, &entry, &count))
+        start = ahead_add(ahead, &entry, count);
+}
+
+/* The run with ADDRESS in it. */
+static void ahead_at(struct ahead *ahead, u64 address)
+{
+    u64 page = ALIGN_DOWN(address, PAGE_SIZE);
+    ahead_range(ahead, page, page + PAGE_SIZE);
+}
+
+/* Behind COUNT operations: what lies near ADDRESS, upwards first. How many operations then. */
+static u32 near_add(struct ptrace_space *space, u64 address, u32 count)
+{
+    u64 distance = MIN(address, NEAR_DISTANCE);
+    struct ahead ahead = {space, count, MIN(NEAR_RUNS_MAX, STUB_OPS_MAX - count), NEAR_PAGES_MAX};
+    ahead_range(&ahead, address, address + NEAR_DISTANCE);
+    ahead_range(&ahead, address - distance, address);
+    return ahead.count;
+}
+
+/* The runs at the instruction and at the stack, and then others from below. */
+static u32 prefill_choose(struct ptrace_space *space, const struct regs *regs)
+{
+    struct ahead ahead = {space, 0, PREFILL_RUNS_MAX, PREFILL_PAGES_MAX};
+    ahead_at(&ahead, regs->rip);
+    ahead_at(&ahead, regs->rsp);
+    ahead_at(&ahead, regs->rsp - 1);
+    ahead_range(&ahead, SPACE_ADDRESS_MIN, SPACE_ADDRESS_END);
+    return ahead.count;
 }
 
 /* Move queued edits into the stub's list; how many. */
@@ -250,9 +367,12 @@ static u32 queue_take(struct ptrace_space *space)
     for (u32 i = count; i < space->edit_count; i++)
         space->edits[i - count] = space->edits[i];
     space->edit_count -= count;
-    if (space->edit_count == 0)
-        __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
-    return count;
+    if (space->edit_count > 0)
+        return count;
+    __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
+    u64 near = space->near_address;
+    space->near_address = 0;
+    return near && count ? near_add(space, near, count) : count;
 }
 
 static bool space_flush_locked(struct ptrace_space *space, struct stub_thread *thread)
@@ -279,42 +399,6 @@ bool space_flush(struct ptrace_space *space, struct stub_thread *thread)
     return is_alive;
 }
 
-/*
- * Entries are claimed (marked as cached, to be mapped at once) with queue_lock held and nothing
- * queued: an edit of an earlier entry must not be made after a later one is mapped.
- */
-
-/* Mark the entry at ADDRESS as cached if it is FRAME with PROT. */
-static bool entry_claim(struct ptrace_space *space, u64 address, u64 frame_index, u32 prot)
-{
-    u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
-    u64 word = pagetable_word((frame){frame_index}, prot) | PAGETABLE_CACHED;
-    if (slot == NULL || (__atomic_load_n(slot, __ATOMIC_ACQUIRE) | PAGETABLE_CACHED) != word)
-        return false;
-    __atomic_store_n(slot, word, __ATOMIC_RELEASE);
-    return true;
-}
-
-/* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned
- * block. */
-static struct edit run_claim(struct ptrace_space *space, const struct pagetable_entry *entry)
-{
-    u64 at = entry->address.value;
-    u64 low = MAX(ALIGN_DOWN(at, FILL_COUNT_MAX << PAGE_SHIFT), SPACE_ADDRESS_MIN);
-    u64 high = MIN(ALIGN_DOWN(at, FILL_COUNT_MAX << PAGE_SHIFT) + (FILL_COUNT_MAX << PAGE_SHIFT),
-                   SPACE_ADDRESS_END);
-    u64 start = at, end = at + PAGE_SIZE;
-    u64 index = entry->frame.index;
-    ASSERT(entry_claim(space, at, index, entry->prot));
-    while (start > low && index > (at - start) / PAGE_SIZE + 1 &&
-           entry_claim(space, start - PAGE_SIZE, index - (at - start) / PAGE_SIZE - 1, entry->prot))
-        start -= PAGE_SIZE;
-    while (end < high && entry_claim(space, end, index + (end - at) / PAGE_SIZE, entry->prot))
-        end += PAGE_SIZE;
-    return (struct edit){start, (end - start) >> PAGE_SHIFT, index - (at - start) / PAGE_SIZE,
-                         entry->prot, EDIT_MAP};
-}
-
 /* Lock the queue when nothing is in it. False: the stub is gone, and it is not locked. */
 static bool queue_lock_empty(struct ptrace_space *space, struct stub_thread *thread)
 {
@@ -337,14 +421,16 @@ static enum fill_result space_fill_locked(struct ptrace_space *space, struct stu
             return FILL_GONE;
         bool is_allowed = pagetable_get(&space->base.table, uaddr_make(address), &entry) &&
                           pagetable_allows(entry.prot, access);
+        u32 count = 0;
         if (is_allowed) {
             struct edit edit = run_claim(space, &entry);
             space->stub->control->ops[0] = op_for(space, &edit);
+            count = near_add(space, address, 1);
         }
         pthread_mutex_unlock(&space->queue_lock);
         if (!is_allowed)
             return FILL_REFUSED;
-        enum stub_result result = stub_edit(space->stub, thread, 1);
+        enum stub_result result = stub_edit(space->stub, thread, count);
         if (result == STUB_DONE)
             return FILL_DONE;
         if (result == STUB_GONE || !space_drop(space, thread))
@@ -363,34 +449,6 @@ enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thre
     enum fill_result result = space_fill_locked(space, thread, address, access);
     pthread_mutex_unlock(&space->stub->edit);
     return result;
-}
-
-/* Add an edit for the run at ADDRESS if an entry is there and not cached yet. */
-static u32 prefill_add(struct ptrace_space *space, u64 address, u32 count)
-{
-    struct pagetable_entry entry;
-    u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
-    if (address >= SPACE_ADDRESS_END || slot == NULL || (*slot & PAGETABLE_CACHED) ||
-        !pagetable_get(&space->base.table, uaddr_make(address), &entry) || entry.prot == 0)
-        return count;
-    struct edit edit = run_claim(space, &entry);
-    space->stub->control->ops[count] = op_for(space, &edit);
-    return count + 1;
-}
-
-/* The runs at the instruction and at the stack, and then some more from below. */
-static u32 prefill_choose(struct ptrace_space *space, const struct regs *regs)
-{
-    struct pagetable_entry entry;
-    uaddr end = uaddr_make(SPACE_ADDRESS_END);
-    u32 count = prefill_add(space, regs->rip, 0);
-    count = prefill_add(space, regs->rsp, count);
-    count = prefill_add(space, regs->rsp - 1, count);
-    for (uaddr at = uaddr_make(SPACE_ADDRESS_MIN);
-         count < PREFILL_COUNT_MAX && pagetable_next(&space->base.table, at, end, &entry);
-         at = uaddr_add(entry.address, PAGE_SIZE))
-        count = prefill_add(space, entry.address.value, count);
-    return count;
 }
 
 bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs)
