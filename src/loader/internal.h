@@ -189,6 +189,8 @@ struct process_plan {
     bool is_tty;
     const struct limits *limits;
     i64 oom_score_adj;
+    struct bpf_instruction *filter; /* process_launch's own: linux.seccomp as a program */
+    u32 filter_count;
 };
 /* Makes the process and starts it; *OUT is a reference to its group. ERR says which step failed. */
 MUST_CHECK SLEEPS int process_launch(struct process_plan *plan, struct task *by,

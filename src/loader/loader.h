@@ -15,6 +15,7 @@
 #include "sentry/fs/file.h"
 #include "sentry/kernel/task.h"
 
+struct bpf_instruction;
 struct loader;
 struct container;
 
@@ -81,6 +82,10 @@ struct loader_config {
     bool has_overlay; /* --overlay2 not none: a conf without an upper stays as it is all the same */
     bool is_root_shared;    /* --file-access=shared */
     bool are_mounts_shared; /* --file-access-mounts=shared (the default) */
+    /* Turns linux.seccomp into a program of at most MAX instructions (*COUNT 0: none); must not
+     * sleep. NULL: it has no effect (--oci-seccomp=false). */
+    int (*seccomp_compile)(const struct oci_spec *spec, struct bpf_instruction *code, u32 max,
+                           u32 *count, struct error *err);
     u64 epoch_ns;           /* realtime when the sandbox was made, for `timestamp` */
 };
 

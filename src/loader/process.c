@@ -10,6 +10,7 @@
 
 #include "loader/internal.h"
 #include "sentry/fs/tty/tty.h"
+#include "sentry/kernel/seccomp.h"
 
 static int step_error(struct error *err, int result, const char *what, const char *where)
 {
@@ -196,6 +197,15 @@ static int make_task(struct process_plan *plan, struct exec_image *image, const 
     return 0;
 }
 
+static int add_filter(const struct process_plan *plan, struct task *task)
+{
+    struct seccomp_filter *filter;
+    if (plan->filter_count == 0)
+        return 0;
+    int result = seccomp_filter_create(task, plan->filter, plan->filter_count, &filter);
+    return result ? result : (int)seccomp_install(task, filter, 0);
+}
+
 static int launch(struct process_plan *plan, struct exec_image *image, const char *comm,
                   struct fs_context *fs, struct cred *cred, struct thread_group **out,
                   struct error *err)
@@ -205,7 +215,9 @@ static int launch(struct process_plan *plan, struct exec_image *image, const cha
     if (result)
         return step_error(err, result, "cannot make process", comm);
     *out = REF_GET(task->group);
-    result = task_start(task);
+    result = add_filter(plan, task);
+    if (!result)
+        result = task_start(task);
     if (result) {
         REF_CLEAR(*out);
         task_discard(task);
@@ -254,10 +266,32 @@ SLEEPS static int start_planned(struct process_plan *plan, struct task *by,
     return launch(plan, &image, comm, fs, cred, out, err);
 }
 
+/* The program of the container's linux.seccomp, if that has an effect: arena memory of
+ * SECCOMP_PROGRAM_MAX. */
+static int make_filter(struct process_plan *plan, struct error *err)
+{
+    const struct loader *loader = plan->container->loader;
+    const struct oci_spec *spec = plan->container->spec;
+    plan->filter = NULL;
+    plan->filter_count = 0;
+    if (!loader->config.seccomp_compile || !spec || json_type(spec->on_linux->seccomp) == JSON_ABSENT)
+        return 0;
+    plan->filter = arena_alloc_array(loader->kernel->arena, SECCOMP_PROGRAM_MAX,
+                                     sizeof *plan->filter);
+    if (!plan->filter)
+        return error_set(err, ENOMEM, "out of memory");
+    return loader->config.seccomp_compile(spec, plan->filter, SECCOMP_PROGRAM_MAX,
+                                          &plan->filter_count, err);
+}
+
 int process_launch(struct process_plan *plan, struct task *by, struct thread_group **out,
                    struct error *err)
 {
-    int result = start_planned(plan, by, out, err);
+    struct arena *arena = plan->container->loader->kernel->arena;
+    int result = make_filter(plan, err);
+    if (!result)
+        result = start_planned(plan, by, out, err);
+    arena_free(arena, plan->filter, SECCOMP_PROGRAM_MAX * sizeof *plan->filter);
     REF_CLEAR(plan->fds);
     return result;
 }

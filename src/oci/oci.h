@@ -107,6 +107,27 @@ struct oci_limits {
     char *cpuset_cpus;
     char *cpuset_mems;
 };
+/* linux.seccomp, which stays raw in the spec: oci_seccomp_parse. */
+struct oci_seccomp_arg {
+    u32 index;
+    u64 value, value_two;
+    char *op; /* "SCMP_CMP_EQ" */
+};
+struct oci_seccomp_rule {
+    WIRE_LIST(char *) names;
+    char *action; /* "SCMP_ACT_ALLOW" */
+    u32 *errno_ret;
+    WIRE_LIST(struct oci_seccomp_arg) args;
+};
+struct oci_seccomp {
+    char *default_action;
+    u32 *default_errno_ret;
+    WIRE_LIST(char *) architectures;
+    WIRE_LIST(char *) flags;
+    char *listener_path;
+    char *listener_metadata;
+    WIRE_LIST(struct oci_seccomp_rule) syscalls;
+};
 struct oci_linux {
     WIRE_LIST(struct oci_id_map) uid_mappings;
     WIRE_LIST(struct oci_id_map) gid_mappings;
@@ -158,6 +179,9 @@ void oci_spec_unknown_members(const char *json, size_t size,
 /* One process object (exec --process FILE) into SPEC's pool. */
 MUST_CHECK int oci_process_parse(struct oci_spec *spec, const char *json, size_t size,
                                  struct oci_process **out, struct error *err);
+/* The parts of linux.seccomp, from SPEC's pool. *OUT is NULL where there is none. */
+MUST_CHECK int oci_seccomp_parse(const struct oci_spec *spec, struct oci_seccomp **out,
+                                 struct error *err);
 /* What `spec` writes: a read-only rootfs that runs ARGS in CWD. */
 MUST_CHECK int oci_spec_default(const char *const *args, size_t arg_count, const char *cwd,
                                 struct oci_spec **out, struct error *err);

@@ -11,6 +11,7 @@
 #include "runtime/control.h"
 #include "runtime/hooks.h"
 #include "runtime/mounts.h"
+#include "runtime/oci_filter.h"
 #include "runtime/process.h"
 #include "runtime/program.h"
 #include "runtime/spawn.h"
@@ -163,6 +164,11 @@ static int stdio_open(struct creation *c, struct error *err)
 {
     const struct create_args *args = c->args;
     const struct oci_process *process = args->spec->process;
+    if (*args->user_log) {
+        c->user_log = open(args->user_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (c->user_log < 0)
+            return error_errno(err, "cannot open the user log %s", args->user_log);
+    }
     if (process->terminal && *args->console_socket) {
         u16 rows = process->console_size ? (u16)process->console_size->height : 0;
         u16 columns = process->console_size ? (u16)process->console_size->width : 0;
@@ -175,11 +181,6 @@ static int stdio_open(struct creation *c, struct error *err)
     stdio_borrow(c->stdio, c->is_stdio_ours); /* none is missing: cli_main opened /dev/null */
     if (process->terminal && isatty(c->stdio[0]))
         c->console = fcntl(c->stdio[0], F_DUPFD_CLOEXEC, 3);
-    if (*args->user_log) {
-        c->user_log = open(args->user_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (c->user_log < 0)
-            return error_errno(err, "cannot open the user log %s", args->user_log);
-    }
     return 0;
 }
 
@@ -439,6 +440,17 @@ static int id_is_free(struct runtime *runtime, const char *id, struct error *err
                     : 0;
 }
 
+/* A profile that the sandbox could not apply is told now, while nothing is there to undo. */
+static int profile_check(const struct runtime *runtime, const struct oci_spec *spec,
+                         struct error *err)
+{
+    struct bpf_instruction code[4096]; /* BPF_MAXINSNS */
+    u32 count;
+    if (!runtime->config->has_oci_seccomp)
+        return 0;
+    return oci_filter_compile(spec, code, ARRAY_COUNT(code), &count, err);
+}
+
 int container_create(struct runtime *runtime, const struct create_args *args, struct record **out,
                      struct child *child, struct error *err)
 {
@@ -446,7 +458,8 @@ int container_create(struct runtime *runtime, const struct create_args *args, st
     if (!container_id_is_valid(args->id))
         return error_set(err, EINVAL, "invalid container id: %s", args->id);
     if (sandbox_id_of(args, &sandbox_id, err) < 0 || id_is_free(runtime, args->id, err) < 0 ||
-        (args->exec_fd < 0 && !args->is_restored && program_check(args->spec, err) < 0))
+        (args->exec_fd < 0 && !args->is_restored && program_check(args->spec, err) < 0) ||
+        profile_check(runtime, args->spec, err) < 0)
         return -1;
     struct creation *c = calloc(1, sizeof *c);
     if (!c)

@@ -21,6 +21,7 @@
 #include "oci/oci.h"
 #include "runtime/console_signals.h"
 #include "runtime/log.h"
+#include "runtime/oci_filter.h"
 #include "sentry/observe/strace.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -138,6 +139,8 @@ static int loader_start(struct sandbox *sandbox, struct error *err)
         .passed_count = options->passed_count,
         .exec_fd = options->exec_fd,
     };
+    if (options->has_oci_seccomp)
+        oci_filter_prepare();
     if (oci_spec_parse(options->spec_text, options->spec_size, &args.spec, err))
         return -1;
     const struct loader_config config = {
@@ -149,6 +152,7 @@ static int loader_start(struct sandbox *sandbox, struct error *err)
         .has_overlay = options->overlay && strcmp(options->overlay, "none") != 0,
         .is_root_shared = options->is_root_shared,
         .are_mounts_shared = options->are_mounts_shared,
+        .seccomp_compile = options->has_oci_seccomp ? oci_filter_compile : NULL,
         .epoch_ns = host_realtime_ns(sandbox->host),
     };
     return loader_create(sandbox->sentry.kernel, &config, &args, &sandbox->loader, err);

@@ -4,6 +4,7 @@
  * points to the older, and all are asked: the strictest verdict counts.
  */
 #pragma once
+#include "abi/bpf.h"
 #include "base/object.h"
 #include "sentry/kernel/task.h"
 
@@ -29,13 +30,6 @@
 #define SECCOMP_FLAG_LOG 2u
 #define SECCOMP_FLAG_SPEC_ALLOW 4u
 #define SECCOMP_FLAG_TSYNC_ESRCH 16u
-
-struct bpf_instruction {
-    u16 code;
-    u8 jump_true, jump_false;
-    u32 k;
-};
-_Static_assert(sizeof(struct bpf_instruction) == 8, "struct sock_filter");
 
 /* What a program reads. */
 struct seccomp_data {

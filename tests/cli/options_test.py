@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What flags and annotations change inside a container."""
+import json
+import os
+
+from harness import BUSYBOX, Box, read, test, write  # noqa: F401
+
+
+def with_seccomp(profile, annotations=None):
+    def change(config):
+        config["linux"]["seccomp"] = profile
+        config["annotations"] = annotations or {}
+    return change
+
+
+ALL = {"defaultAction": "SCMP_ACT_ALLOW"}
+
+
+def refuse(*names, action="SCMP_ACT_ERRNO", **more):
+    return {**ALL, "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [{"names": list(names), "action": action, **more}]}
+
+
+@test
+def seccomp_profile_is_applied(box: Box):
+    """--oci-seccomp: the spec's filter judges the container's calls, and those of exec"""
+    script = "mkdir /tmp/a 2>&1; grep Seccomp: /proc/self/status"
+    flags = ("--oci-seccomp",)
+    bundle = box.bundle("sh", "-c", script, change=with_seccomp(refuse("mkdir", "mkdirat", errnoRet=28)))
+    box.run("run", "--bundle", bundle, "one", flags=flags).want(
+        0, out="mkdir: can't create directory '/tmp/a': No space left on device\nSeccomp:\t2\n")
+    box.run("run", "--bundle", bundle, "one").want(0, out="Seccomp:\t0\n")
+    box.running("two", "sleep", "100", flags=flags, change=with_seccomp(refuse("mkdir", "no_such_call")))
+    box.run("exec", "two", "mkdir", "/tmp/a").want(
+        1, err="mkdir: can't create directory '/tmp/a': Operation not permitted\n")
+    box.ok("delete", "--force", "two")
+
+
+@test
+def seccomp_profile_with_conditions(box: Box):
+    """arguments' conditions hold together; twice the same argument means either; a list of what is allowed"""
+    flags = ("--oci-seccomp",)
+    # kill(2) of pid 1 with signal 0 is refused, with others not; setpriority(2) to 5 or 6 kills the process.
+    rules = [{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77,
+              "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}]},
+             {"names": ["setpriority"], "action": "SCMP_ACT_KILL_PROCESS",
+              "args": [{"index": 2, "value": n, "op": "SCMP_CMP_EQ"} for n in (5, 6)]}]
+    script = "kill -0 1; kill -CONT 1 && echo sent; for n in 4 5 6; do nice -n $n echo nice; echo $?; done"
+    bundle = box.bundle("sh", "-c", script, change=with_seccomp({**ALL, "syscalls": rules}))
+    result = box.run("run", "--bundle", bundle, "one", flags=flags)
+    result.want(0, out="sent\nnice\n0\n159\n159\n")
+    assert "Unknown error" in result.err or "File descriptor in bad state" in result.err, result
+    profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["read", "write", "exit", "exit_group", "brk", "arch_prctl", "set_tid_address", "set_robust_list", "rseq",
+                   "prlimit64", "readlink", "getrandom", "mprotect", "ioctl", "mmap", "munmap", "getuid", "setuid", "setgid",
+                   "getgid", "prctl", "fstat", "stat", "newfstatat"], "action": "SCMP_ACT_ALLOW"}]}
+    bundle = box.bundle("cat", "/proc/version", change=with_seccomp(profile))
+    box.run("run", "--bundle", bundle, "one", flags=flags).want(
+        1, err="cat: can't open '/proc/version': Operation not permitted\n")
+
+
+@test
+def seccomp_profile_dropped(box: Box):
+    """an annotation takes one container's profile away; a bad profile is one line before anything is made"""
+    flags = ("--oci-seccomp",)
+    annotations = {"io.kubernetes.cri.container-name": "web", "dev.gvisor.internal.seccomp.web": "RuntimeDefault"}
+    bundle = box.bundle("mkdir", "/tmp/a", change=with_seccomp(refuse("mkdir"), annotations))
+    box.run("run", "--bundle", bundle, "one", flags=flags).want(0, err="")
+    for profile, text in (({"defaultAction": "SCMP_ACT_NONE"}, 'an unsupported action "SCMP_ACT_NONE"'),
+                          (refuse("mkdir", action="SCMP_ACT_NOTIFY"), 'an unsupported action "SCMP_ACT_NOTIFY"'),
+                          (refuse("mkdir", args=[{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]), "an argument's index 6"),
+                          (refuse("mkdir", args=[{"index": 0, "value": 0, "op": "EQ"}]), 'an unknown operator "EQ"'),
+                          (7, "*is not an object")):
+        bundle = box.bundle("true", change=with_seccomp(profile))
+        box.run("create", "--bundle", bundle, "one", flags=flags).want(128, line=f"*linux.seccomp*{text}")
+        assert not os.path.isdir(box.root) or os.listdir(box.root) == []
