@@ -44,7 +44,7 @@ def seccomp_profile_with_conditions(box: Box):
               "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}]},
              {"names": ["setpriority"], "action": "SCMP_ACT_KILL_PROCESS",
               "args": [{"index": 2, "value": n, "op": "SCMP_CMP_EQ"} for n in (5, 6)]}]
-    script = "kill -0 1; kill -CONT 1 && echo sent; for n in 4 5 6; do nice -n $n echo nice; echo $?; done"
+    script = "kill -0 1; kill -CONT 1 && echo sent; for n in 4 5 6; do busybox nice -n $n echo nice; echo $?; done"
     bundle = box.bundle("sh", "-c", script, change=with_seccomp({**ALL, "syscalls": rules}))
     result = box.run("run", "--bundle", bundle, "one", flags=flags)
     result.want(0, out="sent\nnice\n0\n159\n159\n")
