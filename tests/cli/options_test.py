@@ -39,15 +39,15 @@ def seccomp_profile_is_applied(box: Box):
 def seccomp_profile_with_conditions(box: Box):
     """arguments' conditions hold together; twice the same argument means either; a list of what is allowed"""
     flags = ("--oci-seccomp",)
-    # kill(2) of pid 1 with signal 0 is refused, with others not; setpriority(2) to 5 or 6 kills the process.
+    # kill(2) of pid 1 with signal 0 is refused, with others not; ftruncate(2) to 5 or 6 kills the process.
     rules = [{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77,
               "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 0, "op": "SCMP_CMP_EQ"}]},
-             {"names": ["setpriority"], "action": "SCMP_ACT_KILL_PROCESS",
-              "args": [{"index": 2, "value": n, "op": "SCMP_CMP_EQ"} for n in (5, 6)]}]
-    script = "kill -0 1; kill -CONT 1 && echo sent; for n in 4 5 6; do busybox nice -n $n echo nice; echo $?; done"
+             {"names": ["ftruncate"], "action": "SCMP_ACT_KILL_PROCESS",
+              "args": [{"index": 1, "value": n, "op": "SCMP_CMP_EQ"} for n in (5, 6)]}]
+    script = "kill -0 1; kill -CONT 1 && echo sent; for n in 4 5 6; do busybox truncate -s $n /tmp/f; echo $?; done"
     bundle = box.bundle("sh", "-c", script, change=with_seccomp({**ALL, "syscalls": rules}))
     result = box.run("run", "--bundle", bundle, "one", flags=flags)
-    result.want(0, out="sent\nnice\n0\n159\n159\n")
+    result.want(0, out="sent\n0\n159\n159\n")
     assert "Unknown error" in result.err or "File descriptor in bad state" in result.err, result
     profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
         {"names": ["read", "write", "exit", "exit_group", "brk", "arch_prctl", "set_tid_address", "set_robust_list", "rseq",
