@@ -58,7 +58,8 @@ struct sandbox_options {
     int status_fd;      /* pipe: 4 bytes, the root container's wait status, when it has ended */
 
     /* what the operator sees */
-    int log_fd;      /* --debug-log's file; lines as runtime/log.h formats them */
+    int log_fd;             /* --debug-log's file; lines as runtime/log.h formats them */
+    const char *log_format; /* text, json, json-k8s */
     int user_log_fd; /* json-k8s lines of unimplemented calls */
     bool is_debug;
     bool has_strace;

@@ -31,19 +31,28 @@ static void line_write(int fd, const char *text, size_t size)
     }
 }
 
-static void runtime_log_write(struct log *log, enum log_level level, const char *room,
-                              const char *line)
+static struct timespec log_time(struct log *log)
 {
-    int fd = (int)(intptr_t)log->owner - 1;
-    if (fd < 0)
-        return;
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     if (log->now_ns) {
         u64 ns = log->now_ns(log);
-        now = (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
-                                .tv_nsec = (long)(ns % NS_PER_S)};
+        return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
+                                 .tv_nsec = (long)(ns % NS_PER_S)};
     }
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now;
+}
+
+static int log_fd(const struct log *log)
+{
+    return (int)(intptr_t)log->owner - 1;
+}
+
+static void write_text(struct log *log, enum log_level level, const char *room, const char *line)
+{
+    if (log_fd(log) < 0)
+        return;
+    struct timespec now = log_time(log);
     struct tm local;
     localtime_r(&now.tv_sec, &local);
     static const char letters[] = {[LOG_WARN] = 'W', [LOG_INFO] = 'I', [LOG_DEBUG] = 'D'};
@@ -52,22 +61,14 @@ static void runtime_log_write(struct log *log, enum log_level level, const char 
                         letters[level], local.tm_mon + 1, local.tm_mday, local.tm_hour,
                         local.tm_min, local.tm_sec, now.tv_nsec / 1000, (int)getpid(), room, line);
     if (size > 0)
-        line_write(fd, text, MIN((size_t)size, sizeof text - 1));
-}
-
-void runtime_log_init(struct log *log, int fd, bool is_debug)
-{
-    *log = (struct log){.level = is_debug ? LOG_DEBUG : LOG_INFO, .write = runtime_log_write};
-    log->owner = (void *)(intptr_t)(fd + 1);
+        line_write(log_fd(log), text, MIN((size_t)size, sizeof text - 1));
 }
 
 /* RFC 3339 with nanoseconds and the zone's offset, as Go prints a time. */
-static void stamp(char *out, size_t size)
+static void stamp(char *out, size_t size, struct timespec now)
 {
-    struct timespec now;
     struct tm local;
     char head[32], zone[8];
-    clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &local);
     strftime(head, sizeof head, "%Y-%m-%dT%H:%M:%S", &local);
     if (local.tm_gmtoff == 0)
@@ -78,6 +79,56 @@ static void stamp(char *out, size_t size)
     snprintf(out, size, "%s.%09ld%s", head, now.tv_nsec, zone);
 }
 
+/* {TEXT_NAME: TEXT, "level": LEVEL, "time": NOW} and END. */
+static void write_object(int fd, const char *text_name, const char *text, const char *level,
+                         struct timespec now, const char *end)
+{
+    struct arena arena;
+    heap_arena_init(&arena);
+    AUTO_BUF struct buf buf;
+    buf_init(&buf, &arena, 0);
+    struct json_writer writer;
+    json_writer_init(&writer, &buf);
+    char time[80];
+    stamp(time, sizeof time, now);
+    json_begin_object(&writer);
+    json_name(&writer, text_name);
+    json_put_string(&writer, text);
+    json_name(&writer, "level");
+    json_put_string(&writer, level);
+    json_name(&writer, "time");
+    json_put_string(&writer, time);
+    json_end_object(&writer);
+    (void)!buf_append_text(&buf, end); /* what finds no memory is lost */
+    line_write(fd, (const char *)buf_bytes(&buf), buf.size);
+}
+
+static const char *const level_words[] = {
+    [LOG_WARN] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+
+static void write_json(struct log *log, enum log_level level, const char *room, const char *line)
+{
+    (void)room;
+    if (log_fd(log) >= 0)
+        write_object(log_fd(log), "msg", line, level_words[level], log_time(log), "\n");
+}
+
+static void write_k8s(struct log *log, enum log_level level, const char *room, const char *line)
+{
+    (void)room;
+    if (log_fd(log) >= 0)
+        write_object(log_fd(log), "log", line, level_words[level], log_time(log), "\n");
+}
+
+void runtime_log_init(struct log *log, int fd, const char *format, bool is_debug)
+{
+    *log = (struct log){.level = is_debug ? LOG_DEBUG : LOG_INFO,
+                        .write = strcmp(format, "json") == 0       ? write_json
+                                 : strcmp(format, "json-k8s") == 0 ? write_k8s
+                                                                   : write_text};
+    log->owner = (void *)(intptr_t)(fd + 1);
+}
+
 void runtime_log_error(const struct config *config, const char *text)
 {
     int fd = (int)config->log_fd;
@@ -86,23 +137,9 @@ void runtime_log_error(const struct config *config, const char *text)
         fd = open(config->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0)
         return;
-    struct arena arena;
-    heap_arena_init(&arena);
-    AUTO_BUF struct buf buf;
-    buf_init(&buf, &arena, 0);
-    struct json_writer writer;
-    json_writer_init(&writer, &buf);
-    char time[80];
-    stamp(time, sizeof time);
-    json_begin_object(&writer);
-    json_name(&writer, "msg");
-    json_put_string(&writer, text);
-    json_name(&writer, "level");
-    json_put_string(&writer, "error");
-    json_name(&writer, "time");
-    json_put_string(&writer, time);
-    json_end_object(&writer);
-    line_write(fd, (const char *)buf_bytes(&buf), buf.size);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    write_object(fd, "msg", text, "error", now, "");
     if (is_file)
         close(fd);
 }

@@ -9,11 +9,11 @@
 #include "runtime/config.h"
 
 /*
- * LOG writes lines to FD (lent; -1: nowhere) in the form "I0102 15:04:05.000000  PID ROOM] TEXT";
- * debug lines only with IS_DEBUG. Stamps are the host's local time, or LOG's now_ns if the caller
- * sets that.
+ * LOG writes lines to FD (lent; -1: nowhere). FORMAT "text": "I0102 15:04:05.000000  PID ROOM]
+ * TEXT"; "json": {"msg":TEXT,"level":…,"time":…}; "json-k8s": "log" in place of "msg". Debug lines
+ * only with IS_DEBUG. Stamps are the host's local time, or LOG's now_ns if the caller sets that.
  */
-void runtime_log_init(struct log *log, int fd, bool is_debug);
+void runtime_log_init(struct log *log, int fd, const char *format, bool is_debug);
 
 /* Append ERR to the file of --log or --log-fd as one JSON object; what cannot be written there is
  * lost. */

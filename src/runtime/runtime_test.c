@@ -335,7 +335,7 @@ static void test_debug_logs_have_names_of_their_own(void)
     int fd = debug_log_open(&config, "boot", "c");
     CU_ASSERT_FATAL(fd >= 0);
     struct log log;
-    runtime_log_init(&log, fd, false);
+    runtime_log_init(&log, fd, "text", false);
     log_info(&log, "runtime", "a line");
     log_debug(&log, "runtime", "not this");
     snprintf(path, sizeof path, "%s/boot-c.txt", dir);

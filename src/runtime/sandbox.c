@@ -22,6 +22,7 @@
 #include "runtime/console_signals.h"
 #include "runtime/log.h"
 #include "runtime/oci_filter.h"
+#include "runtime/user_log.h"
 #include "sentry/observe/strace.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -207,10 +208,13 @@ static int sandbox_start(struct sandbox *sandbox, struct error *err)
     sandbox->host = host_linux_create();
     if (!sandbox->host)
         return error_set(err, ENOMEM, "cannot reach the host's services");
-    runtime_log_init(&sandbox->log, sandbox->options->log_fd, sandbox->options->is_debug);
+    runtime_log_init(&sandbox->log, sandbox->options->log_fd, sandbox->options->log_format,
+                     sandbox->options->is_debug);
     if (sentry_start(sandbox, err) || strace_start(sandbox, err) || loader_start(sandbox, err) ||
         controllers_start(sandbox, err))
         return -1;
+    if (sandbox->options->user_log_fd >= 0)
+        user_log_start(sandbox->sentry.kernel, sandbox->options->user_log_fd);
     int result = 0;
     if (sandbox->options->signal_fd >= 0)
         result = console_signals_start(sandbox->loader, sandbox->options->container_id,

@@ -38,14 +38,14 @@ static char *fds_arg(struct spawn *spawn, const int *fds, u32 count)
     return text;
 }
 
-static void debug_log_arg(struct runtime *runtime, struct spawn *spawn, const char *command,
-                          const char *id, int *log)
+/* The debug log of COMMAND, or -1: it is also where failed assertions go. */
+static int debug_log_add(struct runtime *runtime, struct spawn *spawn, const char *command,
+                         const char *id)
 {
-    *log = debug_log_open(runtime->config, command, id);
-    if (*log < 0)
-        return;
-    spawn_arg(spawn, "--debug-log-fd=%d", spawn_fd(spawn, *log));
-    spawn->stdio[2] = *log; /* failed assertions go there too */
+    int log = debug_log_open(runtime->config, command, id);
+    if (log >= 0)
+        spawn->stdio[2] = log;
+    return log;
 }
 
 static void cgroups_add(struct spawn *spawn, const struct cgroup *cgroup)
@@ -102,10 +102,7 @@ int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan
     spawn->is_attached = is_attached;
     if (go)
         memcpy(spawn->go, go, sizeof spawn->go);
-    int log;
-    debug_log_arg(runtime, spawn, "gofer", id, &log);
-    if (log >= 0)
-        spawn->argc--; /* the gofer has no such flag: only its standard error is there */
+    int log = debug_log_add(runtime, spawn, "gofer", id);
     spawn_arg(spawn, "--io-fds=%s", fds_arg(spawn, theirs, plan->count));
     spawn_arg(spawn, "--root-fds=%s", fds_arg(spawn, plan->roots, plan->count));
     spawn_arg(spawn, "--modes=%s", plan->modes);
@@ -307,8 +304,12 @@ int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *wanted, s
      * as any, unless it is a terminal, which must not be kept busy for the sandbox's sake. */
     if (wanted->console < 0)
         spawn->stdio[2] = wanted->stdio[2];
-    int log, device;
-    debug_log_arg(runtime, spawn, "boot", args->id, &log);
+    int device, log = debug_log_add(runtime, spawn, "boot", args->id);
+    if (log >= 0) {
+        spawn_arg(spawn, "--debug-log-fd=%d", spawn_fd(spawn, log));
+        spawn_arg(spawn, "--debug-log-format=%s",
+                  runtime->config->debug_log_format ? runtime->config->debug_log_format : "text");
+    }
     spawn_arg(spawn, "--bundle=%s", args->bundle);
     spawn_arg(spawn, "--spec-fd=%d", spawn_fd(spawn, spec));
     args_machine(runtime, spawn, args->spec, &device);

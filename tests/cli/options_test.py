@@ -73,3 +73,31 @@ def seccomp_profile_dropped(box: Box):
         bundle = box.bundle("true", change=with_seccomp(profile))
         box.run("create", "--bundle", bundle, "one", flags=flags).want(128, line=f"*linux.seccomp*{text}")
         assert not os.path.isdir(box.root) or os.listdir(box.root) == []
+
+
+def on_the_machine(config):
+    """The machine's own root in place of busybox's."""
+    config["root"] = {"path": "/", "readonly": True}
+    config["process"]["env"] = ["PATH=/usr/bin:/bin"]
+
+
+@test
+def user_log(box: Box):
+    """--user-log: one line a kind of call that is not there, as JSON"""
+    script = "for (1..3) { syscall(180, 0x10, 2); syscall(134) } print $! + 0"
+    bundle = box.bundle("perl", "-e", script, change=on_the_machine)
+    box.run("run", "--bundle", bundle, "--user-log", box.path("log"), "one").want(0, out="38")
+    lines = [json.loads(line) for line in read(box.path("log")).splitlines() if "rseq" not in line]
+    assert [sorted(line) for line in lines] == [["level", "log", "time"]] * 2, lines
+    assert lines[0]["log"].startswith("Unsupported syscall nfsservctl(0x10,0x2,"), lines
+    assert lines[1]["log"].startswith("Unsupported syscall uselib("), lines
+
+
+@test
+def debug_log_formats(box: Box):
+    """--debug-log-format: text, json and json-k8s"""
+    for form, name in (("json", "msg"), ("json-k8s", "log")):
+        flags = ("--debug", "--debug-log", box.path(form + ".%COMMAND%"), "--debug-log-format", form)
+        box.ok("run", "--bundle", box.bundle("true"), "one", flags=flags)
+        lines = [json.loads(line) for line in read(box.path(form + ".boot")).splitlines()]
+        assert lines and all(sorted(line) == sorted((name, "level", "time")) for line in lines), lines
