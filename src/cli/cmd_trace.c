@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * trace create, delete, list, procfs ID; trace metadata; trace collect SOCKET. The sinks of a
- * session are set up here: connected, greeted, and handed over as descriptors, one a sink.
- */
+/* trace create, delete, list, procfs ID; trace metadata; trace collect SOCKET. */
 #include "cli/trace_collect.h"
 #include "base/sort.h"
 #include "cli/commands.h"
 #include "runtime/control.h"
+#include "runtime/trace.h"
 #include "sentry/observe/points.h"
 
 #include <errno.h>
@@ -38,98 +36,25 @@ struct trace_command {
 
 /* ---- create --------------------------------------------------------------------------------- */
 
-static int check_members(struct json_text object, const char *const *known, struct pool *pool,
-                         struct error *err)
+static int trace_create(struct trace_command *command, struct error *err)
 {
-    struct json_iter iter;
-    struct json_text name, value;
-    if (json_type(object) != JSON_OBJECT)
-        return error_set(err, EINVAL, "trace session is not a JSON object");
-    json_iter_init(&iter, object);
-    while (json_iter_next(&iter, &name, &value)) {
-        u32 i = 0;
-        while (known[i] && !json_name_is(name, known[i]))
-            i++;
-        if (!known[i])
-            return error_set(err, EINVAL, "json: unknown field \"%s\"",
-                             json_string(name, pool, NULL));
-    }
-    return 0;
-}
-
-/* The session's own text: the whole file, or member trace_session of a pod's configuration. */
-static int read_session(struct trace_command *command, struct pool *pool, struct json_text *out,
-                        struct error *err)
-{
-    static const char *const known[] = {"name",  "points",  "ignore_missing",
-                                        "sinks", "options", NULL};
+    struct pool *pool = &command->record->pool;
+    struct json_text session;
     char *text;
     size_t size;
     if (!*command->options.config)
         return error_set(err, EINVAL, "missing path to configuration file, please set --config");
     if (cli_read_file(command->options.config, &text, &size, err) < 0)
         return -1;
-    char *own = pool_strndup(pool, text, size);
+    int result = trace_session_parse(text, size, pool, &session, err);
     free(text);
-    if (json_parse(own, size, 0, out, err) < 0)
+    if (result < 0)
         return error_prefix(err, "loading %s", command->options.config);
-    struct json_text inner = json_member(*out, "trace_session");
-    if (json_type(inner) == JSON_OBJECT)
-        *out = inner;
-    return check_members(*out, known, pool, err);
-}
-
-/* One descriptor a sink: what does not need any gets /dev/null so that the others keep their
- * places. */
-static int open_sinks(struct json_text session, struct pool *pool, int *fds, u32 *count,
-                      struct error *err)
-{
-    struct json_text list = json_member(session, "sinks"), name, sink;
-    struct json_iter iter;
-    *count = 0;
-    if (json_type(list) != JSON_ARRAY)
-        return 0;
-    json_iter_init(&iter, list);
-    while (json_iter_next(&iter, &name, &sink)) {
-        bool is_remote = json_string_is(json_member(sink, "name"), "remote");
-        const char *path = json_string(json_path(sink, "config.endpoint"), pool, NULL);
-        if (*count == URPC_FDS_MAX)
-            return error_set(err, E2BIG, "too many sinks");
-        if (is_remote && !path)
-            return error_set(err, EINVAL, "\"endpoint\" not found in config of the remote sink");
-        int fd = is_remote ? trace_sink_connect(path, err) : open("/dev/null", O_RDWR | O_CLOEXEC);
-        bool ignores = false;
-        if (fd < 0 && is_remote && json_bool(json_member(sink, "ignore_setup_error"), &ignores) &&
-            ignores)
-            fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (fd < 0)
-            return is_remote ? -1 : error_errno(err, "open /dev/null");
-        fds[(*count)++] = fd;
-    }
-    return 0;
-}
-
-static int trace_create(struct trace_command *command, struct error *err)
-{
-    struct pool *pool = &command->record->pool;
-    struct json_text session;
-    int fds[URPC_FDS_MAX];
-    u32 count;
-    if (read_session(command, pool, &session, err) < 0)
-        return -1;
-    int result = open_sinks(session, pool, fds, &count, err);
-    if (result == 0) {
-        char *arg = pool_printf(pool, "{\"Config\":%.*s,\"Force\":%s}", (int)session.size,
-                                session.bytes, command->options.is_forced ? "true" : "false");
-        result = control_call(command->record, "containerManager.CreateTraceSession", arg, fds,
-                              count, NULL, err);
-    }
-    for (u32 i = 0; i < count; i++)
-        close(fds[i]);
+    if (trace_session_create(command->record, session, command->options.is_forced, err) < 0)
+        return error_prefix(err, "creating session");
     const char *name = json_string(json_member(session, "name"), pool, NULL);
-    if (result == 0)
-        printf("Trace session \"%s\" created.\n", name ? name : "");
-    return result < 0 ? error_prefix(err, "creating session") : 0;
+    printf("Trace session \"%s\" created.\n", name ? name : "");
+    return 0;
 }
 
 /* ---- the others ----------------------------------------------------------------------------- */

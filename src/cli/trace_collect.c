@@ -13,65 +13,11 @@
 #include <unistd.h>
 
 #include "base/protobuf.h"
+#include "runtime/trace.h"
 #include "sentry/observe/points.h"
 
-#define VERSION 1u
 #define PACKET_SIZE_MAX ((size_t)300 << 10)
 #define CLIENTS_MAX 64u
-
-static int address_of(const char *path, struct sockaddr_un *out, struct error *err)
-{
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof out->sun_path)
-        return error_set(err, ENAMETOOLONG, "socket path \"%s\" is too long", path);
-    memcpy(out->sun_path, path, strlen(path) + 1);
-    return 0;
-}
-
-/* Handshake{uint32 version = 1}: both say theirs. */
-static int greet(int fd, struct error *err)
-{
-    static const u8 hello[] = {1 << 3, VERSION};
-    u8 packet[256];
-    const u8 *at = packet;
-    struct protobuf_field field;
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (send(fd, hello, sizeof hello, MSG_NOSIGNAL) < 0)
-        return error_errno(err, "sending handshake message");
-    ssize_t got = poll(&wait, 1, 5000) > 0 ? recv(fd, packet, sizeof packet, 0) : -1;
-    if (got <= 0)
-        return error_set(err, EPROTO, "reading handshake message");
-    size_t size = (size_t)got;
-    u64 version = 0;
-    while (protobuf_next(&at, &size, &field) == 1)
-        if (field.number == 1)
-            version = field.value;
-    if (version < VERSION)
-        return error_set(err, EPROTO,
-                         "remote version (%llu) is smaller than minimum supported (%u)",
-                         (unsigned long long)version, VERSION);
-    return 0;
-}
-
-int trace_sink_connect(const char *path, struct error *err)
-{
-    struct sockaddr_un address;
-    if (address_of(path, &address, err) < 0)
-        return -1;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return error_errno(err, "socket");
-    int result = connect(fd, (struct sockaddr *)&address, sizeof address) < 0
-                     ? error_errno(err, "connect(%s)", path)
-                     : greet(fd, err);
-    if (result == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-        result = error_errno(err, "fcntl");
-    if (result < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
 
 /* ---- printing ------------------------------------------------------------------------------- */
 
@@ -184,7 +130,7 @@ static void take_client(int listener, struct pollfd *fds, u32 *count)
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    if (*count == CLIENTS_MAX || greet(fd, &err) < 0) {
+    if (*count == CLIENTS_MAX || trace_sink_greet(fd, &err) < 0) {
         close(fd);
         return;
     }
@@ -220,7 +166,7 @@ static int collect(int listener, u64 wanted, struct error *err)
 int trace_collect(const char *path, u64 count, struct error *err)
 {
     struct sockaddr_un address;
-    if (address_of(path, &address, err) < 0)
+    if (trace_sink_address(path, &address, err) < 0)
         return -1;
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)

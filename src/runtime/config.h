@@ -43,6 +43,7 @@ struct config {
     bool has_systemd_cgroup;
     const char *cgroup_manager; /* "", cgroupfs, systemd, disabled */
     bool cpu_num_from_quota;
+    const char *pod_init_config; /* file with a trace session for new sandboxes; "" none */
     bool has_oci_seccomp; /* linux.seccomp is applied inside */
     bool has_profile;
     bool allows_flag_override;

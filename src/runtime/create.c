@@ -15,6 +15,7 @@
 #include "runtime/process.h"
 #include "runtime/program.h"
 #include "runtime/spawn.h"
+#include "runtime/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -331,6 +332,9 @@ static int create_root(struct creation *c, struct error *err)
         return -1;
     record_fill_sandbox(c);
     if (processes_begin(c, err) < 0)
+        return -1;
+    const char *init = c->runtime->config->pod_init_config;
+    if (init && *init && trace_session_init(c->record, init, err) < 0)
         return -1;
     return finish(c, err);
 }

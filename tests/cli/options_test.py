@@ -3,7 +3,7 @@
 import json
 import os
 
-from harness import BUSYBOX, Box, read, test, write  # noqa: F401
+from harness import Box, read, test, wait_until, write
 
 
 def with_seccomp(profile, annotations=None):
@@ -101,3 +101,57 @@ def debug_log_formats(box: Box):
         box.ok("run", "--bundle", box.bundle("true"), "one", flags=flags)
         lines = [json.loads(line) for line in read(box.path(form + ".boot")).splitlines()]
         assert lines and all(sorted(line) == sorted((name, "level", "time")) for line in lines), lines
+
+
+SESSION = {"name": "Default",
+           "points": [{"name": "container/start", "optional_fields": ["env"], "context_fields": ["container_id"]},
+                      {"name": "syscall/chdir/enter", "context_fields": ["process_name"]},
+                      {"name": "sentry/task_exit"}],
+           "sinks": [{"name": "remote", "config": {"endpoint": None}}]}
+
+
+def session_file(box, name="session"):
+    session = json.loads(json.dumps(SESSION))
+    session["sinks"][0]["config"]["endpoint"] = box.path("sink")
+    write(box.path(name), json.dumps({"trace_session": session}))
+    return box.path(name)
+
+
+def collector(box, count):
+    child = box.start("trace", "collect", "-count", str(count), box.path("sink"), stdout=-1)
+    wait_until(lambda: os.path.exists(box.path("sink")), "the collector")
+    return child
+
+
+@test
+def trace_of_a_new_sandbox(box: Box):
+    """--pod-init-config: the collector is told of the container's very start"""
+    collecting = collector(box, 3)
+    flags = ("--pod-init-config", session_file(box))
+    box.run("run", "--bundle", box.bundle("sh", "-c", "cd /tmp"), "one", flags=flags).want(0, err="")
+    lines = collecting.communicate(timeout=20)[0].splitlines()
+    assert len([line for line in lines if line.startswith("Start ") and '"one"' in line]) == 1, lines
+    assert any(line.startswith("Chdir ") and "/tmp" in line for line in lines), lines
+    write(box.path("bad"), '{"trace_session":{"name":"Other"}}')
+    box.run("create", "--bundle", box.bundle("true"), "one", flags=("--pod-init-config", box.path("bad"))).want(
+        128, line='*pod init config */bad: only a single "Default" session is supported')
+    assert os.listdir(box.root) == []
+
+
+@test
+def trace_of_a_running_sandbox(box: Box):
+    """trace create, list, delete and a collector"""
+    box.running("one", "sh", "-c", "while :; do cd /tmp; sleep 0.1; cd /; done")
+    box.run("trace", "create", "one").want(128, line="*missing path to configuration file, please set --config")
+    box.run("trace", "create", "-config", session_file(box), "one").want(128, line="*connect(*/sink): *")
+    box.ok("trace", "list", "one").want(out="SESSIONS (0)\n")
+    collecting = collector(box, 4)
+    box.ok("trace", "create", "-config", session_file(box), "one").want(out='Trace session "Default" created.\n')
+    lines = collecting.communicate(timeout=20)[0].splitlines()
+    assert len([line for line in lines if line.startswith("Chdir ")]) >= 2, lines
+    listed = box.ok("trace", "list", "one").out
+    assert listed.startswith('SESSIONS (1)\n"Default"\n\tSink: "remote", dropped: '), listed
+    box.run("trace", "create", "-config", session_file(box), "one").want(128)
+    box.ok("trace", "delete", "-name", "Default", "one").want(out='Trace session "Default" deleted.\n')
+    box.run("trace", "delete", "-name", "Default", "one").want(128, line='*session "Default" not found')
+    box.ok("delete", "--force", "one")
