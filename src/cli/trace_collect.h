@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The far end of a trace session's remote sink: AF_UNIX packets, a handshake, then messages one way. */
+/* The far end of a trace session's remote sink: AF_UNIX packets, a handshake, then messages one
+ * way. */
 #pragma once
 #include "base/error.h"
 

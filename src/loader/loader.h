@@ -86,7 +86,7 @@ struct loader_config {
      * sleep. NULL: it has no effect (--oci-seccomp=false). */
     int (*seccomp_compile)(const struct oci_spec *spec, struct bpf_instruction *code, u32 max,
                            u32 *count, struct error *err);
-    u64 epoch_ns;           /* realtime when the sandbox was made, for `timestamp` */
+    u64 epoch_ns; /* realtime when the sandbox was made, for `timestamp` */
 };
 
 /* KERNEL, with vfs, net, syscalls set, outlives the loader. ARGS: the root container's. */

@@ -274,7 +274,8 @@ static int make_filter(struct process_plan *plan, struct error *err)
     const struct oci_spec *spec = plan->container->spec;
     plan->filter = NULL;
     plan->filter_count = 0;
-    if (!loader->config.seccomp_compile || !spec || json_type(spec->on_linux->seccomp) == JSON_ABSENT)
+    if (!loader->config.seccomp_compile || !spec ||
+        json_type(spec->on_linux->seccomp) == JSON_ABSENT)
         return 0;
     plan->filter = arena_alloc_array(loader->kernel->arena, SECCOMP_PROGRAM_MAX,
                                      sizeof *plan->filter);

@@ -60,7 +60,7 @@ struct sandbox_options {
     /* what the operator sees */
     int log_fd;             /* --debug-log's file; lines as runtime/log.h formats them */
     const char *log_format; /* text, json, json-k8s */
-    int user_log_fd; /* json-k8s lines of unimplemented calls */
+    int user_log_fd;        /* json-k8s lines of unimplemented calls */
     bool is_debug;
     bool has_strace;
     const char *strace_syscalls; /* "" all, or a comma list */

@@ -44,7 +44,7 @@ struct config {
     const char *cgroup_manager; /* "", cgroupfs, systemd, disabled */
     bool cpu_num_from_quota;
     const char *pod_init_config; /* file with a trace session for new sandboxes; "" none */
-    bool has_oci_seccomp; /* linux.seccomp is applied inside */
+    bool has_oci_seccomp;        /* linux.seccomp is applied inside */
     bool has_profile;
     bool allows_flag_override;
     const char *restore_spec_validation; /* enforce, warning, ignore */

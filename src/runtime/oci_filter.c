@@ -76,9 +76,8 @@ static int read_args(const struct oci_seccomp_rule *rule, struct scmp_arg_cmp ar
         if (arg->index >= ARGS_MAX)
             return error_set(err, EINVAL, "OCI spec: linux.seccomp has an argument's index %u",
                              arg->index);
-        args[i] = (struct scmp_arg_cmp){.arg = arg->index,
-                                        .datum_a = arg->value,
-                                        .datum_b = arg->value_two};
+        args[i] = (struct scmp_arg_cmp){
+            .arg = arg->index, .datum_a = arg->value, .datum_b = arg->value_two};
         if (compare_find(arg->op, &args[i].op, err))
             return -1;
         if (seen & 1u << arg->index)

@@ -20,7 +20,7 @@ MUST_CHECK int trace_sink_greet(int fd, struct error *err);
 MUST_CHECK int trace_session_parse(const char *text, size_t size, struct pool *pool,
                                    struct json_text *out, struct error *err);
 /* Connect the sinks and create SESSION in the sandbox of RECORD; IS_FORCED replaces one. */
-MUST_CHECK int trace_session_create(struct record *record, struct json_text session,
-                                    bool is_forced, struct error *err);
+MUST_CHECK int trace_session_create(struct record *record, struct json_text session, bool is_forced,
+                                    struct error *err);
 /* The session of the file PATH (--pod-init-config), before anything runs in the sandbox. */
 MUST_CHECK int trace_session_init(struct record *record, const char *path, struct error *err);
