@@ -42,6 +42,7 @@ int ptrace_cpu_attach(struct cpu *base)
     int err = pthread_sigmask(SIG_UNBLOCK, &remote, NULL); /* else others would wait for ever */
     if (err)
         return -err;
+    cpu->host_thread = pthread_self();
     cpu->tid = (pid_t)syscall(SYS_gettid);
     return 0;
 }
@@ -49,7 +50,7 @@ int ptrace_cpu_attach(struct cpu *base)
 void ptrace_cpu_detach(struct cpu *base)
 {
     struct ptrace_cpu *cpu = ptrace_cpu_of(base);
-    ASSERT(cpu->tid == (pid_t)syscall(SYS_gettid));
+    ASSERT(cpu_is_ours(cpu));
     stubs_detach(cpu);
     cpu->tid = 0;
 }
@@ -77,6 +78,7 @@ static bool kick_take(struct ptrace_cpu *cpu)
 static void xstate_move(struct stub_thread *thread, struct context *context)
 {
     struct stub_thread *home = context->xstate_home;
+    bool is_near = home == thread && (!thread->xstate_is_stale || thread->xstate_is_near);
     bool is_loaded = home == thread && !thread->xstate_is_stale && !context->xstate_changed;
     if (home != thread) {
         if (home)
@@ -88,6 +90,7 @@ static void xstate_move(struct stub_thread *thread, struct context *context)
     context->xstate_cpu = &thread->cpu->base;
     context->xstate_changed = false;
     thread->xstate_is_stale = !is_loaded;
+    thread->xstate_is_near = !is_loaded && is_near;
 }
 
 void ptrace_cpu_enter(struct cpu *base, struct space *space_base, struct context *context)

@@ -52,6 +52,7 @@ static bool exact_find(struct ptrace_cpu *cpu, const siginfo_t *info, struct exa
     if (!xstate_fetch(thread))
         return false;
     thread->xstate_is_stale = true;
+    thread->xstate_is_near = false;
     thread->has_regs = false;
     if (ptrace(PTRACE_SINGLESTEP, thread->tid, NULL, info->si_signo) != 0 ||
         stub_thread_wait(thread) < 0 || ptrace(PTRACE_GETREGS, thread->tid, NULL, &regs) != 0)

@@ -31,6 +31,7 @@ struct stub_thread {
     bool is_traced;       /* else it is parked in the stub's code */
     bool has_regs;        /* `regs` is what it has */
     bool xstate_is_stale; /* its extended state is not `context`'s: load before it runs */
+    bool xstate_is_near;  /* and was until the sentry wrote it: most of it may be right */
     struct regs regs;
     struct context *context; /* whose extended state it has, or gets before it runs */
     u8 *image;               /* xsave.size bytes for NT_X86_XSTATE */
@@ -162,7 +163,8 @@ bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const
 
 struct ptrace_cpu {
     struct cpu base;
-    pid_t tid; /* of the host thread that attached; 0: none */
+    pid_t tid;             /* of the host thread that attached; 0: none */
+    pthread_t host_thread; /* that one */
     struct ptrace_space *space;
     struct context *context;
     struct stub_thread *thread;
@@ -172,6 +174,12 @@ struct ptrace_cpu {
     u64 fill_address; /* of the last fault that was filled, and how often in a row */
     u32 fill_count;
 };
+
+/* Are we its host thread? */
+static inline bool cpu_is_ours(const struct ptrace_cpu *cpu)
+{
+    return cpu->tid != 0 && pthread_equal(cpu->host_thread, pthread_self());
+}
 
 struct cpu *ptrace_cpu(struct platform *platform, u32 index);
 MUST_CHECK int ptrace_cpu_attach(struct cpu *cpu);

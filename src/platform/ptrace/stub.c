@@ -287,9 +287,8 @@ gone:
 
 struct stub_thread *stub_thread_find(struct stub *stub)
 {
-    pid_t self = (pid_t)syscall(SYS_gettid);
     for (u32 i = 0; i < stub->slot_count; i++)
-        if (stub->threads[i].is_traced && stub->threads[i].cpu->tid == self)
+        if (stub->threads[i].is_traced && cpu_is_ours(stub->threads[i].cpu))
             return &stub->threads[i];
     return NULL;
 }
@@ -370,6 +369,7 @@ struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
     thread->is_traced = true;
     thread->has_regs = false;
     thread->xstate_is_stale = true;
+    thread->xstate_is_near = false;
     if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0 || stub_thread_wait(thread) < 0)
         goto gone;
     if (!xstate_prepare(thread))
