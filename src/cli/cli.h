@@ -74,6 +74,7 @@ struct create_options {
     const char *console_socket;
     const char *pid_file;
     const char *user_log;
+    const char *fs_image_path;
     bool is_detached;
     struct flag_list pass_fds;
     i64 exec_fd;
@@ -87,6 +88,7 @@ int cli_run(struct cli *cli, struct runtime *runtime, const struct create_args *
 
 #define COMMAND(name) int cmd_##name(struct cli *cli, const void *options, int argc, char **argv)
 COMMAND(checkpoint);
+COMMAND(fscheckpoint);
 COMMAND(create);
 COMMAND(debug);
 COMMAND(delete);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * checkpoint ID: the files are made here, the sandbox writes them. With compression everything is
- * in one file; without, pages have two of their own. The empty inventory.img is for podman, which
- * looks for it before restore.
+ * checkpoint ID, fscheckpoint ID: the files are made here, the sandbox writes them. With
+ * compression everything is in one file; without, pages have two of their own. The empty
+ * inventory.img is for podman, which looks for it before restore.
  */
 #include "cli/commands.h"
 #include "runtime/control.h"
@@ -36,7 +36,6 @@ static int make_path(const char *path)
     }
 }
 
-/* New files NAMES in DIR; all or none. */
 /* Those that were made here, for an image that came to nothing. */
 static void files_unlink(const char *dir, const char *const *names, u32 count)
 {
@@ -47,6 +46,7 @@ static void files_unlink(const char *dir, const char *const *names, u32 count)
     }
 }
 
+/* New files NAMES in DIR; all or none. */
 static int files_make(const char *dir, const char *const *names, u32 count, bool is_direct,
                       int *fds, struct error *err)
 {
@@ -124,6 +124,66 @@ int cmd_checkpoint(struct cli *cli, const void *given, int argc, char **argv)
     runtime_close(&runtime);
     if (container_want_status(record, "checkpoint", states, &err) < 0 ||
         checkpoint(record, options, &err) < 0)
+        return cli_fail(cli, &err);
+    return 0;
+}
+
+/* ---- file systems alone --------------------------------------------------------------------- */
+
+static char *paths_text(struct pool *pool, const struct flag_list *paths)
+{
+    char *text = pool_strdup(pool, "");
+    for (u32 i = 0; i < paths->count; i++)
+        text = pool_printf(pool, "%s%s%s", text, i ? "," : "",
+                           control_string(pool, paths->items[i]));
+    return text;
+}
+
+static int fscheckpoint(struct record *record, const struct fscheckpoint_options *options,
+                        struct error *err)
+{
+    static const char *const names[] = {"fscheckpoint.pb", "multitar.img", IMAGE_PAGES_META,
+                                        IMAGE_PAGES};
+    int fds[ARRAY_COUNT(names)];
+    if (make_path(options->image_path) < 0)
+        return error_errno(err, "making directories at path provided: %s", options->image_path);
+    if (files_make(options->image_path, names, ARRAY_COUNT(names), options->is_direct, fds, err) <
+        0)
+        return -1;
+    char *arg = pool_printf(&record->pool,
+                            "{\"paths\":[%s],\"exit_after_saving\":%s,"
+                            "\"use_checkpoint_gofer\":false}",
+                            paths_text(&record->pool, &options->paths),
+                            options->leaves_running ? "false" : "true");
+    int result = control_call(record, "containerManager.FSSave", arg, fds, ARRAY_COUNT(fds), NULL,
+                              err);
+    for (size_t i = 0; i < ARRAY_COUNT(fds); i++)
+        close(fds[i]);
+    if (result < 0) {
+        files_unlink(options->image_path, names, ARRAY_COUNT(names));
+        return error_prefix(err, "fscheckpoint failed");
+    }
+    return 0;
+}
+
+int cmd_fscheckpoint(struct cli *cli, const void *given, int argc, char **argv)
+{
+    static const char *const states[] = {STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, NULL};
+    const struct fscheckpoint_options *options = given;
+    struct runtime runtime;
+    struct error err;
+    AUTO_RECORD struct record *record = NULL;
+    if (argc != 1)
+        return cli_usage(cli);
+    if (!*options->image_path) {
+        error_set(&err, 0, "image-path flag must be provided");
+        return cli_fail(cli, &err);
+    }
+    if (cli_container(cli, argv[0], true, &runtime, &record, &err) < 0)
+        return cli_fail(cli, &err);
+    runtime_close(&runtime);
+    if (container_want_status(record, "checkpoint", states, &err) < 0 ||
+        fscheckpoint(record, options, &err) < 0)
         return cli_fail(cli, &err);
     return 0;
 }

@@ -13,6 +13,7 @@ int create_args_fill(const struct create_options *options, const char *id, const
                                 .console_socket = options->console_socket,
                                 .pid_file = options->pid_file,
                                 .user_log = options->user_log,
+                                .fs_image_path = options->fs_image_path,
                                 .exec_fd = (int)options->exec_fd};
     return cli_pass_fds(&options->pass_fds, out->pass_hosts, out->pass_guests, &out->pass_count,
                         err);

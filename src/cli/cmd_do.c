@@ -108,6 +108,7 @@ int cmd_do(struct cli *cli, const void *given, int argc, char **argv)
                                          .console_socket = "",
                                          .pid_file = "",
                                          .user_log = "",
+                                         .fs_image_path = "",
                                          .exec_fd = -1,
                                          .is_attached = true};
         status = cli_run(cli, &runtime, &args);

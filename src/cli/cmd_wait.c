@@ -28,6 +28,18 @@ static int wait_process(const struct record *record, i64 pid, const char *contai
                       : 0;
 }
 
+/* For what else than an end may be waited; NULL: for an end. */
+static const char *event_method(const struct wait_options *options)
+{
+    if (options->is_checkpoint)
+        return "containerManager.WaitCheckpoint";
+    if (options->is_restore)
+        return "containerManager.WaitRestore";
+    if (options->is_fs_checkpoint)
+        return "containerManager.WaitFSCheckpoint";
+    return options->is_fs_restore ? "containerManager.WaitFSRestore" : NULL;
+}
+
 int cmd_wait(struct cli *cli, const void *given, int argc, char **argv)
 {
     const struct wait_options *options = given;
@@ -45,11 +57,12 @@ int cmd_wait(struct cli *cli, const void *given, int argc, char **argv)
         return cli_fail(cli, &err);
     runtime_close(&runtime);
     int result;
-    if (options->is_checkpoint || options->is_restore) {
-        const char *method = options->is_checkpoint ? "containerManager.WaitCheckpoint"
-                                                    : "containerManager.WaitRestore";
-        return control_call(record, method, NULL, NULL, 0, NULL, &err) < 0 ? cli_fail(cli, &err)
-                                                                           : 0;
+    const char *event = event_method(options);
+    if (event) {
+        char *arg = options->is_fs_restore ? pool_printf(&record->pool, "{\"CID\":%s}",
+                                                         control_string(&record->pool, record->id))
+                                           : NULL;
+        return control_call(record, event, arg, NULL, 0, NULL, &err) < 0 ? cli_fail(cli, &err) : 0;
     }
     if (options->root_pid != -1)
         result = wait_process(record, options->root_pid, record->sandbox->id, &status, &err);

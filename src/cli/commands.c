@@ -23,7 +23,8 @@
         FLAG_NOTHING("no-pivot", FLAG_IGNORED_BOOL),                                              \
         FLAG_NOTHING("no-new-keyring", FLAG_IGNORED_BOOL),                                        \
         FLAG_NOTHING("preserve-fds", FLAG_IGNORED),                                               \
-        FLAG_NOTHING("fs-restore-image-path", FLAG_IGNORED),                                      \
+        ROW(s, "fs-restore-image-path", FLAG_STRING, prefix fs_image_path, "",                    \
+            "folder of an image of fscheckpoint, to begin with"),                                 \
         FLAG_NOTHING("fs-restore-direct", FLAG_IGNORED_BOOL)
 
 static const struct flag no_flags[] = {FLAG_END};
@@ -123,11 +124,25 @@ static const struct flag wait_flags[] = {
     ROW(wait_options, "rootpid", FLAG_INT, root_pid, "-1", "a process as the sandbox numbers it"),
     ROW(wait_options, "checkpoint", FLAG_BOOL, is_checkpoint, "false", "the next checkpoint"),
     ROW(wait_options, "restore", FLAG_BOOL, is_restore, "false", "the end of the restore"),
+    ROW(wait_options, "fscheckpoint", FLAG_BOOL, is_fs_checkpoint, "false",
+        "the next checkpoint of file systems"),
+    ROW(wait_options, "fsrestore", FLAG_BOOL, is_fs_restore, "false",
+        "until the container has its file systems"),
     FLAG_END,
 };
 static const struct flag port_forward_flags[] = {
     ROW(port_forward_options, "stream", FLAG_STRING, stream, "",
         "forward one connection, to the unix socket here"),
+    FLAG_END,
+};
+static const struct flag fscheckpoint_flags[] = {
+    ROW(fscheckpoint_options, "image-path", FLAG_STRING, image_path, "", "folder for the image"),
+    ROW(fscheckpoint_options, "leave-running", FLAG_BOOL, leaves_running, "false",
+        "go on after it"),
+    ROW(fscheckpoint_options, "direct", FLAG_BOOL, is_direct, "false",
+        "write pages past the host's cache"),
+    ROW(fscheckpoint_options, "path", FLAG_LIST, paths, NULL,
+        "[NAME:]PATH of a mount to save, or all-tmpfs; may come often; else the roots"),
     FLAG_END,
 };
 static const struct flag checkpoint_flags[] = {
@@ -282,6 +297,8 @@ const struct command commands[] = {
                struct export_options),
     COMMAND(features, "", "print what this runtime can do", no_flags, struct nothing),
     COMMAND(flags, "[COMMAND]", "print flags", no_flags, struct nothing),
+    COMMAND(fscheckpoint, "ID", "save what containers wrote to memory, without processes",
+            fscheckpoint_flags, struct fscheckpoint_options),
     COMMAND(help, "[COMMAND]", "print help", help_flags, struct help_options),
     COMMAND(kill, "ID [SIGNAL]", "send a signal to a container", kill_flags, struct kill_options),
     COMMAND(list, "", "list containers", list_flags, struct list_options),

@@ -40,7 +40,12 @@ struct events_options {
 };
 struct wait_options {
     i64 pid, root_pid;
-    bool is_checkpoint, is_restore;
+    bool is_checkpoint, is_restore, is_fs_checkpoint, is_fs_restore;
+};
+struct fscheckpoint_options {
+    const char *image_path;
+    bool leaves_running, is_direct;
+    struct flag_list paths;
 };
 struct port_forward_options {
     const char *stream;

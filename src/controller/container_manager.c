@@ -297,6 +297,17 @@ SLEEPS static int wait_restore(struct rpc_call *call, const void *arg)
     return loader_wait_restore(call->loader, call->task, call->err);
 }
 
+SLEEPS static int wait_fs_checkpoint(struct rpc_call *call, const void *arg)
+{
+    return loader_wait_fs_save(call->loader, call->task, call->err);
+}
+
+SLEEPS static int wait_fs_restore(struct rpc_call *call, const void *arg)
+{
+    const struct create_args *args = arg;
+    return loader_wait_fs_restore(call->loader, call->task, rpc_text(args->cid), call->err);
+}
+
 static int get_savings(struct rpc_call *call, const void *arg)
 {
     struct loader_savings savings = loader_savings(call->loader);
@@ -328,9 +339,9 @@ const struct rpc_method container_manager_methods[] = {
     {"containerManager.CreateTraceSession", &rpc_trace_type, container_create_trace},
     {"containerManager.ProcfsDump", NULL, container_procfs_dump},
     {"containerManager.Mount", &rpc_mount_type, container_mount},
-    {"containerManager.WaitFSCheckpoint", NULL, NULL},
-    {"containerManager.WaitFSRestore", NULL, NULL},
-    {"containerManager.FSSave", NULL, NULL},
+    {"containerManager.WaitFSCheckpoint", NULL, wait_fs_checkpoint},
+    {"containerManager.WaitFSRestore", &create_type, wait_fs_restore},
+    {"containerManager.FSSave", &rpc_fs_save_type, container_fs_save},
     {"containerManager.GetSavings", NULL, get_savings},
     {NULL},
 };

@@ -127,11 +127,120 @@ SLEEPS static int tar_upper(struct rpc_call *call, const void *arg)
     return result;
 }
 
+/* ---- mounts --------------------------------------------------------------------------------- */
+
+struct mount_opts {
+    char *container_id, *source, *target, *type;
+    u64 flags;
+    char *data;
+};
+static const struct wire_field mount_opts_fields[] = {
+    WIRE_FIELD(struct mount_opts, container_id, "container_id", &wire_string),
+    WIRE_FIELD(struct mount_opts, source, "source", &wire_string),
+    WIRE_FIELD(struct mount_opts, target, "target", &wire_string),
+    WIRE_FIELD(struct mount_opts, type, "fs_type", &wire_string),
+    WIRE_FIELD(struct mount_opts, flags, "flags", &wire_uint64),
+    WIRE_FIELD(struct mount_opts, data, "data", &wire_string),
+    WIRE_END,
+};
+static const struct wire_type mount_opts_type = WIRE_TYPE_STRUCT(
+    struct mount_opts, mount_opts_fields, "control.MountOpts");
+struct umount_opts {
+    char *container_id, *target;
+    u32 flags;
+};
+static const struct wire_field umount_opts_fields[] = {
+    WIRE_FIELD(struct umount_opts, container_id, "container_id", &wire_string),
+    WIRE_FIELD(struct umount_opts, target, "target", &wire_string),
+    WIRE_FIELD(struct umount_opts, flags, "flags", &wire_uint32),
+    WIRE_END,
+};
+static const struct wire_type umount_opts_type = WIRE_TYPE_STRUCT(
+    struct umount_opts, umount_opts_fields, "control.UmountOpts");
+
+SLEEPS static int mount_type(struct rpc_call *call, const void *arg)
+{
+    const struct mount_opts *opts = arg;
+    const struct mount_args args = {.container_id = opts->container_id,
+                                    .source = rpc_text(opts->source),
+                                    .target = rpc_text(opts->target),
+                                    .type = rpc_text(opts->type),
+                                    .data = rpc_text(opts->data),
+                                    .flags = opts->flags,
+                                    .fd = rpc_take_fd(call, 0)};
+    return loader_mount(call->loader, call->task, &args, call->err);
+}
+
+SLEEPS static int umount(struct rpc_call *call, const void *arg)
+{
+    const struct umount_opts *opts = arg;
+    return loader_umount(call->loader, call->task, opts->container_id, rpc_text(opts->target),
+                         opts->flags, call->err);
+}
+
+/* ---- file systems alone --------------------------------------------------------------------- */
+
+struct fs_save_call {
+    WIRE_LIST(struct json_text) paths;
+    bool exits;
+    bool uses_gofer;
+};
+static const struct wire_field fs_save_fields[] = {
+    WIRE_FIELD(struct fs_save_call, paths, "paths",
+               WIRE_LIST_OF(&wire_raw, "[]checkpoint.ResourceID")),
+    WIRE_FIELD(struct fs_save_call, exits, "exit_after_saving", &wire_bool),
+    WIRE_FIELD(struct fs_save_call, uses_gofer, "use_checkpoint_gofer", &wire_bool),
+    WIRE_END,
+};
+const struct wire_type rpc_fs_save_type = WIRE_TYPE_STRUCT(struct fs_save_call, fs_save_fields,
+                                                           "boot.FSSaveArgs");
+
+/* "[NAME:]PATH", or {ContainerName, Path}. */
+static int read_path(struct rpc_call *call, struct json_text text, struct fs_path *out)
+{
+    char *name = NULL, *path = NULL;
+    if (json_type(text) == JSON_STRING) {
+        path = json_string(text, call->pool, NULL);
+        char *colon = path && *path != '/' ? strchr(path, ':') : NULL;
+        if (colon) {
+            *colon = 0;
+            name = path;
+            path = colon + 1;
+        }
+    } else if (json_type(text) == JSON_OBJECT) {
+        name = json_string(json_member(text, "ContainerName"), call->pool, NULL);
+        path = json_string(json_member(text, "Path"), call->pool, NULL);
+    }
+    *out = (struct fs_path){rpc_text(name), rpc_text(path)};
+    if (*out->path == '/' || strcmp(out->path, "all-tmpfs") == 0)
+        return 0;
+    return error_set(call->err, EINVAL, "path to save must be absolute: \"%s\"", out->path);
+}
+
+SLEEPS int container_fs_save(struct rpc_call *call, const void *arg)
+{
+    const struct fs_save_call *save = arg;
+    if (call->urpc->fd_count != FS_SAVE_FILES)
+        return error_set(call->err, EINVAL, "got %u files, want %u", call->urpc->fd_count,
+                         FS_SAVE_FILES);
+    struct fs_path *paths = pool_alloc_array(call->pool, save->paths.count, sizeof *paths);
+    if (!paths)
+        return error_set(call->err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < save->paths.count; i++)
+        if (read_path(call, save->paths.items[i], &paths[i]))
+            return -1;
+    struct fs_save_args args = {
+        .paths = paths, .path_count = (u32)save->paths.count, .exits = save->exits};
+    for (u32 i = 0; i < FS_SAVE_FILES; i++)
+        args.fds[i] = rpc_take_fd(call, i);
+    return loader_fs_save(call->loader, call->task, &args, call->err);
+}
+
 const struct rpc_method fs_methods[] = {
     {"Fs.Cat", &cat_type, cat},
     {"Fs.Read", &read_type, read_file},
     {"Fs.TarRootfsUpperLayer", &tar_type, tar_upper},
-    {"Fs.Mount"},
-    {"Fs.Umount"},
+    {"Fs.Mount", &mount_opts_type, mount_type},
+    {"Fs.Umount", &umount_opts_type, umount},
     {NULL},
 };

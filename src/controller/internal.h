@@ -62,6 +62,8 @@ MUST_CHECK int debug_stacks_text(struct kernel *kernel, struct buf *out);
 /* fs.c */
 extern const struct wire_type rpc_mount_type;
 MUST_CHECK SLEEPS int container_mount(struct rpc_call *call, const void *arg);
+extern const struct wire_type rpc_fs_save_type;
+MUST_CHECK SLEEPS int container_fs_save(struct rpc_call *call, const void *arg);
 /* procfs.c */
 MUST_CHECK SLEEPS int container_procfs_dump(struct rpc_call *call, const void *arg);
 /* network.c */

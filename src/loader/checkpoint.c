@@ -238,22 +238,60 @@ static void end_everything(struct loader *loader)
             thread_group_kill(task->group, 0);
 }
 
-SLEEPS static int save_paused(struct loader *loader, struct task *by, struct checkpoint_args *args,
+void checkpoint_freeze(struct loader *loader, struct task *by)
+{
+    kernel_pause(loader->kernel, by);
+    loader->kernel->is_frozen = true;
+}
+
+void checkpoint_thaw(struct loader *loader, bool ends)
+{
+    loader->kernel->is_frozen = false;
+    if (ends)
+        end_everything(loader);
+    wake_up_all(&loader->kernel->resumed); /* the killed do not wait for nested pauses to end */
+    (void)!kernel_resume(loader->kernel);
+}
+
+int checkpoint_check_state(struct loader *loader, struct error *err)
+{
+    if (loader->state == LOADER_STARTED || loader->state == LOADER_RESTORED)
+        return 0;
+    return error_set(err, EINVAL, "sandbox is not in started state, cannot checkpoint: state=%s",
+                     loader_state_name(loader->state));
+}
+
+void attempts_add(struct loader *loader, struct attempts *attempts, int result,
+                  const struct error *err)
+{
+    attempts->count++;
+    attempts->error = result ? *err : (struct error){0};
+    wake_up_all(&loader->changed);
+}
+
+int attempts_wait(struct loader *loader, struct task *by, struct attempts *attempts,
+                  struct error *err)
+{
+    u64 seen = attempts->count;
+    while (attempts->count == seen)
+        if (sleep_on(&loader->changed, by, NO_DEADLINE))
+            return error_set(err, EINTR, "interrupted");
+    if (!attempts->error.text[0])
+        return 0;
+    *err = attempts->error;
+    return -1;
+}
+
+SLEEPS static int save_frozen(struct loader *loader, struct task *by, struct checkpoint_args *args,
                               struct error *err)
 {
-    struct kernel *kernel = loader->kernel;
     struct outputs outputs = {0};
-    kernel_pause(kernel, by);
-    kernel->is_frozen = true;
+    checkpoint_freeze(loader, by);
     int result = outputs_open(&outputs, loader, by, args);
     result = result ? error_set(err, -result, "checkpoint: %s", errno_text(-result))
                     : save(loader, by, &outputs, args, err);
     outputs_close(&outputs);
-    kernel->is_frozen = false;
-    if (result == 0 && !args->resumes)
-        end_everything(loader);
-    wake_up_all(&kernel->resumed); /* the killed do not wait for nested pauses to end */
-    (void)!kernel_resume(kernel);
+    checkpoint_thaw(loader, result == 0 && !args->resumes);
     return result;
 }
 
@@ -261,16 +299,10 @@ int loader_checkpoint(struct loader *loader, struct task *by, const struct check
                       struct error *err)
 {
     struct checkpoint_args own = *args;
-    int result;
-    if (loader->state == LOADER_STARTED || loader->state == LOADER_RESTORED) {
-        result = save_paused(loader, by, &own, err);
-        loader->checkpoint_count++;
-        loader->checkpoint_error = result ? *err : (struct error){0};
-        wake_up_all(&loader->changed);
-    } else {
-        result = error_set(err, EINVAL,
-                           "sandbox is not in started state, cannot checkpoint: state=%s",
-                           loader_state_name(loader->state));
+    int result = checkpoint_check_state(loader, err);
+    if (!result) {
+        result = save_frozen(loader, by, &own, err);
+        attempts_add(loader, &loader->checkpoints, result, err);
     }
     loader_close_fd(loader, &own.state_fd);
     loader_close_fd(loader, &own.pages_meta_fd);
@@ -280,12 +312,5 @@ int loader_checkpoint(struct loader *loader, struct task *by, const struct check
 
 int loader_wait_checkpoint(struct loader *loader, struct task *by, struct error *err)
 {
-    u64 seen = loader->checkpoint_count;
-    while (loader->checkpoint_count == seen)
-        if (sleep_on(&loader->changed, by, NO_DEADLINE))
-            return error_set(err, EINTR, "interrupted");
-    if (!loader->checkpoint_error.text[0])
-        return 0;
-    *err = loader->checkpoint_error;
-    return -1;
+    return attempts_wait(loader, by, &loader->checkpoints, err);
 }

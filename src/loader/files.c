@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What control calls do with the files of a running container: mount an image, read a file. By
+/* What control calls do with the files of a running container: mount and unmount, read a file. By
  * root, in its root. */
 #include <errno.h>
 #include <string.h>
@@ -93,6 +93,97 @@ int loader_mount_image(struct loader *loader, struct task *by, const char *id, i
     return result;
 }
 
+/* ---- mounts --------------------------------------------------------------------------------- */
+
+#define MOUNT_FLAGS \
+    (LINUX_MS_RDONLY | LINUX_MS_NOEXEC | LINUX_MS_NODEV | LINUX_MS_NOSUID | LINUX_MS_NOATIME)
+
+SLEEPS static int type_mount(const struct fs_type *type, struct task *by,
+                             const struct mount_args *args, struct super **out)
+{
+    return type->mount(by, args->source, (u32)args->flags, *args->data ? args->data : NULL, out);
+}
+
+/* The file system that ARGS describe. FD: taken. */
+SLEEPS static int make_super(struct task *by, const struct mount_args *args, int *fd,
+                             struct super **out)
+{
+    bool is_gofer = strcmp(args->type, "gofer") == 0 || strcmp(args->type, "9p") == 0;
+    if (is_gofer) {
+        struct host_stream *stream = *fd < 0 ? NULL : host_stream_from_fd(by->kernel->host, *fd);
+        if (!stream)
+            return *fd < 0 ? -EBADF : -ENOMEM;
+        *fd = -1;
+        return gofer_fs_create(by, stream, args->flags & LINUX_MS_RDONLY, true, out);
+    }
+    const struct fs_type *type = fs_type_find(args->type);
+    return type && type->mount ? type_mount(type, by, args, out) : -ENODEV;
+}
+
+/* The folder that PATH names; the last part of it may be missing and is made. */
+SLEEPS static int find_target(struct task *by, const char *target, struct path *out)
+{
+    int err = path_walk(by, NULL, target, WALK_FOLLOW, out);
+    if (err == -ENOENT) {
+        err = vfs_mkdir(by, NULL, target, 0755);
+        if (!err)
+            err = path_walk(by, NULL, target, WALK_FOLLOW, out);
+    }
+    return err;
+}
+
+SLEEPS static int attach_type(struct task *by, const struct mount_args *args, int *fd)
+{
+    AUTO_PATH struct path point = {0};
+    AUTO_PUT struct super *super = NULL;
+    AUTO_PUT struct mount *mount = NULL;
+    int err = find_target(by, args->target, &point);
+    if (!err)
+        err = make_super(by, args, fd, &super);
+    if (!err)
+        err = mount_attach(by, super, super->root, &point, (u32)args->flags, args->source, &mount);
+    return err;
+}
+
+static const char *id_or_root(const struct loader *loader, const char *id)
+{
+    return id && *id ? id : loader->config.sandbox_id;
+}
+
+int loader_mount(struct loader *loader, struct task *by, const struct mount_args *args,
+                 struct error *err)
+{
+    struct inside inside;
+    int fd = args->fd, result = -1;
+    if (args->target[0] != '/')
+        error_set(err, EINVAL, "target must be an absolute path: \"%s\"", args->target);
+    else if (args->flags & ~(u64)MOUNT_FLAGS)
+        error_set(err, EINVAL, "%s", errno_text(EINVAL));
+    else if (inside_enter(&inside, loader, by, id_or_root(loader, args->container_id), err) == 0) {
+        result = attach_type(by, args, &fd);
+        inside_leave(&inside);
+        if (result)
+            error_set(err, -result, "failed to mount %s at %s: %s", args->type, args->target,
+                      errno_text(-result));
+    }
+    loader_close_fd(loader, &fd);
+    return result ? -1 : 0;
+}
+
+int loader_umount(struct loader *loader, struct task *by, const char *id, const char *target,
+                  u32 flags, struct error *err)
+{
+    struct inside inside;
+    if (target[0] != '/')
+        return error_set(err, EINVAL, "target must be an absolute path: \"%s\"", target);
+    if (inside_enter(&inside, loader, by, id_or_root(loader, id), err))
+        return -1;
+    int result = vfs_umount(by, target, flags);
+    inside_leave(&inside);
+    return result ? error_set(err, -result, "failed to unmount %s: %s", target, errno_text(-result))
+                  : 0;
+}
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 int loader_write_all(struct task *by, struct host_file *out, const void *from, u64 size)
@@ -110,6 +201,27 @@ int loader_write_all(struct task *by, struct host_file *out, const void *from, u
             return put < 0 ? (int)put : -EIO;
         bytes += put;
         size -= (u64)put;
+    }
+    return 0;
+}
+
+int loader_read_all(struct task *by, struct host_file *file, u64 offset, void *out, u64 size)
+{
+    u8 *bytes = out;
+    while (size > 0) {
+        struct host_op op;
+        memset(&op, 0, sizeof op);
+        op.type = HOST_OP_PREAD;
+        op.file = file;
+        op.offset = offset;
+        op.iov_count = 1;
+        op.iov[0] = (struct host_iovec){bytes, size};
+        i64 got = fiber_host_op(&by->fiber, &op);
+        if (got <= 0)
+            return got < 0 ? (int)got : -ENODATA;
+        bytes += got;
+        offset += (u64)got;
+        size -= (u64)got;
     }
     return 0;
 }

@@ -50,6 +50,12 @@ struct exec_entry {
     struct thread_group *group; /* counted */
 };
 
+/* Of a call that others may wait for. */
+struct attempts {
+    u64 count;          /* that have ended */
+    struct error error; /* of the last one; text empty: it succeeded */
+};
+
 struct loader {
     struct kernel *kernel;
     struct loader_config config; /* texts are the loader's own */
@@ -60,9 +66,8 @@ struct loader {
     struct wait_queue changed; /* state; a checkpoint has ended */
     u32 stdio_next;            /* the number in "host:[N]" */
     bool is_starting;          /* StartRoot or a restore runs */
-    /* checkpoints */
-    u64 checkpoint_count;          /* attempts that have ended */
-    struct error checkpoint_error; /* of the last one; text empty: it succeeded */
+    struct attempts checkpoints, fs_saves;
+    struct fs_image *fs_image; /* owned; NULL: containers begin with fresh file systems */
     /* restore: taken by Restore, used when the last container has come */
     struct restore_args restore;
     u32 restore_want; /* containers of the image */
@@ -241,6 +246,34 @@ SLEEPS i64 image_file_size(struct image_file *file);           /* bytes, or -err
 void image_file_close(struct image_file *file);
 /* Frees FILE and gives its descriptor back. */
 void image_file_release(struct image_file *file, int *fd);
+
+/* checkpoint.c: every task rests at its boundary, killed ones too, until the thaw. */
+SLEEPS void checkpoint_freeze(struct loader *loader, struct task *by);
+/* ENDS: nothing goes on; all processes end with status 0. */
+void checkpoint_thaw(struct loader *loader, bool ends);
+MUST_CHECK int checkpoint_check_state(struct loader *loader, struct error *err);
+/* One more attempt has ended, with ERR if RESULT is not 0. */
+void attempts_add(struct loader *loader, struct attempts *attempts, int result,
+                  const struct error *err);
+/* Until the next attempt has ended: 0, or -1 with its error. */
+MUST_CHECK SLEEPS int attempts_wait(struct loader *loader, struct task *by,
+                                    struct attempts *attempts, struct error *err);
+
+/* ---- file systems alone --------------------------------------------------------------------- */
+
+/* tar.c: the tree below ROOT to OUT (lent), as an archive. *SIZE grows by its bytes. 0 or -errno.
+ */
+MUST_CHECK SLEEPS int tar_write(struct task *by, struct host_file *out, struct dentry *root,
+                                u64 *size);
+/* untar.c: the archive in the bytes START to END of FILE becomes what is in SUPER, a fresh file
+ * system. 0 or -errno: -EBADMSG for what is no archive. */
+MUST_CHECK SLEEPS int tar_read(struct task *by, struct host_file *file, u64 start, u64 end,
+                               struct super *super);
+/* fs_image.c: fill SUPER with what the image has for PATH of CONTAINER; nothing without an image or
+ * a word about it there. */
+MUST_CHECK SLEEPS int fs_image_fill(struct container *container, struct task *by, const char *path,
+                                    struct super *super, struct error *err);
+void fs_image_free(struct loader *loader);
 
 /* ---- restore -------------------------------------------------------------------------------- */
 

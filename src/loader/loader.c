@@ -114,6 +114,7 @@ void loader_destroy(struct loader *loader)
     loader_close_fd(loader, &loader->restore.pages_meta_fd);
     loader_close_fd(loader, &loader->restore.pages_fd);
     loader_close_fd(loader, &loader->restore.device_fd);
+    fs_image_free(loader);
     loader_free(loader);
 }
 

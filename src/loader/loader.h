@@ -211,6 +211,19 @@ u32 loader_container_process_count(struct loader *loader, const char *id);
 MUST_CHECK SLEEPS int loader_pause(struct loader *loader, struct task *by, struct error *err);
 MUST_CHECK SLEEPS int loader_resume(struct loader *loader, struct task *by, struct error *err);
 
+/* mount(2) and umount2(2) by root in a running container; the target is made if it is missing. FD
+ * (-1: none; taken) is what the type "gofer" speaks to. */
+struct mount_args {
+    const char *container_id; /* NULL or "": the root container */
+    const char *source, *target, *type, *data;
+    u64 flags; /* MS_*, unjudged */
+    int fd;
+};
+MUST_CHECK SLEEPS int loader_mount(struct loader *loader, struct task *by,
+                                   const struct mount_args *args, struct error *err);
+MUST_CHECK SLEEPS int loader_umount(struct loader *loader, struct task *by, const char *id,
+                                    const char *target, u32 flags, struct error *err);
+
 /* Mount the EROFS image FD (taken in any case), which is called SOURCE, in a running container. */
 MUST_CHECK SLEEPS int loader_mount_image(struct loader *loader, struct task *by, const char *id,
                                          int fd, const char *source, const char *destination,
@@ -231,6 +244,9 @@ MUST_CHECK SLEEPS int loader_tar_upper(struct loader *loader, struct task *by, c
 /* All SIZE bytes to OUT's own place. 0 or -errno. */
 MUST_CHECK SLEEPS int loader_write_all(struct task *by, struct host_file *out, const void *bytes,
                                        u64 size);
+/* All SIZE bytes from OFFSET of FILE. 0 or -errno: -ENODATA where it ends too early. */
+MUST_CHECK SLEEPS int loader_read_all(struct task *by, struct host_file *file, u64 offset,
+                                      void *out, u64 size);
 
 /* Log the system calls of WANTED (bitmap by number; NULL: all) from now on, or none any more. 0 or
  * -ENOMEM. */
@@ -247,6 +263,30 @@ MUST_CHECK SLEEPS int loader_checkpoint(struct loader *loader, struct task *by,
                                         const struct checkpoint_args *args, struct error *err);
 /* The next attempt's end; its error if it failed. */
 MUST_CHECK SLEEPS int loader_wait_checkpoint(struct loader *loader, struct task *by,
+                                             struct error *err);
+
+/* A file system of a container: the mount at PATH. */
+struct fs_path {
+    const char *container; /* its name; "": of every container */
+    const char *path;      /* "all-tmpfs": every one that can be saved */
+};
+#define FS_SAVE_FILES 4 /* manifest, archives, and two that stay empty here */
+struct fs_save_args {
+    int fds[FS_SAVE_FILES]; /* taken */
+    const struct fs_path *paths;
+    u32 path_count; /* 0: the roots */
+    bool exits;     /* afterwards everything ends with status 0 */
+};
+/* FSSave: what containers have written to file systems in memory, and nothing else. */
+MUST_CHECK SLEEPS int loader_fs_save(struct loader *loader, struct task *by,
+                                     const struct fs_save_args *args, struct error *err);
+MUST_CHECK SLEEPS int loader_wait_fs_save(struct loader *loader, struct task *by,
+                                          struct error *err);
+/* Containers that start from now on find their file systems as FDS (taken, in any case) say. */
+MUST_CHECK int loader_set_fs_image(struct loader *loader, const int fds[FS_SAVE_FILES],
+                                   struct error *err);
+/* Until container ID has its file systems, and has started or failed. */
+MUST_CHECK SLEEPS int loader_wait_fs_restore(struct loader *loader, struct task *by, const char *id,
                                              struct error *err);
 
 struct restore_args {

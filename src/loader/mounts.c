@@ -27,10 +27,13 @@ struct building {
     struct fs_context *fs; /* counted: root and cwd of ns */
     u32 gofer_next;        /* the next unused of args->gofers */
     u32 conf_next;         /* the next bind mount's of args->confs */
+    bool is_told;          /* *err says already why */
 };
 
 static int step_error(struct building *building, int err, const char *what, const char *where)
 {
+    if (building->is_told)
+        return error_prefix(building->err, "%s \"%s\"", what, where);
     return error_set(building->err, -err, "%s \"%s\": %s", what, where, errno_text(-err));
 }
 
@@ -71,9 +74,25 @@ SLEEPS static int image_super(struct building *building, struct super **out)
     return erofs_create(building->by, file, out);
 }
 
-/* A writable tmpfs over LOWER. */
-SLEEPS static int add_upper(struct building *building, struct super *lower, const char *size,
-                            struct super **out)
+/* A fresh tmpfs that will be at DESTINATION; with an image of file systems, as that says. */
+SLEEPS static int memory_super(struct building *building, const char *destination,
+                               const char *options, struct super **out)
+{
+    AUTO_PUT struct super *super = NULL;
+    int err = tmpfs_create(building->by, options, &super);
+    if (!err &&
+        fs_image_fill(building->container, building->by, destination, super, building->err)) {
+        building->is_told = true;
+        return -EIO;
+    }
+    if (!err)
+        *out = MOVE(super);
+    return err;
+}
+
+/* A writable tmpfs over LOWER, for DESTINATION. */
+SLEEPS static int add_upper(struct building *building, struct super *lower, const char *destination,
+                            const char *size, struct super **out)
 {
     struct kernel *kernel = building->by->kernel;
     AUTO_PUT struct super *upper = NULL;
@@ -84,7 +103,7 @@ SLEEPS static int add_upper(struct building *building, struct super *lower, cons
     int err = size && *size ? buf_printf(&options, "size=%s", size) : 0;
     const char *text = err || buf_is_empty(&options) ? NULL : buf_text(&options);
     if (!err)
-        err = tmpfs_create(building->by, text, &upper);
+        err = memory_super(building, destination, text, &upper);
     if (!err)
         err = mount_create(kernel, upper, upper->root, 0, NULL, &upper_mount);
     if (!err)
@@ -98,7 +117,8 @@ SLEEPS static int add_upper(struct building *building, struct super *lower, cons
 
 /* What one conf describes: *OUT is its topmost file system. */
 SLEEPS static int conf_super(struct building *building, const struct gofer_mount_conf *conf,
-                             bool is_readonly, bool is_shared, struct super **out)
+                             const char *destination, bool is_readonly, bool is_shared,
+                             struct super **out)
 {
     AUTO_PUT struct super *lower = NULL;
     bool has_upper = conf->upper != GOFER_UPPER_NONE;
@@ -108,14 +128,14 @@ SLEEPS static int conf_super(struct building *building, const struct gofer_mount
     else if (conf->lower == GOFER_LOWER_EROFS)
         err = image_super(building, &lower);
     else if (conf->lower == GOFER_LOWER_NONE)
-        err = tmpfs_create(building->by, NULL, &lower);
+        err = memory_super(building, destination, NULL, &lower);
     if (err)
         return err;
     if (!has_upper || conf->lower == GOFER_LOWER_NONE) {
         *out = MOVE(lower);
         return 0;
     }
-    return add_upper(building, lower, conf->size, out);
+    return add_upper(building, lower, destination, conf->size, out);
 }
 
 /* ---- the root
@@ -163,12 +183,12 @@ SLEEPS static int root_create(struct building *building)
     building->conf_next = 1;
     bool is_readonly = building->spec->root->readonly;
     AUTO_PUT struct super *super = NULL;
-    int err = conf_super(building, conf, is_readonly, config->is_root_shared, &super);
+    int err = conf_super(building, conf, "/", is_readonly, config->is_root_shared, &super);
     if (!err)
         err = enter_root(building, super);
     if (!err && is_readonly && conf->upper == GOFER_UPPER_NONE && lacks_points(building)) {
         AUTO_PUT struct super *layered = NULL;
-        err = add_upper(building, super, NULL, &layered);
+        err = add_upper(building, super, "/", NULL, &layered);
         if (!err)
             err = enter_root(building, layered);
     }
@@ -233,7 +253,10 @@ SLEEPS static int mount_plain(struct building *building, const char *type_name, 
                  "mount %s is left out: no file system type '%s'", destination, type_name);
         return 0;
     }
-    int err = type_mount(type, building->by, source, (u32)options->flags, options->data, &super);
+    bool is_filled = building->container->loader->fs_image && strcmp(type_name, "tmpfs") == 0;
+    int err = is_filled ? memory_super(building, destination, options->data, &super)
+                        : type_mount(type, building->by, source, (u32)options->flags, options->data,
+                                     &super);
     if (!err)
         err = attach(building, super, destination, (u32)options->flags, source);
     return err;
@@ -250,7 +273,8 @@ SLEEPS static int mount_bind(struct building *building, const struct oci_mount *
     building->conf_next++;
     bool is_shared = building->container->loader->config.are_mounts_shared;
     AUTO_PUT struct super *super = NULL;
-    int err = conf_super(building, conf, options->flags & LINUX_MS_RDONLY, is_shared, &super);
+    int err = conf_super(building, conf, mount->destination, options->flags & LINUX_MS_RDONLY,
+                         is_shared, &super);
     if (!err)
         err = attach(building, super, mount->destination, (u32)options->flags, mount->source);
     return err;

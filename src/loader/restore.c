@@ -219,6 +219,7 @@ SLEEPS static int adopt_container(struct loader *loader, struct task *by,
         return error_set(err, -result, "restoring container \"%s\": %s", container->id,
                          errno_text(-result));
     container->phase = CONTAINER_PHASE_STARTED;
+    wake_up_all(&container->changed);
     container_watch_gofer(container);
     args_free(loader, MOVE(container->args));
     return 0;
@@ -345,8 +346,10 @@ static void finish(struct loader *loader, int result, const struct error *err)
     if (result)
         loader->restore_error = *err;
     list_for_each (container, &loader->containers, link)
-        if (result && container->phase != CONTAINER_PHASE_STARTED)
+        if (result && container->phase != CONTAINER_PHASE_STARTED) {
             container->phase = CONTAINER_PHASE_FAILED;
+            wake_up_all(&container->changed);
+        }
     if (!result)
         list_for_each_safe (observer, next, &loader->observers, link)
             observer->renewed(observer);

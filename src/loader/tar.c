@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The upper layer of a container's root as a tar archive (ustar, GNU long names): what the
- * container has changed. Whiteouts are character devices 0:0 as in the layer itself; a directory
- * that hides what is below has a pax header with its attribute. Breadth first, so that nothing
- * recurses and a folder stands before what is in it.
+ * A tree in memory as a tar archive (ustar, GNU long names): the upper layer of a container's root
+ * is what the container has changed. Whiteouts are character devices 0:0 as in the layer itself; a
+ * directory that hides what is below has a pax header with its attribute. Breadth first, so that
+ * nothing recurses and a folder stands before what is in it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,10 +34,17 @@ struct node {
 struct tar {
     struct task *by;
     struct host_file *out;
+    u64 written;         /* bytes so far */
     struct list waiting; /* folders to be read */
     u32 count;
     u8 *piece;
 };
+
+SLEEPS static int put_bytes(struct tar *tar, const void *bytes, u64 size)
+{
+    tar->written += size;
+    return loader_write_all(tar->by, tar->out, bytes, size);
+}
 
 /* ---- entries -------------------------------------------------------------------------------- */
 
@@ -63,13 +70,13 @@ SLEEPS static int put_header(struct tar *tar, struct header *header)
     for (u32 i = 0; i < BLOCK; i++)
         sum += ((const u8 *)header)[i];
     snprintf(header->checksum, sizeof header->checksum, "%06o", sum);
-    return loader_write_all(tar->by, tar->out, header, sizeof *header);
+    return put_bytes(tar, header, sizeof *header);
 }
 
 SLEEPS static int put_padding(struct tar *tar, u64 size)
 {
     static const u8 zeros[BLOCK];
-    return size % BLOCK ? loader_write_all(tar->by, tar->out, zeros, BLOCK - size % BLOCK) : 0;
+    return size % BLOCK ? put_bytes(tar, zeros, BLOCK - size % BLOCK) : 0;
 }
 
 /* An entry of its own that holds TEXT for the next one. */
@@ -80,7 +87,7 @@ SLEEPS static int put_extra(struct tar *tar, char type, const char *text, u64 si
     put_number(header.size, sizeof header.size, size);
     int err = put_header(tar, &header);
     if (!err)
-        err = loader_write_all(tar->by, tar->out, text, size);
+        err = put_bytes(tar, text, size);
     return err ? err : put_padding(tar, size);
 }
 
@@ -103,7 +110,7 @@ SLEEPS static int put_content(struct tar *tar, struct dentry *dentry, u64 size)
             return (int)got;
         memset(tar->piece + got, 0,
                step - (u64)got); /* it shrank meanwhile: the size is promised */
-        err = loader_write_all(tar->by, tar->out, tar->piece, step);
+        err = put_bytes(tar, tar->piece, step);
         offset += step;
     }
     return err ? err : put_padding(tar, size);
@@ -293,20 +300,28 @@ SLEEPS static int put_tree(struct tar *tar, struct dentry *root)
         node_free(tar, node);
     }
     arena_free(tar->by->kernel->arena, tar->piece, PIECE_SIZE);
-    return err ? err : loader_write_all(tar->by, tar->out, end, sizeof end);
+    return err ? err : put_bytes(tar, end, sizeof end);
+}
+
+int tar_write(struct task *by, struct host_file *out, struct dentry *root, u64 *size)
+{
+    struct tar tar = {.by = by, .out = out};
+    int err = put_tree(&tar, root);
+    *size += tar.written;
+    return err;
 }
 
 int loader_tar_upper(struct loader *loader, struct task *by, const char *id, struct host_file *out,
                      struct error *err)
 {
     struct inside inside;
-    struct tar tar = {.by = by, .out = out};
+    u64 size = 0;
     if (inside_enter(&inside, loader, by, id, err))
         return -1;
     struct inode *root = inside.container->mounts->root->root->inode;
     struct dentry *upper = root->object.kind == &overlay_inode_kind ? overlay_of(root)->upper
                                                                     : NULL;
-    int result = upper ? put_tree(&tar, upper) : -ENODEV;
+    int result = upper ? tar_write(by, out, upper, &size) : -ENODEV;
     inside_leave(&inside);
     if (result == -ENODEV)
         return error_set(err, ENODEV, "rootfs is not an overlayfs");

@@ -21,7 +21,7 @@
 
 /* What the flags say and sandbox_options has in another form. */
 struct boot_flags {
-    struct boot_fds stdio, gofers, filestores, control, passed;
+    struct boot_fds stdio, gofers, filestores, control, passed, fs_image;
     const char *confs; /* LOWER:UPPER,… as numbers of enum gofer_lower and gofer_upper */
     const char *passed_guests;
     const char *network;
@@ -52,6 +52,7 @@ static int flags_read(struct boot_flags *flags, struct sandbox_options *options,
         {"pass-fds", BOOT_FDS, &flags->passed},
         {"pass-guests", BOOT_TEXT, &flags->passed_guests},
         {"exec-fd", BOOT_FD, &options->exec_fd},
+        {"fs-restore-fds", BOOT_FDS, &flags->fs_image},
         {"controller-fds", BOOT_FDS, &flags->control},
         {"control-uid", BOOT_U64, &flags->control_uid},
         {"startup-fd", BOOT_FD, &options->ready_fd},
@@ -116,10 +117,13 @@ static int options_fill(const struct boot_flags *flags, struct sandbox_options *
 {
     if (flags->gofers.count > BOOT_MOUNTS_MAX || flags->filestores.count > BOOT_MOUNTS_MAX ||
         flags->spec_fd < 0 || (flags->stdio.count != 0 && flags->stdio.count != 3) ||
-        flags->control.count > 2)
+        flags->control.count > 2 ||
+        (flags->fs_image.count != 0 && flags->fs_image.count != FS_SAVE_FILES))
         return error_set(err, EINVAL, "inner flags carry a wrong number of descriptors");
     for (u32 i = 0; i < flags->stdio.count; i++)
         options->stdio[i] = flags->stdio.fds[i];
+    for (u32 i = 0; i < flags->fs_image.count; i++)
+        options->fs_image[i] = flags->fs_image.fds[i];
     for (u32 i = 0; i < flags->control.count; i++)
         options->control_fds[i] = flags->control.fds[i];
     memcpy(options->gofers, flags->gofers.fds, flags->gofers.count * sizeof(int));
@@ -175,6 +179,7 @@ int boot_command(int argc, char **argv)
                                        .console_fd = -1,
                                        .signal_fd = -1,
                                        .exec_fd = -1,
+                                       .fs_image = {-1, -1, -1, -1},
                                        .control_fds = {-1, -1},
                                        .ready_fd = -1,
                                        .status_fd = -1,

@@ -49,6 +49,7 @@ struct sandbox_options {
     struct passed_fd passed[BOOT_PASSED_MAX];
     u32 passed_count;
     int exec_fd;
+    int fs_image[FS_SAVE_FILES]; /* the first -1: none */
 
     /* control */
     int control_fds[2]; /* listening stream sockets: the path's, the abstract name's */

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #define PASS_FDS_MAX 128u
+#define FS_IMAGE_FILES 4 /* of an image of file systems */
 
 /* One invocation's view: the flags and the folder of records. */
 struct runtime {
@@ -32,6 +33,7 @@ struct create_args {
     const char *console_socket; /* "" none */
     const char *pid_file;       /* "" none */
     const char *user_log;       /* "" none */
+    const char *fs_image_path;  /* "" none: folder of an image of file systems to begin with */
     int pass_hosts[PASS_FDS_MAX];
     int pass_guests[PASS_FDS_MAX];
     u32 pass_count;
@@ -130,6 +132,7 @@ struct sandbox_spawn {
     int startup;
     int status;
     int user_log;
+    const int *fs_image; /* FS_IMAGE_FILES, or -1 as the first: none */
 };
 MUST_CHECK int sandbox_spawn(struct runtime *runtime, const struct sandbox_spawn *spawn,
                              struct spawned *out, struct error *err);

@@ -47,6 +47,7 @@ struct creation {
     bool is_stdio_ours[3];
     int console;
     int user_log;
+    int fs_image[FS_IMAGE_FILES];
     int go[2];
     int startup[2];
     int status[2];
@@ -185,6 +186,21 @@ static int stdio_open(struct creation *c, struct error *err)
     return 0;
 }
 
+/* The image of file systems that the sandbox's containers begin with. */
+static int fs_image_open(struct creation *c, struct error *err)
+{
+    static const char *const names[FS_IMAGE_FILES] = {"fscheckpoint.pb", "multitar.img",
+                                                     "pages_meta.img", "pages.img"};
+    char path[4200];
+    for (u32 i = 0; i < FS_IMAGE_FILES && *c->args->fs_image_path; i++) {
+        snprintf(path, sizeof path, "%s/%s", c->args->fs_image_path, names[i]);
+        c->fs_image[i] = open(path, O_RDONLY | O_CLOEXEC);
+        if (c->fs_image[i] < 0)
+            return error_errno(err, "opening filesystem checkpoint file \"%s\"", path);
+    }
+    return 0;
+}
+
 /* ---- the record ---- */
 
 static void record_fill(struct creation *c)
@@ -264,7 +280,8 @@ static int processes_start(struct creation *c, struct error *err)
                                    .go = {c->go[0], c->go[1]},
                                    .startup = c->startup[1],
                                    .status = c->status[1],
-                                   .user_log = c->user_log};
+                                   .user_log = c->user_log,
+                                   .fs_image = c->fs_image};
     if (sandbox_spawn(c->runtime, &wanted, &c->sandbox, err) < 0)
         return -1;
     close_fd(&c->startup[1]);
@@ -322,7 +339,7 @@ static int finish(struct creation *c, struct error *err)
 
 static int create_root(struct creation *c, struct error *err)
 {
-    if (stdio_open(c, err) < 0 ||
+    if (stdio_open(c, err) < 0 || fs_image_open(c, err) < 0 ||
         mount_plan_open(c->runtime->config, c->args->spec, &c->plan, err) < 0 ||
         control_listen(c, err) < 0 || pipes_open(c, err) < 0)
         return -1;
@@ -403,6 +420,8 @@ static void creation_close(struct creation *c)
                         &c->gofer.pidfd};
     for (size_t i = 0; i < ARRAY_COUNT(fds); i++)
         close_fd(fds[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(c->fs_image); i++)
+        close_fd(&c->fs_image[i]);
     record_free(c->record);
 }
 
@@ -477,6 +496,7 @@ int container_create(struct runtime *runtime, const struct create_args *args, st
                            .stdio = {-1, -1, -1},
                            .console = -1,
                            .user_log = -1,
+                           .fs_image = {-1, -1, -1, -1},
                            .go = {-1, -1},
                            .startup = {-1, -1},
                            .status = {-1, -1}};

@@ -156,7 +156,10 @@ static int loader_start(struct sandbox *sandbox, struct error *err)
         .seccomp_compile = options->has_oci_seccomp ? oci_filter_compile : NULL,
         .epoch_ns = host_realtime_ns(sandbox->host),
     };
-    return loader_create(sandbox->sentry.kernel, &config, &args, &sandbox->loader, err);
+    if (loader_create(sandbox->sentry.kernel, &config, &args, &sandbox->loader, err))
+        return -1;
+    return options->fs_image[0] >= 0 ? loader_set_fs_image(sandbox->loader, options->fs_image, err)
+                                     : 0;
 }
 
 static int controllers_start(struct sandbox *sandbox, struct error *err)

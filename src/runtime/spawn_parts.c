@@ -256,6 +256,8 @@ static void args_container(struct spawn *spawn, const struct sandbox_spawn *want
             guests = pool_printf(pool, "%s%s%d", guests, i ? "," : "", args->pass_guests[i]);
         spawn_arg(spawn, "--pass-guests=%s", guests);
     }
+    if (wanted->fs_image[0] >= 0)
+        spawn_arg(spawn, "--fs-restore-fds=%s", fds_arg(spawn, wanted->fs_image, FS_IMAGE_FILES));
     if (args->exec_fd >= 0)
         spawn_arg(spawn, "--exec-fd=%d", spawn_fd(spawn, args->exec_fd));
 }

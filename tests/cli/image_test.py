@@ -239,3 +239,46 @@ def killed_while_saving(box: Box):
         wait_until(lambda before=before: last_line(out) > before, f"a higher count after {delay} s")
     box.ok("checkpoint", "--leave-running", "--image-path", box.path("last"), "one")
     box.ok("delete", "--force", "one")
+
+
+def writable(config):
+    config["root"]["readonly"] = False
+
+
+@test
+def file_systems_alone(box: Box):
+    """fscheckpoint saves what was written to memory; a container made later begins with it, deletions included"""
+    over = ("--overlay2", "root:memory")
+    script = "cd /; mkdir -p etc/new; echo made > etc/new/file; ln -s new etc/link; rm etc/passwd; echo t > /tmp/t; sleep 1000"
+    bundle = box.bundle("sh", "-c", script, change=writable)
+    box.ok("create", "--bundle", bundle, "one", flags=over)
+    box.run("fscheckpoint", "one").want(128, line="*image-path flag must be provided")
+    box.ok("start", "one")
+    wait_until(lambda: "sleep" in box.ok("ps", "one").out, "sleep")
+    image = box.path("image")
+    box.ok("fscheckpoint", "--leave-running", "--image-path", image, "--path", "/", "--path", "/tmp", "one").want(out="")
+    assert {"fscheckpoint.pb", "multitar.img", "pages_meta.img", "pages.img"} == set(os.listdir(image))
+    ids = [(item["ResourceID"]["ContainerName"], item["ResourceID"]["Path"])
+           for item in json.loads(read(os.path.join(image, "fscheckpoint.pb")))["Tmpfs"]]
+    assert ids == [("__no_name_0", "/"), ("__no_name_0", "/tmp")], ids
+    box.run("fscheckpoint", "--image-path", image, "one").want(128, line="*fscheckpoint.pb*file exists*")
+    box.run("fscheckpoint", "--image-path", box.path("bad"), "--path", "/nowhere", "one").want(
+        128, line='*no checkpointable filesystem at "/nowhere"')
+    assert os.listdir(box.path("bad")) == []
+    assert box.status("one") == "running"
+    box.ok("fscheckpoint", "--image-path", box.path("last"), "one")
+    wait_until(lambda: box.status("one") == "stopped", "the end")
+    box.ok("delete", "one")
+    look = "cat /etc/link/file /tmp/t; ls /etc; ls -ld /etc/new"
+    bundle = box.bundle("sh", "-c", look, change=writable)
+    done = box.run("run", "--bundle", bundle, "--fs-restore-image-path", image, "two", flags=over)
+    assert done.code == 0 and done.out.startswith("made\nt\nlink\nnew\n"), done
+    box.ok("create", "--bundle", box.bundle("sleep", "1000", change=writable), "--fs-restore-image-path", box.path("last"),
+           "three", flags=over)
+    waiting = box.start("wait", "--fsrestore", "three")
+    box.ok("start", "three")
+    assert waiting.wait(timeout=20) == 0
+    box.ok("exec", "three", "cat", "/etc/new/file").want(out="made\n")
+    box.run("create", "--bundle", bundle, "--fs-restore-image-path", box.path("bad"), "four", flags=over).want(
+        128, line="*opening filesystem checkpoint file*fscheckpoint.pb*")
+    box.ok("delete", "--force", "three")
