@@ -40,8 +40,7 @@ static void test_the_order_of_checks_is_the_wires(void)
     EXPECT_ERROR(
         client_call(&client, "containerManager.Signal", "{\"Signo\":\"x\"}"),
         "json: cannot unmarshal string into Go struct field SignalArgs.Signo of type int32");
-    EXPECT_ERROR(client_call(&client, "containerManager.FSSave", "null"),
-                 "got 0 files, want 4");
+    EXPECT_ERROR(client_call(&client, "containerManager.FSSave", "null"), "got 0 files, want 4");
     EXPECT_ERROR(client_call(&client, "containerManager.PortForward", "null"),
                  "stream FD is required for port forward");
     EXPECT_ERROR(client_call(&client, "Profile.CPU", "null"), "unknown method");

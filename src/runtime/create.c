@@ -190,7 +190,7 @@ static int stdio_open(struct creation *c, struct error *err)
 static int fs_image_open(struct creation *c, struct error *err)
 {
     static const char *const names[FS_IMAGE_FILES] = {"fscheckpoint.pb", "multitar.img",
-                                                     "pages_meta.img", "pages.img"};
+                                                      "pages_meta.img", "pages.img"};
     char path[4200];
     for (u32 i = 0; i < FS_IMAGE_FILES && *c->args->fs_image_path; i++) {
         snprintf(path, sizeof path, "%s/%s", c->args->fs_image_path, names[i]);
