@@ -143,7 +143,7 @@ static void test_flags_of_the_user_stay_and_others_do_not(void)
     guest.context.regs.rsp = STACK_ADDRESS;
     guest.context.regs.eflags = 0x3f7000; /* IOPL 3, interrupts off, nested task, virtual 8086 */
     ASSERT_SYSCALL(guest_run(&guest, 0));
-    CU_ASSERT_EQUAL(guest.context.regs.rdi & 0x3b3200, EFLAGS_IF);
+    CU_ASSERT_EQUAL(guest.context.regs.rdi & 0x1b3200, EFLAGS_IF);
     teardown(&rig, &guest);
 }
 

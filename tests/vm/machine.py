@@ -26,7 +26,8 @@ QEMU = "qemu-system-x86_64"
 KERNEL = "linux-image-cloud-amd64"
 MODULES = ["virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko", "arch/x86/kvm/kvm-amd.ko"]
 COUNTED_KHZ = 1000000  # with -icount the counter runs at 1 GHz
-COUNTED_CPU = "max,-erms,-fsrm"  # else copies count an instruction a byte
+CPU = "max,-smap,-la57"  # QEMU reads the stack of lret and iretq as the kernel; four levels are usual
+COUNTED_CPU = CPU + ",-erms,-fsrm"  # else copies count an instruction a byte
 REAL_PROGRAMS = ["sh", "cat", "true"]  # run under other names, which busybox does not bear
 STATUS_SKIP = 77  # of programs that find no machine can be emulated
 STATUS_LATE = 124
@@ -207,7 +208,7 @@ def qemu_command(initrd, console, npt, counted, cpus, memory_mib, kvm):
     words = ("console=ttyS0 quiet panic=-1 reboot=t mitigations=off cryptomgr.notests tsc=reliable "
              f"tsc_early_khz={khz} kvm={kvm} kvm_amd=npt={npt}")
     command = ["setpriv", "--pdeathsig", "KILL", "--", QEMU, "-machine", "microvm,rtc=on", "-accel",
-               "tcg,thread=single", "-cpu", COUNTED_CPU if counted else "max", "-m", str(memory_mib), "-smp", str(cpus), "-nodefaults", "-display",
+               "tcg,thread=single", "-cpu", COUNTED_CPU if counted else CPU, "-m", str(memory_mib), "-smp", str(cpus), "-nodefaults", "-display",
                "none", "-no-reboot", "-serial", f"file:{console}", "-chardev", "stdio,id=out,signal=off", "-device",
                "isa-debugcon,iobase=0xe9,chardev=out", "-device", "isa-debug-exit,iobase=0x501,iosize=4", "-kernel",
                os.path.join(kernel(), "vmlinuz"), "-initrd", initrd, "-append", words]

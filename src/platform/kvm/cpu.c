@@ -10,6 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* NT and ID besides: a program sets them, and they harm nobody. */
+#define EFLAGS_KEPT_MASK (EFLAGS_USER_MASK | 0x4000u | 0x200000u)
+
 struct cpu *kvm_cpu(struct platform *platform, u32 index)
 {
     return &kvm_platform_of(platform)->cpus[index].base;
@@ -127,7 +130,7 @@ static void area_load(struct kvm_cpu *cpu)
     regs->fs = selector_clean(regs->fs);
     regs->gs = selector_clean(regs->gs);
     area->regs = *regs;
-    area->regs.eflags = (regs->eflags & EFLAGS_USER_MASK) | EFLAGS_IF | 2 |
+    area->regs.eflags = (regs->eflags & EFLAGS_KEPT_MASK) | EFLAGS_IF | 2 |
                         (cpu->context->single_step ? EFLAGS_TF : 0);
     if (regs->ds != old.ds || regs->es != old.es || regs->fs != old.fs || regs->gs != old.gs)
         area->must_select = 1;
