@@ -3,7 +3,7 @@
 
 import re
 
-FIELDS = ("nr", "name", "support", "note", "cases")
+FIELDS = ("nr", "name", "support", "note", "cases", "errors")
 SUPPORTS = ("full", "partial", "refused", "none")
 
 _TOKEN = re.compile(
@@ -100,8 +100,9 @@ def parse(path):
                 raise SpecError(f"line {line_nr}: nr is a number")
             if row["support"] not in SUPPORTS:
                 raise SpecError(f"line {line_nr}: support is one of {', '.join(SUPPORTS)}")
-            if not isinstance(row["cases"], list):
-                raise SpecError(f"line {line_nr}: cases is a list")
+            for field in ("cases", "errors"):
+                if not isinstance(row[field], list):
+                    raise SpecError(f"line {line_nr}: {field} is a list")
             row["nr"] = int(row["nr"])
             row["line"] = line_nr
             rows.append(row)

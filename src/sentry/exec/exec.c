@@ -139,6 +139,7 @@ int exec_build(struct task *task, const struct exec_program *program,
         err = mm_create(kernel->arena, kernel->memory, kernel->platform, &image.mm);
     if (!err) {
         set_limits(image.mm, params->limits);
+        file_deny_write(program->file);
         image.mm->exe = &REF_GET(program->file)->object;
         err = build(task, program, params, &elf, &image);
         mm_commit(image.mm);

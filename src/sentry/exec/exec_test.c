@@ -274,6 +274,12 @@ SLEEPS_ROOT static void body_dynamic(void)
     CU_ASSERT_EQUAL(peek(mm, image.stack), 1); /* an empty argv gets an empty name */
     CU_ASSERT(mm_find_vma(mm, image.stack)->prot & LINUX_PROT_EXEC);
 
+    struct file *busy = NULL; /* a program that runs is not written */
+    CU_ASSERT_EQUAL(vfs_open(world.task, NULL, "/prog", LINUX_O_WRONLY, 0, WALK_FOLLOW, &busy),
+                    -ETXTBSY);
+    exec_image_fini(&image);
+    image = (struct exec_image){0};
+
     AUTO_EXEC_IMAGE struct exec_image other = {0};
     memcpy((u8 *)&file + 0x200, "/no.so", 7);
     write_program("/prog", &file);

@@ -132,6 +132,8 @@ int vfs_setattr(struct task *task, const struct path *path, const struct attr *a
         err = judge_owner_change(task, inode, &attr);
     if (!err && (attr.mask & ATTR_MODE) && !is_owner(task, inode))
         err = -EPERM;
+    if (!err && (attr.mask & ATTR_MODE) && inode_is_symlink(inode))
+        err = -EOPNOTSUPP; /* a link has no mode of its own */
     if (!err)
         err = judge_times(task, inode, &attr);
     if (err)

@@ -41,6 +41,7 @@ static const struct field file_fields[] = {
     FIELD_NONE(struct file, epoll_links, "epoll items enter themselves when they are loaded"),
     FIELD(struct file, is_path),
     FIELD(struct file, wrote),
+    FIELD(struct file, executes),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct file, file_fields);
@@ -57,13 +58,16 @@ static void file_destroy(struct object *object)
         locks_release_file(file->inode, file);
     if (file->ops && file->ops->release)
         file->ops->release(file);
-    if (file->wrote)
-        file->inode->write_count--;
     object_put(file->private_object);
     object_put(file->owner_cred);
     object_put(file->owner_pid);
-    REF_CLEAR(file->inode);
     struct inode *named = file->path.dentry ? file->path.dentry->inode : NULL;
+    struct inode *counted = named ? named : file->inode;
+    if (file->wrote)
+        counted->write_count--;
+    if (file->executes)
+        counted->exec_count--;
+    REF_CLEAR(file->inode);
     if (named) {
         named->open_count--;
         notify_gone(named);
@@ -140,6 +144,15 @@ int file_create(struct kernel *kernel, const struct path *path, struct inode *in
     }
     *out = file;
     return 0;
+}
+
+void file_deny_write(struct file *file)
+{
+    if (file->executes)
+        return;
+    file->executes = true;
+    struct inode *named = file->path.dentry ? file->path.dentry->inode : file->inode;
+    named->exec_count++;
 }
 
 /* ---- descriptions without a path ------------------------------------------------------------ */

@@ -89,7 +89,8 @@ struct file {
     struct fasync *fasync;     /* O_ASYNC is on (fs/fasync.c), or NULL */
     struct list epoll_links;   /* epoll items that watch this file (fs/epoll.c) */
     bool is_path;              /* O_PATH */
-    bool wrote;                /* counted in inode->write_count */
+    bool wrote;                /* counted in write_count of the path's inode */
+    bool executes;             /* counted in exec_count of the path's inode */
 };
 extern const struct kind file_kind;
 
@@ -118,6 +119,8 @@ extern const struct file_ops regular_file_ops, path_file_ops;
 /* A description with everything but `ops`: takes references of its own. */
 MUST_CHECK int file_create(struct kernel *kernel, const struct path *path, struct inode *inode,
                            u32 flags, struct file **out);
+/* FILE is a program that runs: until it is released, nobody opens its inode for writing (ETXTBSY). */
+void file_deny_write(struct file *file);
 
 /* A description on an anonymous inode ("anon_inode:[eventfd]", "pipe:[123]"). Takes PRIVATE, also
  * on failure. NAME shown by readlink; one that ends in ':' gets "[inode number]". MODE is st_mode,

@@ -207,8 +207,11 @@ SLEEPS static i64 do_readlink(struct task *task, i32 dirfd, uaddr at, uaddr to, 
     int err = user_path_walk(task, dirfd, at, WALK_EMPTY, &path);
     if (err)
         return err;
-    if (!inode_is_symlink(path.dentry->inode))
-        return -EINVAL;
+    if (!inode_is_symlink(path.dentry->inode)) {
+        u8 first = 1; /* an empty path names the descriptor, which has to be a link then */
+        err = copy_from_user(task, &first, at, 1);
+        return err ? err : first ? -EINVAL : -ENOENT;
+    }
     struct arena *arena = task->kernel->arena;
     char *text = arena_alloc(arena, PATH_SIZE_MAX);
     if (!text)

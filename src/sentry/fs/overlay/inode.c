@@ -264,10 +264,6 @@ SLEEPS static int overlay_open(struct task *task, struct inode *base, struct fil
     if (err)
         return err;
     struct inode *real = REF_GET(overlay_real(inode)->inode);
-    if (file->wrote) {
-        base->write_count--;
-        real->write_count++;
-    }
     object_put(&file->inode->object);
     file->inode = real;
     if (real->ops->open)

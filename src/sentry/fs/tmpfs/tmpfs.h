@@ -52,6 +52,8 @@ MUST_CHECK int tmpfs_inode_create(struct super *super, u32 mode, u32 uid, u32 gi
                                   struct inode **out);
 /* Options of tmpfs(5) into FS; NULL or "": none. -EINVAL. */
 MUST_CHECK int tmpfs_parse_options(struct kernel *kernel, struct tmpfs *fs, const char *options);
+/* One name less; what is no directory paid for all but its last one. */
+void tmpfs_drop_link(struct inode *inode);
 
 /* ---- directories (tmpfs_dir.c) -------------------------------------------------------------- */
 struct tmpfs_entry *tmpfs_find(struct tmpfs_inode *dir, const char *name); /* lent */

@@ -152,7 +152,7 @@ static void replace_target(struct inode *to_dir, struct inode *target)
         target->link_count = 0;
         to_dir->link_count--;
     } else {
-        target->link_count--;
+        tmpfs_drop_link(target);
     }
     inode_touch(target, ATTR_CTIME);
 }

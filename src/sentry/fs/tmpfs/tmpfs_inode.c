@@ -196,13 +196,27 @@ SLEEPS static int tmpfs_tmpfile(struct task *task, struct inode *dir, u32 mode, 
 SLEEPS static int tmpfs_link(struct task *task, struct inode *dir, const char *name,
                              struct inode *inode)
 {
+    struct tmpfs *fs = tmpfs_of(inode);
+    bool costs = fs && inode->link_count > 0; /* each further name counts as an inode */
+    if (costs && fs->inodes_max && fs->inodes_used >= fs->inodes_max)
+        return -ENOSPC;
     int err = tmpfs_add(tmpfs_inode_of(dir), name, inode);
     if (err)
         return err;
+    if (costs)
+        fs->inodes_used++;
     inode->link_count++;
     inode_touch(inode, ATTR_CTIME);
     inode_touch(dir, ATTR_MTIME | ATTR_CTIME);
     return 0;
+}
+
+void tmpfs_drop_link(struct inode *inode)
+{
+    struct tmpfs *fs = tmpfs_of(inode);
+    inode->link_count--;
+    if (fs && inode->link_count > 0)
+        fs->inodes_used--;
 }
 
 static void remove_entry(struct inode *dir, const char *name, struct inode *inode)
@@ -217,7 +231,7 @@ static void remove_entry(struct inode *dir, const char *name, struct inode *inod
 SLEEPS static int tmpfs_unlink(struct task *task, struct inode *dir, const char *name,
                                struct inode *inode)
 {
-    inode->link_count--;
+    tmpfs_drop_link(inode);
     remove_entry(dir, name, inode);
     return 0;
 }
