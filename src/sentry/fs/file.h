@@ -119,7 +119,8 @@ extern const struct file_ops regular_file_ops, path_file_ops;
 /* A description with everything but `ops`: takes references of its own. */
 MUST_CHECK int file_create(struct kernel *kernel, const struct path *path, struct inode *inode,
                            u32 flags, struct file **out);
-/* FILE is a program that runs: until it is released, nobody opens its inode for writing (ETXTBSY). */
+/* FILE is a program that runs: until it is released, nobody opens its inode for writing (ETXTBSY).
+ */
 void file_deny_write(struct file *file);
 
 /* A description on an anonymous inode ("anon_inode:[eventfd]", "pipe:[123]"). Takes PRIVATE, also
