@@ -73,6 +73,9 @@ struct container_args {
     int exec_fd; /* the program itself */
 };
 
+/* --restore-spec-validation: what becomes of a spec that is not the saved container's. */
+enum spec_policy { SPEC_POLICY_ENFORCE, SPEC_POLICY_WARN, SPEC_POLICY_IGNORE };
+
 struct loader_config {
     const char *sandbox_id; /* the root container's id */
     const char *version;    /* runsc_version of images */
@@ -86,6 +89,7 @@ struct loader_config {
      * sleep. NULL: it has no effect (--oci-seccomp=false). */
     int (*seccomp_compile)(const struct oci_spec *spec, struct bpf_instruction *code, u32 max,
                            u32 *count, struct error *err);
+    enum spec_policy spec_policy;
     u64 epoch_ns; /* realtime when the sandbox was made, for `timestamp` */
 };
 

@@ -203,6 +203,16 @@ MUST_CHECK void *oci_list_append(struct oci_spec *spec, struct wire_list *list, 
     ((__typeof__((list).items))oci_list_append((spec), (struct wire_list *)(void *)&(list), \
                                                sizeof *(list).items))
 
+/* The first field in which NOW may not be restored from what was SAVED under the other spec; texts
+ * from POOL. */
+struct oci_difference {
+    const char *field; /* "process.args"; NULL: none */
+    const char *saved, *now;
+};
+/* 0 with *OUT, or -ENOMEM. */
+MUST_CHECK int oci_spec_match(const struct oci_spec *saved, const struct oci_spec *now,
+                              struct pool *pool, struct oci_difference *out);
+
 /* "" when there is none. */
 const char *oci_annotation(const struct oci_spec *spec, const char *name);
 MUST_CHECK int oci_annotation_set(struct oci_spec *spec, const char *name, const char *value);

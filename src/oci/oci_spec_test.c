@@ -264,6 +264,47 @@ static void test_every_refused_allocation_is_an_error(void)
     }
 }
 
+static void test_what_a_restore_may_change(void)
+{
+    static const struct {
+        const char *from, *to; /* of the full spec's text */
+        const char *field;     /* that differs; NULL: none */
+    } rows[] = {
+        {"\"hostname\":\"h\"", "\"hostname\":\"other\"", NULL},
+        {"\"env\":[\"A=b\"]", "\"env\":[]", NULL},
+        {"\"path\":\"rootfs\"", "\"path\":\"/else\"", NULL},
+        {"\"/bin/sh\"", "\"/usr/bin/sh\"", NULL},
+        {"\"minor\":229", "\"minor\":230", NULL},
+        {"\"additionalGids\":[10,20]", "\"additionalGids\":[20,10]", NULL},
+        {"\"limit\":2048", "\"limit\":1", NULL},
+        {"\"a.b\":\"1\"", "\"dev.gvisor.flag.debug\":\"true\"", NULL},
+        {"\"a.b\":\"1\"", "\"dev.gvisor.spec.mount.m.source\":\"x\"", NULL},
+        {"\"a.b\":\"1\"", "\"dev.gvisor.spec.mount.m.type\":\"bind\"", "annotations"},
+        {"\"/bin/sh\",\"-c\"", "\"/bin/sh\",\"-x\"", "process.args"},
+        {"\"cwd\":\"/w\"", "\"cwd\":\"/\"", "process.cwd"},
+        {"\"uid\":4294967295", "\"uid\":0", "process.user"},
+        {"\"CAP_KILL\"", "\"CAP_FOWNER\"", "process.capabilities"},
+        {"9007199254740993", "9007199254740992", "process.rlimits"},
+        {"\"readonly\":true", "\"readonly\":false", "root.readonly"},
+        {"\"destination\":\"/data\"", "\"destination\":\"/date\"", "mounts"},
+        {"\"type\":\"pid\"", "\"type\":\"ipc\"", "linux.namespaces"},
+        {"\"defaultErrnoRet\":1", "\"defaultErrnoRet\":2", "linux.seccomp"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *at = strstr(full, rows[i].from);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+        char text[sizeof full + 64];
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - full), full, rows[i].to,
+                 at + strlen(rows[i].from));
+        AUTO_OCI_SPEC struct oci_spec *saved = parse(full);
+        AUTO_OCI_SPEC struct oci_spec *now = parse(text);
+        struct oci_difference difference;
+        CU_ASSERT_EQUAL(oci_spec_match(saved, now, now->pool, &difference), 0);
+        const char *field = difference.field ? difference.field : "";
+        CU_ASSERT_STRING_EQUAL(field, rows[i].field ? rows[i].field : "");
+    }
+}
+
 void oci_spec_suite(void)
 {
     CU_pSuite suite = CU_add_suite("oci/spec", NULL, NULL);
@@ -276,5 +317,6 @@ void oci_spec_suite(void)
     CU_ADD_TEST(suite, test_a_spec_can_be_changed);
     CU_ADD_TEST(suite, test_a_process_object_is_parsed_alone);
     CU_ADD_TEST(suite, test_names_of_capabilities_and_limits);
+    CU_ADD_TEST(suite, test_what_a_restore_may_change);
     CU_ADD_TEST(suite, test_every_refused_allocation_is_an_error);
 }

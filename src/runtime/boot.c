@@ -25,6 +25,7 @@ struct boot_flags {
     const char *confs; /* LOWER:UPPER,… as numbers of enum gofer_lower and gofer_upper */
     const char *passed_guests;
     const char *network;
+    const char *spec_policy;
     u64 cpu_count, control_uid, strace_size_max;
     int spec_fd;
     bool is_jailed, is_attached;
@@ -65,6 +66,7 @@ static int flags_read(struct boot_flags *flags, struct sandbox_options *options,
         {"strace-syscalls", BOOT_TEXT, &options->strace_syscalls},
         {"strace-log-size", BOOT_U64, &flags->strace_size_max},
         {"network", BOOT_TEXT, &flags->network},
+        {"restore-spec-validation", BOOT_TEXT, &flags->spec_policy},
         {"net-raw", BOOT_BOOL, &options->keeps_net_raw},
         {"root-shared", BOOT_BOOL, &options->is_root_shared},
         {"mounts-shared", BOOT_BOOL, &options->are_mounts_shared},
@@ -136,6 +138,9 @@ static int options_fill(const struct boot_flags *flags, struct sandbox_options *
     options->network = strcmp(flags->network, "host") == 0   ? BOOT_NETWORK_HOST
                        : strcmp(flags->network, "none") == 0 ? BOOT_NETWORK_NONE
                                                              : BOOT_NETWORK_SANDBOX;
+    options->spec_policy = strcmp(flags->spec_policy, "ignore") == 0    ? SPEC_POLICY_IGNORE
+                           : strcmp(flags->spec_policy, "warning") == 0 ? SPEC_POLICY_WARN
+                                                                        : SPEC_POLICY_ENFORCE;
     if (confs_read(flags->confs, options, err) < 0 || passed_read(flags, options, err) < 0)
         return -1;
     char *text;
@@ -166,6 +171,7 @@ int boot_command(int argc, char **argv)
     static struct boot_flags flags = {.confs = "",
                                       .passed_guests = "",
                                       .network = "none",
+                                      .spec_policy = "enforce",
                                       .cpu_count = 1,
                                       .spec_fd = -1,
                                       .strace_size_max = 1024};

@@ -153,6 +153,7 @@ static int loader_start(struct sandbox *sandbox, struct error *err)
         .has_overlay = options->overlay && strcmp(options->overlay, "none") != 0,
         .is_root_shared = options->is_root_shared,
         .are_mounts_shared = options->are_mounts_shared,
+        .spec_policy = options->spec_policy,
         .seccomp_compile = options->has_oci_seccomp ? oci_filter_compile : NULL,
         .epoch_ns = host_realtime_ns(sandbox->host),
     };

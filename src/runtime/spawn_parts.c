@@ -221,6 +221,8 @@ static void args_machine(struct runtime *runtime, struct spawn *spawn, const str
     spawn_arg(spawn, "--host-sockets=%s",
               is_word(config->host_uds, "open") || is_word(config->host_uds, "all") ? "true"
                                                                                     : "false");
+    spawn_arg(spawn, "--restore-spec-validation=%s",
+              config->restore_spec_validation ? config->restore_spec_validation : "enforce");
     spawn_arg(spawn, "--oci-seccomp=%s", config->has_oci_seccomp ? "true" : "false");
     spawn_arg(spawn, "--profile=%s", config->has_profile ? "true" : "false");
     spawn_arg(spawn, "--rootless=%s", config->is_rootless || getuid() != 0 ? "true" : "false");
