@@ -300,9 +300,8 @@ static int judge_spec(struct container *container, struct json_text specs, struc
     AUTO_OCI_SPEC struct oci_spec *saved = NULL;
     struct oci_difference difference;
     if (name && json_type(text) != JSON_OBJECT) {
-        char *line = pool_printf(pool,
-                                 "checkpoint image does not contain spec for container: \"%s\"",
-                                 name);
+        char *line = pool_printf(
+            pool, "checkpoint image does not contain spec for container: \"%s\"", name);
         return line ? spec_differs(loader, line, err) : error_set(err, ENOMEM, "out of memory");
     }
     if (name && oci_spec_parse_in(loader->kernel->arena, text.bytes, text.size, &saved, err))

@@ -72,7 +72,7 @@ struct sandbox_options {
     bool is_root_shared;
     bool are_mounts_shared;
     enum spec_policy spec_policy; /* of a restore */
-    bool has_oci_seccomp; /* linux.seccomp is applied inside */
+    bool has_oci_seccomp;         /* linux.seccomp is applied inside */
     bool has_profile;
     bool has_host_sockets; /* the gofer would connect */
     bool is_rootless;
