@@ -14,6 +14,7 @@
 #define CLOCK_TICKS 100u
 #define SIGNAL_STACK_MIN 2048u
 #define STACK_SLACK ((u64)128 << 10) /* mapped below the first stack pointer from the start */
+#define STACK_AHEAD ((u64)12 << 10)  /* of that, what has memory from the start */
 #define TEXT_MIN ((u64)128 << 10)    /* arguments that fit even under a tiny stack limit */
 #define POINTERS_CHUNK 512u
 
@@ -171,7 +172,8 @@ SLEEPS static int map_stack(struct stack *stack, const struct elf_image *image, 
     i64 at = mm_map(mm, &stack->task->fiber, &request);
     if (at < 0)
         return at == -EEXIST ? -ENOEXEC : (int)at; /* the image lies where the stack belongs */
-    int err = mm_populate(mm, &stack->task->fiber, ALIGN_DOWN(stack->words, PAGE_SIZE), used, true);
+    u64 ahead = MIN(size - used, STACK_AHEAD);
+    int err = mm_populate(mm, &stack->task->fiber, top - used - ahead, used + ahead, true);
     return err ? -ENOMEM : 0;
 }
 

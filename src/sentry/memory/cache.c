@@ -195,11 +195,22 @@ static u64 fill_extent(const struct mapping *mapping, u64 index, u64 count)
     return MIN(MIN(count, in_file), MIN(bound, FILL_MAX));
 }
 
+/* The frame that would make the pages from INDEX on go on with the page below or lead to the one
+ * above: runs of a file's pages are mapped at once. 0: neither is there. */
+static u64 fill_hint(const struct mapping *mapping, u64 index, u64 count)
+{
+    const struct page *below = index ? map_find(&mapping->pages, index - 1) : NULL;
+    if (below)
+        return below->frame.index + 1;
+    const struct page *above = map_find(&mapping->pages, index + count);
+    return above && above->frame.index > count ? above->frame.index - count : 0;
+}
+
 /* New busy pages from INDEX on; at least one, or -errno and nothing. */
 static int fill_begin(struct mapping *mapping, u64 index, u64 count, struct fill *fill)
 {
     struct memory *memory = mapping->memory;
-    u64 hint = 0;
+    u64 hint = fill_hint(mapping, index, count);
     int err = 0;
     fill->count = 0;
     while (fill->count < count) {

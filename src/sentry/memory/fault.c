@@ -4,7 +4,8 @@
  * neighbours 0.3 us: so a fault fills a run. Fresh anonymous memory takes an aligned window of 16
  * pages, doubled while faults come in order; a file's window takes what the cache has and reads
  * ahead; copying after a fork takes a few pages, and where a frame has become this space's alone
- * only the right is given back.
+ * only the right is given back. A new mapping of a file begins with the pages that are cached, and
+ * a program's small data segment with its copies, since relocation writes to it at once.
  */
 #include "sentry/memory/fault.h"
 
@@ -25,6 +26,9 @@
 #define OWN_RUN 64u      /* rights given back after a fork */
 #define COPY_RUN 8u      /* shared pages copied at once after a fork */
 #define FILE_COPY_RUN 4u /* pages of a file copied at once */
+#define FILE_COPY_MAX 32u
+#define FILE_DATA_MAX 64u   /* a program's data segment of no more is copied whole */
+#define MAP_AHEAD_MAX 1024u /* cached pages that a new mapping takes at once */
 _Static_assert(COPY_RUN <= REPLACE_MAX, "one call replaces them");
 
 /* Addresses [start, end), whole pages. */
@@ -99,6 +103,9 @@ static int fill_anonymous(struct fault *fault, struct vma *vma, u64 address)
 {
     struct mm *mm = fault->mm;
     struct window window = window_around(vma, address, anon_run(fault, vma, address));
+    if (fault->run) /* what was asked for and no more */
+        window = (struct window){MAX(window.start, fault->run_start),
+                                 MIN(window.end, fault->run_end)};
     window = absent_part(mm, window, address);
     u64 count = (window.end - window.start) >> PAGE_SHIFT;
     frame first;
@@ -274,27 +281,24 @@ static struct page *copyable(const struct vma *vma, u64 address)
     return is_behind_end(vma->mapping, index) ? NULL : cache_find(vma->mapping, index);
 }
 
-/* A private page of its own for a write: a copy of the file's, of some neighbours too. */
-static int copy_file(struct file_fault *file_fault)
+/* Copies of the file's pages from START on, as long as they are copyable, before END. 0, or -ENOMEM
+ * when there was not even one. */
+static int copy_pages(struct vma *vma, u64 start, u64 end)
 {
-    struct vma *vma = file_fault->vma;
     struct mm *mm = vma->mm;
-    u64 address = file_fault->address;
-    struct window window = window_around(vma, address, FILE_COPY_RUN);
     u64 count = 0;
-    while (address + (count << PAGE_SHIFT) < window.end &&
-           copyable(vma, address + (count << PAGE_SHIFT)))
+    while (start + (count << PAGE_SHIFT) < end && copyable(vma, start + (count << PAGE_SHIFT)))
         count++;
     if (count == 0)
-        return 0; /* another thread was here meanwhile: look again */
+        return 0;
     frame first;
-    int err = frame_alloc_run_raw(mm->memory, FRAME_ANON, count, frame_hint(mm, address), &first,
+    int err = frame_alloc_run_raw(mm->memory, FRAME_ANON, count, frame_hint(mm, start), &first,
                                   &count);
     if (err)
-        return fault_fail_by(file_fault->fault, err);
+        return err;
     u64 done = 0;
-    for (; done < count && !err; done++) {
-        u64 at = address + (done << PAGE_SHIFT);
+    for (; done < count; done++) {
+        u64 at = start + (done << PAGE_SHIFT);
         frame f = {first.index + done};
         struct pagetable_entry entry;
         const struct page *page = copyable(vma, at);
@@ -308,7 +312,34 @@ static int copy_file(struct file_fault *file_fault)
     }
     if (done < count)
         frame_put_run(mm->memory, (frame){first.index + done}, count - done);
-    return done ? 0 : fault_fail_by(file_fault->fault, err);
+    return done ? 0 : err;
+}
+
+/* A private page of its own for a write: a copy of the file's, of those behind it too, the more the
+ * longer writes come in order. */
+static int copy_file(struct file_fault *file_fault)
+{
+    struct vma *vma = file_fault->vma;
+    u64 address = file_fault->address;
+    bool is_in_order = vma->fault_next == address && vma->fault_count;
+    vma->fault_count = is_in_order ? MIN(vma->fault_count * 2, FILE_COPY_MAX) : FILE_COPY_RUN;
+    u64 end = window_around(vma, address, vma->fault_count).end;
+    vma->fault_next = end;
+    int err = copy_pages(vma, address, end);
+    return err ? fault_fail_by(file_fault->fault, err) : 0;
+}
+
+void fault_ahead(struct mm *mm, u64 start, u64 size, bool is_program)
+{
+    struct vma *vma = mm_find_vma(mm, start);
+    if (!vma || !vma->mapping || prot_bits(vma->prot) == 0)
+        return;
+    struct window window = {start, start + MIN(size, (u64)MAP_AHEAD_MAX << PAGE_SHIFT)};
+    bool is_data = is_program && (vma->prot & LINUX_PROT_WRITE) && !vma_is_shared(vma) &&
+                   size <= (u64)FILE_DATA_MAX << PAGE_SHIFT;
+    if (is_data && copy_pages(vma, window.start, window.end) < 0)
+        return;
+    (void)!map_cached(vma, window);
 }
 
 /* Files of the gofer read ahead; a tmpfs hole is filled page by page, shared memory in runs. */
@@ -436,8 +467,13 @@ int mm_populate(struct mm *mm, struct fiber *fiber, u64 address, u64 size, bool 
             at += PAGE_SIZE;
             continue;
         }
-        struct fault fault = {
-            .mm = mm, .fiber = fiber, .address = at, .access = access, .run = 512};
+        struct fault fault = {.mm = mm,
+                              .fiber = fiber,
+                              .address = at,
+                              .access = access,
+                              .run = 512,
+                              .run_start = ALIGN_DOWN(address, PAGE_SIZE),
+                              .run_end = ALIGN_UP(address + size, PAGE_SIZE)};
         int err = fault_serve(&fault);
         if (err)
             return err;

@@ -5,6 +5,7 @@
  */
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "sentry/memory/fault.h"
 #include "sentry/memory/mm.h"
 #include "sentry/memory/place.h"
 #include "sentry/memory/table.h"
@@ -227,6 +228,8 @@ i64 mm_map(struct mm *mm, struct fiber *fiber, const struct mm_map_request *want
     err = place_vma(mm, &request, start);
     if (err)
         return err;
+    if (request.mapping && !shared)
+        fault_ahead(mm, start, request.size, request.is_fixed);
     mm_commit(mm);
     if (request.is_populated || ((request.vma_flags & VMA_LOCKED) && !request.is_lazy)) {
         bool for_write = (request.prot & LINUX_PROT_WRITE) && !(request.vma_flags & VMA_SHARED);
