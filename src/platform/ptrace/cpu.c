@@ -245,10 +245,10 @@ void ptrace_cpu_run(struct cpu *base, struct event *event)
             event_refuse(&cpu->space->base, &cpu->context->regs, event)) {
             return;
         }
+        if (cpu->space->is_new && !space_prefill(cpu->space, cpu->thread, &cpu->context->regs))
+            return;
         if (__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) &&
             !space_flush(cpu->space, cpu->thread))
-            return;
-        if (cpu->space->is_new && !space_prefill(cpu->space, cpu->thread, &cpu->context->regs))
             return;
         if (!thread_load(cpu)) {
             stub_set_gone(cpu->thread->stub);

@@ -233,17 +233,29 @@ static void clear_cached(struct ptrace_space *space)
     }
 }
 
-/* Unmap everything; queued edits are then done too. */
-static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
+/* With queue_lock held: nothing is mapped any more, once op_drop is made; queued edits are then
+ * done too. */
+static void drop_begin(struct ptrace_space *space)
 {
-    pthread_mutex_lock(&space->queue_lock);
     clear_cached(space);
     space->edit_count = 0;
     space->near_address = 0;
     space->must_drop = false;
     __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
+}
+
+static struct stub_op op_drop(void)
+{
+    return (struct stub_op){.nr = SYS_munmap, .args = {0, STUB_BASE}};
+}
+
+/* Unmap everything. */
+static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
+{
+    pthread_mutex_lock(&space->queue_lock);
+    drop_begin(space);
     pthread_mutex_unlock(&space->queue_lock);
-    space->stub->control->ops[0] = (struct stub_op){.nr = SYS_munmap, .args = {0, STUB_BASE}};
+    space->stub->control->ops[0] = op_drop();
     if (stub_edit(space->stub, thread, 1) == STUB_DONE)
         return true;
     stub_set_gone(space->stub);
@@ -347,10 +359,11 @@ static u32 near_add(struct ptrace_space *space, u64 address, u32 count)
     return ahead.count;
 }
 
-/* The runs at the instruction and at the stack, and then others from below. */
-static u32 prefill_choose(struct ptrace_space *space, const struct regs *regs)
+/* Behind COUNT operations: the runs at the instruction and at the stack, and then others from
+ * below. */
+static u32 prefill_choose(struct ptrace_space *space, const struct regs *regs, u32 count)
 {
-    struct ahead ahead = {space, 0, PREFILL_RUNS_MAX, PREFILL_PAGES_MAX};
+    struct ahead ahead = {space, count, PREFILL_RUNS_MAX, PREFILL_PAGES_MAX};
     ahead_at(&ahead, regs->rip);
     ahead_at(&ahead, regs->rsp);
     ahead_at(&ahead, regs->rsp - 1);
@@ -451,13 +464,31 @@ enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thre
     return result;
 }
 
+/* What an earlier space left in the stub goes, and what this one begins with comes: one stop for
+ * both. */
+static u32 prefill_locked(struct ptrace_space *space, const struct regs *regs)
+{
+    u32 count = 0;
+    if (space->must_drop) {
+        drop_begin(space);
+        space->stub->control->ops[count++] = op_drop();
+    }
+    space->is_new = false;
+    return prefill_choose(space, regs, count);
+}
+
 bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs)
 {
     pthread_mutex_lock(&space->stub->edit);
     bool is_alive = true;
-    if (space->is_new && queue_lock_empty(space, thread)) {
-        u32 count = prefill_choose(space, regs);
-        space->is_new = false;
+    while (space->is_new && is_alive) {
+        pthread_mutex_lock(&space->queue_lock);
+        if (space->is_pending && !space->must_drop) {
+            pthread_mutex_unlock(&space->queue_lock);
+            is_alive = space_flush_locked(space, thread);
+            continue;
+        }
+        u32 count = prefill_locked(space, regs);
         pthread_mutex_unlock(&space->queue_lock);
         enum stub_result result = count ? stub_edit(space->stub, thread, count) : STUB_DONE;
         is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, thread));

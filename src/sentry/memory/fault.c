@@ -21,6 +21,7 @@
 
 #define ANON_RUN_MIN 16u
 #define ANON_RUN_MAX 64u
+#define ANON_AHEAD_MAX 4u /* a new mapping of no more pages is filled at once */
 #define STACK_RUN 8u
 #define FILE_RUN 64u
 #define OWN_RUN 64u      /* rights given back after a fork */
@@ -99,10 +100,19 @@ static u64 frame_hint(const struct mm *mm, u64 address)
     return below.frame.index + 1;
 }
 
+/* Memory that is filled as a whole if at all: a library's zero data, a small buffer. */
+static bool is_small_anonymous(const struct vma *vma, u64 size)
+{
+    return size <= (u64)ANON_RUN_MIN << PAGE_SHIFT && !vma->mapping &&
+           !(vma->flags & (VMA_STACK | VMA_GROWSDOWN));
+}
+
 static int fill_anonymous(struct fault *fault, struct vma *vma, u64 address)
 {
     struct mm *mm = fault->mm;
-    struct window window = window_around(vma, address, anon_run(fault, vma, address));
+    struct window window = {vma->start, vma->end};
+    if (fault->run || !is_small_anonymous(vma, vma->end - vma->start))
+        window = window_around(vma, address, anon_run(fault, vma, address));
     if (fault->run) /* what was asked for and no more */
         window = (struct window){MAX(window.start, fault->run_start),
                                  MIN(window.end, fault->run_end)};
@@ -329,17 +339,41 @@ static int copy_file(struct file_fault *file_fault)
     return err ? fault_fail_by(file_fault->fault, err) : 0;
 }
 
-void fault_ahead(struct mm *mm, u64 start, u64 size, bool is_program)
+static void file_ahead(struct vma *vma, u64 start, u64 size, bool is_program)
 {
-    struct vma *vma = mm_find_vma(mm, start);
-    if (!vma || !vma->mapping || prot_bits(vma->prot) == 0)
-        return;
     struct window window = {start, start + MIN(size, (u64)MAP_AHEAD_MAX << PAGE_SHIFT)};
     bool is_data = is_program && (vma->prot & LINUX_PROT_WRITE) && !vma_is_shared(vma) &&
                    size <= (u64)FILE_DATA_MAX << PAGE_SHIFT;
     if (is_data && copy_pages(vma, window.start, window.end) < 0)
         return;
     (void)!map_cached(vma, window);
+}
+
+/* What a linker puts behind its data, and buffers of a few pages, are written to at once. */
+static void anonymous_ahead(struct vma *vma, u64 start, u64 size, bool is_program)
+{
+    u64 max = is_program ? ANON_RUN_MIN : ANON_AHEAD_MAX;
+    if (!(vma->prot & LINUX_PROT_WRITE) || size > max << PAGE_SHIFT ||
+        !is_small_anonymous(vma, size))
+        return;
+    struct fault fault = {.mm = vma->mm,
+                          .address = start,
+                          .access = PROT_WRITE_BIT,
+                          .run = 2 * ANON_RUN_MIN,
+                          .run_start = start,
+                          .run_end = start + size};
+    (void)!fill_anonymous(&fault, vma, start);
+}
+
+void fault_ahead(struct mm *mm, u64 start, u64 size, bool is_program)
+{
+    struct vma *vma = mm_find_vma(mm, start);
+    if (!vma || prot_bits(vma->prot) == 0)
+        return;
+    if (vma->mapping)
+        file_ahead(vma, start, size, is_program);
+    else
+        anonymous_ahead(vma, start, size, is_program);
 }
 
 /* Files of the gofer read ahead; a tmpfs hole is filled page by page, shared memory in runs. */

@@ -4,6 +4,9 @@
  * fault costs more than a thousand copied entries. Private pages lose the right to be written on
  * both sides, and the child runs only when no cpu of the parent can write through an old entry any
  * more.
+ *
+ * Pages that both sides are sure to write to at once, a stack's lowest and a program's data, are
+ * copied here and now: two faults for each would cost a hundred times that.
  */
 #include <string.h>
 
@@ -13,6 +16,52 @@
 #include "sentry/memory/table.h"
 #include "sentry/memory/vma.h"
 
+/* So many private pages of one vma are copied at once, if there are no more. */
+#define COPY_MAX 16u
+#define COPY_STACK 4u
+
+static bool is_own(const struct mm *mm, const struct pagetable_entry *entry)
+{
+    return (entry->prot & PROT_WRITE_BIT) && frame_use_of(mm->memory, entry->frame) == FRAME_ANON &&
+           frame_refs(mm->memory, entry->frame) == 1;
+}
+
+/* How many pages at VMA's beginning the child gets copies of. Not while other threads could write
+ * to what is being copied. */
+static u64 copies_wanted(const struct vma *vma)
+{
+    const struct mm *mm = vma->mm;
+    struct pagetable_entry entry;
+    u64 count, owned = 0;
+    if (vma_is_shared(vma) || mm->object.refs > 1)
+        return 0;
+    bool is_stack = vma->flags & (VMA_STACK | VMA_GROWSDOWN);
+    for (u64 at = vma->start;
+         owned <= COPY_MAX &&
+         pagetable_next_run(space_table(mm->space), uaddr_make(at), uaddr_make(vma->end),
+                            COPY_MAX + 1, &entry, &count);
+         at = entry.address.value + (count << PAGE_SHIFT))
+        owned += is_own(mm, &entry) ? count : 0;
+    return is_stack ? MIN(owned, COPY_STACK) : owned <= COPY_MAX ? owned : 0;
+}
+
+/* Copies of the COUNT pages at ENTRY into CHILD; how many, 0 when there is no memory. */
+static u64 copy_run(const struct mm *mm, struct mm *child, const struct pagetable_entry *entry,
+                    u64 count)
+{
+    struct memory *memory = mm->memory;
+    frame first;
+    if (frame_alloc_run_raw(memory, FRAME_ANON, count, 0, &first, &count) < 0)
+        return 0;
+    for (u64 i = 0; i < count; i++)
+        memcpy(frame_bytes(memory, (frame){first.index + i}),
+               frame_bytes(memory, (frame){entry->frame.index + i}), PAGE_SIZE);
+    if (table_map(child, entry->address.value, first, count, entry->prot) == 0)
+        return count;
+    frame_put_run(memory, first, count);
+    return 0;
+}
+
 /* Copy the entries of VMA to CHILD, which has none there. */
 static int fork_entries(struct vma *vma, struct mm *child)
 {
@@ -20,10 +69,19 @@ static int fork_entries(struct vma *vma, struct mm *child)
     struct pagetable_entry entry;
     u64 count;
     bool is_private = !vma_is_shared(vma);
+    u64 copies = copies_wanted(vma);
     for (u64 at = vma->start;
          at < vma->end && pagetable_next_run(space_table(mm->space), uaddr_make(at),
                                              uaddr_make(vma->end), UINT64_MAX, &entry, &count);
          at = entry.address.value + (count << PAGE_SHIFT)) {
+        if (copies && is_own(mm, &entry)) {
+            u64 done = copy_run(mm, child, &entry, MIN(count, copies));
+            if (done) {
+                copies -= done;
+                count = done;
+                continue;
+            }
+        }
         u32 prot = is_private ? entry.prot & ~PROT_WRITE_BIT : entry.prot;
         frame_get_run(mm->memory, entry.frame, count);
         if (table_map(child, entry.address.value, entry.frame, count, prot) < 0) {

@@ -228,7 +228,7 @@ i64 mm_map(struct mm *mm, struct fiber *fiber, const struct mm_map_request *want
     err = place_vma(mm, &request, start);
     if (err)
         return err;
-    if (request.mapping && !shared)
+    if (!shared)
         fault_ahead(mm, start, request.size, request.is_fixed);
     mm_commit(mm);
     if (request.is_populated || ((request.vma_flags & VMA_LOCKED) && !request.is_lazy)) {
