@@ -204,6 +204,53 @@ static void test_an_unmapped_frame_is_out_of_reach_when_the_batch_is_done(void)
     rig_destroy(&rig);
 }
 
+/* A call, then a loop whose rcx and r11 no call leaves so, until (rbx) is not 0; then another call.
+ */
+SNIPPET(cpus_after_call,
+        "syscall; mov $5, %ecx; mov $6, %r11d;"
+        "1: cmp $5, %rcx; jne 2f; cmp $6, %r11; jne 2f; cmpq $0, (%rbx); je 1b; syscall;"
+        "3: jmp 3b; 2: ud2");
+
+static void edit_and_wait(struct guest *guest, u64 address, pthread_mutex_t *lock)
+{
+    pthread_mutex_lock(lock);
+    space_unmap(guest->space, uaddr_make(address), 1);
+    u64 batch = space_commit(guest->space);
+    while (!space_is_done(guest->space, batch))
+        sched_yield();
+    pthread_mutex_unlock(lock);
+}
+
+/* The lock is held until the batch is done, as the sentry does it. */
+static void test_edits_leave_the_registers_of_a_running_cpu_alone(void)
+{
+    enum { PAGES = 30 };
+    struct rig rig;
+    struct worker worker = {0};
+    struct guest guest;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    rig_create(&rig, platform_now, 2);
+    guest_create(&guest, &rig, BYTES(cpus_after_call));
+    guest.context.regs.rbx = DATA_ADDRESS;
+    u64 *data = (u64 *)(void *)guest_map(&guest, DATA_ADDRESS, 1, R | W);
+    (void)guest_map(&guest, DATA_ADDRESS + PAGE_SIZE, PAGES, R | W);
+    worker_start(&worker, &guest, 1, &lock);
+    worker_wait(&worker, EVENT_SYSCALL, 1);
+    for (u64 i = 1; i <= PAGES; i++) {
+        worker_wait_inside(&worker);
+        edit_and_wait(&guest, DATA_ADDRESS + i * PAGE_SIZE, &lock);
+    }
+    __atomic_store_n(data, 1, __ATOMIC_RELEASE);
+    worker_wait(&worker, EVENT_SYSCALL, 2);
+    CU_ASSERT_TRUE(worker.is_on);
+    CU_ASSERT_EQUAL(worker.counts[EVENT_FAULT] + worker.counts[EVENT_EXCEPTION], 0);
+    CU_ASSERT_EQUAL(worker.counts[EVENT_SYSCALL], 2);
+    worker_halt(&worker);
+    guest_destroy(&guest);
+    worker_end(&worker);
+    rig_destroy(&rig);
+}
+
 SNIPPET(cpus_spin, "1: inc %rax; jmp 1b");
 
 static void test_a_space_is_torn_down_while_another_cpu_runs_it(void)
@@ -467,6 +514,8 @@ static CU_TestInfo cpu_tests[] = {
      test_edits_of_one_cpu_meet_the_faults_of_the_other},
     {"PP5 extended state moves between cpus", test_extended_state_moves_between_cpus},
     {"PP6 one thread may be all cpus", test_one_thread_may_be_all_cpus},
+    {"PP8 edits leave the registers of a running cpu alone",
+     test_edits_leave_the_registers_of_a_running_cpu_alone},
     {"PL1 there may be more mappings than the host allows",
      test_there_may_be_more_mappings_than_the_host_allows},
     CU_TEST_INFO_NULL,

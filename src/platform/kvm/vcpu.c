@@ -269,6 +269,7 @@ static enum capture vcpu_capture(struct kvm_cpu *cpu)
         return NOT_NOW;
     if ((sregs.cs.selector & 3) == 3) {
         regs_take(&cpu->area->regs, &regs, &sregs);
+        cpu->area->is_fast = 0; /* it may be anywhere, no longer behind a call */
         cpu->must_reset = true;
         cpu->counts.captures++;
         return CAPTURED;
