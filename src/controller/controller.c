@@ -15,6 +15,7 @@ static void controller_renewed(struct loader_observer *observer)
 {
     struct controller *controller = container_of(observer, struct controller, observer);
     controller->generation++;
+    network_renew(controller->loader);
     controller_wake_connections(controller);
 }
 

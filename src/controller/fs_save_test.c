@@ -150,6 +150,21 @@ static void test_saving_is_refused_with_a_reason(void)
     bench_fini(&bench);
 }
 
+static void test_a_container_that_does_not_start_has_no_file_systems(void)
+{
+    struct bench bench;
+    struct client client, waiter;
+    bench_init(&bench, BENCH_SPEC("\"/bin/none\"", ""));
+    client_open(&client, &bench);
+    client_open(&waiter, &bench);
+    EXPECT(client_call(&waiter, "containerManager.WaitFSRestore", "{\"CID\":\"c1\"}"), "");
+    client_call(&client, "containerManager.StartRoot", "\"c1\"");
+    EXPECT_ERROR(client_read(&waiter), "container \"c1\" has not started");
+    client_close(&waiter);
+    client_close(&client);
+    bench_fini(&bench);
+}
+
 static void test_saving_ends_everything_where_it_is_asked_to(void)
 {
     struct bench bench;
@@ -223,8 +238,9 @@ static void test_file_systems_are_mounted_and_unmounted(void)
     EXPECT(client_call(&client, "containerManager.StartRoot", "\"c1\""), ANSWER_OK);
     EXPECT_ERROR(client_call(&client, "Fs.Mount", "{\"target\":\"m\",\"fs_type\":\"tmpfs\"}"),
                  "target must be an absolute path: \"m\"");
-    EXPECT_ERROR(client_call(&client, "Fs.Mount", "{\"target\":\"/scratch\",\"flags\":32}"),
-                 "invalid argument");
+    EXPECT_ERROR(client_call(&client, "Fs.Mount",
+                             "{\"target\":\"/scratch\",\"fs_type\":\"tmpfs\",\"flags\":32}"),
+                 "failed to mount tmpfs at /scratch: invalid argument");
     EXPECT_ERROR(client_call(&client, "Fs.Mount", "{\"target\":\"/scratch\",\"fs_type\":\"x\"}"),
                  "failed to mount x at /scratch: no such device");
     EXPECT_ERROR(
@@ -262,6 +278,7 @@ void fs_save_suite(void)
     CU_pSuite suite = CU_add_suite("controller/fs_save", NULL, NULL);
     CU_ADD_TEST(suite, test_what_was_written_is_found_by_a_later_sandbox);
     CU_ADD_TEST(suite, test_saving_is_refused_with_a_reason);
+    CU_ADD_TEST(suite, test_a_container_that_does_not_start_has_no_file_systems);
     CU_ADD_TEST(suite, test_saving_ends_everything_where_it_is_asked_to);
     CU_ADD_TEST(suite, test_damaged_archives_do_no_harm);
     CU_ADD_TEST(suite, test_file_systems_are_mounted_and_unmounted);

@@ -67,6 +67,7 @@ MUST_CHECK SLEEPS int container_fs_save(struct rpc_call *call, const void *arg);
 /* procfs.c */
 MUST_CHECK SLEEPS int container_procfs_dump(struct rpc_call *call, const void *arg);
 /* network.c */
+void network_renew(struct loader *loader);
 extern const struct wire_type rpc_forward_type;
 MUST_CHECK SLEEPS int container_port_forward(struct rpc_call *call, const void *arg);
 /* control.ExecArgs, for Proc.Exec too: starts the process and tells its pid. */

@@ -157,10 +157,8 @@ int loader_mount(struct loader *loader, struct task *by, const struct mount_args
     int fd = args->fd, result = -1;
     if (args->target[0] != '/')
         error_set(err, EINVAL, "target must be an absolute path: \"%s\"", args->target);
-    else if (args->flags & ~(u64)MOUNT_FLAGS)
-        error_set(err, EINVAL, "%s", errno_text(EINVAL));
     else if (inside_enter(&inside, loader, by, id_or_root(loader, args->container_id), err) == 0) {
-        result = attach_type(by, args, &fd);
+        result = args->flags & ~(u64)MOUNT_FLAGS ? -EINVAL : attach_type(by, args, &fd);
         inside_leave(&inside);
         if (result)
             error_set(err, -result, "failed to mount %s at %s: %s", args->type, args->target,

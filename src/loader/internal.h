@@ -67,6 +67,7 @@ struct loader {
     u32 stdio_next;            /* the number in "host:[N]" */
     bool is_starting;          /* StartRoot or a restore runs */
     struct attempts checkpoints, fs_saves;
+    char *network_config;      /* arena string, or NULL */
     struct fs_image *fs_image; /* owned; NULL: containers begin with fresh file systems */
     /* restore: taken by Restore, used when the last container has come */
     struct restore_args restore;

@@ -115,6 +115,7 @@ void loader_destroy(struct loader *loader)
     loader_close_fd(loader, &loader->restore.pages_fd);
     loader_close_fd(loader, &loader->restore.device_fd);
     fs_image_free(loader);
+    arena_free_string(arena, loader->network_config);
     loader_free(loader);
 }
 
@@ -136,6 +137,21 @@ enum loader_state loader_state(const struct loader *loader)
 void loader_observe(struct loader *loader, struct loader_observer *observer)
 {
     list_add_tail(&loader->observers, &observer->link);
+}
+
+int loader_set_network_config(struct loader *loader, const char *text)
+{
+    char *copy = arena_strdup(loader->kernel->arena, text);
+    if (!copy)
+        return -ENOMEM;
+    arena_free_string(loader->kernel->arena, loader->network_config);
+    loader->network_config = copy;
+    return 0;
+}
+
+const char *loader_network_config(const struct loader *loader)
+{
+    return loader->network_config;
 }
 
 int loader_pause(struct loader *loader, struct task *by, struct error *err)

@@ -111,6 +111,10 @@ struct loader_savings loader_savings(const struct loader *loader);
 /* The network namespace of a running container's first process: lent. NULL with *ERR. */
 struct net_ns *loader_container_net(struct loader *loader, const char *id, struct error *err);
 
+/* The arguments of the network as last set, JSON: kept for whoever asks. Lent, NULL: never set. */
+MUST_CHECK int loader_set_network_config(struct loader *loader, const char *text);
+const char *loader_network_config(const struct loader *loader);
+
 /* Told when a restore has replaced the kernel: control servers register their receivers anew. */
 struct loader_observer {
     struct list link;

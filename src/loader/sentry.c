@@ -66,6 +66,7 @@ int sentry_create(const struct sentry_config *config, struct sentry *out, struct
         error_set(err, -result, "cannot make the kernel's file systems: %s", errno_text(-result));
         goto undo_kernel;
     }
+    out->kernel->net->plugin = config->net_plugin;
     return 0;
 undo_kernel:
     destroy_upper_rooms(out->kernel);

@@ -10,6 +10,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
 
+struct net_plugin;
 struct sentry_config {
     struct host *host;    /* lent */
     const char *platform; /* a name of platform_create */
@@ -19,6 +20,7 @@ struct sentry_config {
     u64 arena_size_max; /* of the sentry's own memory; 0: none */
     struct log *log;    /* lent */
     struct kernel_config kernel;
+    const struct net_plugin *net_plugin; /* lent; NULL: no network stack but the sandbox's own */
 };
 
 struct sentry {

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 
 from harness import Box, is_alive, read, test, wait_until
@@ -366,3 +367,36 @@ def several_containers_in_one_sandbox(box: Box):
     box.ok("delete", "--force", "sub2")
     assert box.status("pod") == "running"
     box.ok("delete", "--force", "pod")
+
+
+LINKS = {
+    "LoopbackLinks": [{"Name": "lo", "Addresses": [{"Address": "127.0.0.1", "PrefixLen": 8}]}],
+    "FDBasedLinks": [{
+        "Name": "eth0", "MTU": 1400, "LinkAddress": "AgAAAAAB",
+        "Addresses": [{"Address": "10.1.0.2", "PrefixLen": 24}, {"Address": "fd00::2", "PrefixLen": 64}],
+        "Routes": [{"Destination": {"IP": "10.9.0.0", "Mask": "//8AAA=="}, "Gateway": "10.1.0.1"}],
+        "Neighbors": [{"IP": "10.1.0.1", "HardwareAddr": "AgAAAAAC"}]}],
+    "Defaultv4Gateway": {"Route": {"Gateway": "10.1.0.1"}, "Name": "eth0"}}
+
+
+@test
+def links_of_a_client_are_seen_by_ip(box: Box):
+    """links, addresses, routes and neighbours that a client sets are what ip(8) inside shows, also after a restore"""
+    bundle = box.bundle("sleep", "1000")
+    box.ok("create", "--bundle", bundle, "one")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(os.path.join(box.root, "runsc-one.sock"))
+        client.send(json.dumps({"method": "containerManager.SetNetworkArgs", "arg": LINKS}).encode())
+        assert json.loads(client.recv(4096)) == {"success": True, "err": "", "result": {}}
+    box.ok("start", "one")
+    look = "ip -o addr; ip link show eth0; ip route; ip -6 route; ip neigh"
+    seen = box.ok("exec", "one", "sh", "-c", look).out
+    for line in ("inet 10.1.0.2/24 scope global eth0", "inet6 fd00::2/64", "link/ether 02:00:00:00:00:01", "mtu 1400",
+                 "default via 10.1.0.1 dev eth0", "10.9.0.0/16 via 10.1.0.1 dev eth0", "fd00::/64 dev eth0",
+                 "10.1.0.1 dev eth0 lladdr 02:00:00:00:00:02 PERMANENT"):
+        assert line in seen, (line, seen)
+    box.ok("checkpoint", "--image-path", box.path("image"), "one")
+    box.ok("delete", "--force", "one")
+    box.ok("restore", "--detach", "--image-path", box.path("image"), "--bundle", bundle, "two")
+    assert box.ok("exec", "two", "sh", "-c", look).out == seen
+    box.ok("delete", "--force", "two")

@@ -43,6 +43,96 @@ bool ip_in_prefix(const struct ip *a, const struct ip *b, u32 prefix)
            ((a->bytes[whole] ^ b->bytes[whole]) & (0xff00u >> rest) & 0xff) == 0;
 }
 
+/* ---- text ----------------------------------------------------------------------------------- */
+
+/* Four numbers up to 255 without leading zeros, and the end. */
+static bool parse_v4(const char *text, u8 out[4])
+{
+    for (u32 i = 0; i < 4; i++) {
+        u32 value = 0, digits = 0;
+        for (; *text >= '0' && *text <= '9' && digits < 4; text++, digits++)
+            value = value * 10 + (u32)(*text - '0');
+        if (digits == 0 || digits > 3 || value > 255 || (digits > 1 && text[-(i32)digits] == '0'))
+            return false;
+        out[i] = (u8)value;
+        if (*text++ != (i < 3 ? '.' : 0))
+            return false;
+    }
+    return true;
+}
+
+static i32 hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Groups until the end; *GAP: where "::" stood, 16 if nowhere. The bytes that there were, or -1. */
+static i32 parse_groups(const char *at, u8 out[16], u32 *gap)
+{
+    u32 used = 0;
+    *gap = 16;
+    if (at[0] == ':' && at[1] == ':') {
+        *gap = 0;
+        at += 2;
+    }
+    while (*at) {
+        const char *start = at;
+        u32 value = 0;
+        for (; hex_digit(*at) >= 0 && at - start < 5; at++)
+            value = value << 4 | (u32)hex_digit(*at);
+        if (*at == '.' && used <= 12)
+            return parse_v4(start, out + used) ? (i32)used + 4 : -1;
+        if (at == start || at - start > 4 || used > 14)
+            return -1;
+        out[used++] = (u8)(value >> 8);
+        out[used++] = (u8)value;
+        if (at[0] == ':' && at[1] == ':' && *gap == 16) {
+            *gap = used;
+            at += 2;
+        } else if (at[0] == ':' && at[1] && at[1] != ':') {
+            at++;
+        } else if (*at) {
+            return -1;
+        }
+    }
+    return (i32)used;
+}
+
+bool ip_parse(const char *text, struct ip *out)
+{
+    u8 bytes[16] = {0};
+    u32 gap;
+    if (parse_v4(text, bytes)) {
+        *out = ip_from_v4(bytes);
+        return true;
+    }
+    i32 used = parse_groups(text, bytes, &gap);
+    if (used < 0 || (used == 16) != (gap == 16))
+        return false;
+    *out = ip_any6;
+    u32 head = MIN(gap, (u32)used), tail = (u32)used - head;
+    memcpy(out->bytes, bytes, head);
+    memcpy(out->bytes + 16 - tail, bytes + head, tail);
+    return true;
+}
+
+i32 ip_mask_prefix(const u8 *mask, u32 size)
+{
+    i32 prefix = 0;
+    for (u32 bit = 0; bit < 8 * size; bit++) {
+        bool is_set = mask[bit / 8] & 0x80u >> bit % 8;
+        if (is_set && prefix != (i32)bit)
+            return -1;
+        prefix += is_set;
+    }
+    return prefix;
+}
+
+/* ---- names of sockets ----------------------------------------------------------------------- */
+
 static u16 port_parse(const u8 port[2])
 {
     return (u16)(port[0] << 8 | port[1]);

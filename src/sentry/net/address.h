@@ -39,6 +39,10 @@ static inline bool ip_is_any(const struct ip *ip)
 bool ip_is_multicast(const struct ip *ip);
 bool ip_is_link_local6(const struct ip *ip);
 struct ip ip_from_v4(const u8 bytes[4]);
+/* "10.0.0.1", "fe80::1", "::ffff:1.2.3.4" and nothing else (RFC 4291, 2.2). */
+MUST_CHECK bool ip_parse(const char *text, struct ip *out);
+/* How many leading bits of the SIZE bytes of MASK are set; -1: it is no mask. */
+i32 ip_mask_prefix(const u8 *mask, u32 size);
 /* The family's "any" address. */
 const struct ip *ip_any_of(i32 domain);
 /* Do A and B agree in the first PREFIX bits of their own family? Different families never do. */

@@ -307,7 +307,7 @@ int net_link_set_up(struct net_ns *ns, struct net_link *link, bool is_up)
     if (is_up == was_up)
         return 0;
     int err = 0;
-    if (is_up && link->kind == NET_LINK_LOOPBACK) {
+    if (is_up && link->kind == NET_LINK_LOOPBACK && link->index == 1) {
         if (!net_address_first4(ns, link->index))
             err = add_own(ns, link, &ip_loopback4, 8);
         if (!err)

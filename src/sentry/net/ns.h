@@ -104,7 +104,7 @@ MUST_CHECK int net_link_create(struct net_ns *ns, enum net_link_kind kind, const
                                struct net_link **out);
 /* With all that refers to it. */
 void net_link_remove(struct net_ns *ns, struct net_link *link);
-/* A loopback that comes up takes 127.0.0.1/8 and ::1/128. */
+/* The first loopback takes 127.0.0.1/8 and ::1/128 when it comes up. */
 MUST_CHECK int net_link_set_up(struct net_ns *ns, struct net_link *link, bool is_up);
 /* Copies WHAT (its object and link members are not read) and the route that comes with it. -EEXIST,
  * -ENOSPC, -ENOMEM. */

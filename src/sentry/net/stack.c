@@ -8,6 +8,7 @@
 #include "sentry/net/inet.h"
 #include "sentry/net/net.h"
 #include "sentry/net/netlink.h"
+#include "sentry/net/plugin.h"
 #include "sentry/net/socket.h"
 #include "sentry/net/unix.h"
 
@@ -18,6 +19,8 @@ static const struct field net_stack_fields[] = {
     FIELD(struct net_stack, port_next),
     FIELD_REF(struct net_stack, root_ns),
     FIELD_NONE(struct net_stack, ops_table, "the kernel's, not the image's"),
+    FIELD_NONE(struct net_stack, plugin, "the kernel's, not the image's"),
+    FIELD_NONE(struct net_stack, is_plugged, "the kernel's, not the image's"),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct net_stack, net_stack_fields);
@@ -80,8 +83,31 @@ void net_stack_destroy(struct kernel *kernel)
 void net_stack_replace(struct kernel *kernel, struct net_stack *stack)
 {
     stack->ops_table = kernel->net->ops_table;
+    stack->plugin = kernel->net->plugin;
+    stack->is_plugged = kernel->net->is_plugged;
     REF_PUT(kernel->net);
     kernel->net = stack;
+}
+
+/* The one place that calls it. */
+SLEEPS static int plugin_init(const struct net_plugin *plugin, struct task *by, const char *text,
+                              const int *fds, u32 fd_count)
+{
+    return plugin->init(plugin, by, text, fds, fd_count);
+}
+
+int net_stack_plug(struct kernel *kernel, struct task *by, const char *text, const int *fds,
+                   u32 fd_count)
+{
+    const struct net_plugin *plugin = kernel->net->plugin;
+    int err = !plugin ? -ENODEV : kernel->net->is_plugged ? -EBUSY : 0;
+    if (err) {
+        host_close_fds(kernel->host, fds, fd_count);
+        return err;
+    }
+    err = plugin_init(plugin, by, text, fds, fd_count);
+    kernel->net->is_plugged = err == 0; /* the present one: a restore may have replaced it */
+    return err;
 }
 
 static int inet_create(struct task *task, i32 domain, i32 type, i32 protocol, struct socket **out)
@@ -89,6 +115,9 @@ static int inet_create(struct task *task, i32 domain, i32 type, i32 protocol, st
     i32 icmp = domain == LINUX_AF_INET ? LINUX_IPPROTO_ICMP : LINUX_IPPROTO_ICMPV6;
     if (protocol < 0 || protocol >= LINUX_IPPROTO_MAX)
         return -EINVAL;
+    const struct net_stack *stack = task->kernel->net;
+    if (stack->is_plugged)
+        return stack->plugin->create(stack->plugin, task, domain, type, protocol, out);
     switch (type) {
     case LINUX_SOCK_STREAM:
         return protocol == 0 || protocol == LINUX_IPPROTO_TCP ? tcp_create(task, domain, out)
