@@ -22,8 +22,8 @@ struct net_stack {
 extern const struct kind net_stack_kind;
 
 MUST_CHECK int net_stack_create(struct kernel *kernel); /* sets kernel->net */
-/* PLUGIN's init by BY, and internet sockets are its from then on. -ENODEV: there is none; -EBUSY: it
- * is in use; else what init says. FDS: taken in any case. */
+/* PLUGIN's init by BY, and internet sockets are its from then on. -ENODEV: there is none; -EBUSY:
+ * it is in use; else what init says. FDS: taken in any case. */
 MUST_CHECK SLEEPS int net_stack_plug(struct kernel *kernel, struct task *by, const char *text,
                                      const int *fds, u32 fd_count);
 void net_stack_destroy(struct kernel *kernel);
