@@ -20,14 +20,15 @@ SECTION = re.compile(r"^@@ begin (\S+)\n(.*?)^@@ end \1 (\d+) ?(.*?)$", re.M | r
 
 
 class Sandboxes:
-    """What the programs print in sandboxes of a machine with npt=NPT, by platform and family."""
+    """What the programs print in sandboxes of a machine with npt=NPT and CPUS processors, by platform and family."""
 
     Unavailable = machine.Unavailable
 
-    def __init__(self, picket_cmd, build, npt, seconds, parse_tap):
+    def __init__(self, picket_cmd, build, npt, cpus, seconds, parse_tap):
         values = {"top": TOP, "build": build, "root": "/tmp/root", "platform": "{platform}"}
         self.words = [word if word == "{command}" else word.format(**values) for word in shlex.split(picket_cmd)]
         self.npt = npt
+        self.cpus = cpus
         self.seconds = seconds
         self.parse_tap = parse_tap
         self.found = {}
@@ -43,7 +44,7 @@ class Sandboxes:
         image.add_bytes("/vm/plan", "".join(line + "\n" for line in plan).encode())
         with tempfile.TemporaryFile() as notes:
             status, text = machine.boot(image, ["/vm/inside.sh", "/vm/plan", "/bin/picket", *command[1:]],
-                                        npt=self.npt, seconds=self.seconds, sink=notes)
+                                        npt=self.npt, cpus=self.cpus, seconds=self.seconds, sink=notes)
         last = (text.strip().splitlines() or ["no output"])[-1] if status else ""
         return [(match[1], self.parse_tap(match[2]), f"exit status {match[3]}; {match[4] or 'no message'}")
                 for match in SECTION.finditer(text)], last

@@ -99,7 +99,7 @@ static void worker_wait_inside(struct worker *worker)
 {
     struct timespec pause = {0, 5 * 1000 * 1000};
     pthread_mutex_lock(worker->lock);
-    while (!worker->is_inside)
+    while (!worker->is_inside && worker->is_on)
         lock_yield(worker->lock);
     pthread_mutex_unlock(worker->lock);
     nanosleep(&pause, NULL);
