@@ -33,6 +33,7 @@ STAGES = [
     ("the fuzzers' canary", 120, make("fuzz-canary")),
     ("spec of the system calls", 60, ["python3", "conformance/check-spec.py"]),
     ("command line", 400, ["python3", "tests/cli/run.py"]),
+    ("control calls against live sandboxes", 300, ["python3", "tests/cli/run.py", "spec"]),
     ("container engines", 400, ["python3", "tests/cli/run.py", "client", "podman", "containerd"]),
     ("simulator", 600, make("sim")),
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",

@@ -7,6 +7,18 @@
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 
+static const char *forward(struct bench *bench, struct client *client, const char *id)
+{
+    char arg[128];
+    int fds[2];
+    CU_ASSERT_EQUAL_FATAL(sim_pair(bench->host, SOCK_STREAM, fds), 0);
+    snprintf(arg, sizeof arg, "{\"ContainerID\":\"%s\",\"Port\":9}", id);
+    const char *answer = client_call_fds(client, "containerManager.PortForward", arg, fds, 1);
+    sim_fd_close(bench->host, fds[0]);
+    sim_fd_close(bench->host, fds[1]);
+    return answer;
+}
+
 static const char *play(struct bench *bench, struct client *client, struct images *images,
                         struct fy_node *row, const char *id)
 {
@@ -21,9 +33,13 @@ static const char *play(struct bench *bench, struct client *client, struct image
     }
     if (strcmp(call, "Checkpoint") == 0)
         return checkpoint(bench, client);
+    if (strcmp(call, "PortForward") == 0)
+        return forward(bench, client, id);
     snprintf(method, sizeof method, "containerManager.%s", call);
     if (strcmp(call, "CreateSubcontainer") == 0 || strcmp(call, "Signal") == 0)
         snprintf(arg, sizeof arg, "{\"CID\":\"%s\"}", id);
+    else if (strcmp(call, "WaitPID") == 0)
+        snprintf(arg, sizeof arg, "{\"PID\":77,\"CID\":\"%s\"}", id);
     else if (strcmp(call, "ExecuteAsync") == 0)
         snprintf(arg, sizeof arg, "{\"argv\":[\"/bin/hello\"],\"wd\":\"/\",\"ContainerID\":\"%s\"}",
                  id);
