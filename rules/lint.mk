@@ -5,8 +5,9 @@ LINT_FILES = $(shell git ls-files '*.c' '*.h' | grep -v '^conformance/')
 lint: lint-text lint-format lint-objects lint-sleeps lint-fields lint-rpc-doc
 lint-text:
 	python3 tools/lint.py
-# docs/rpc.md is made of spec/rpc.yaml.
+# docs/rpc.md is made of spec/rpc.yaml and spec/rpc-cases.yaml, whose cases must show what the table in it claims.
 lint-rpc-doc:
+	python3 tools/rpc_spec.py
 	python3 tools/rpc-doc.py --check
 docs-rpc:
 	python3 tools/rpc-doc.py

@@ -32,6 +32,7 @@ STAGES = [
     ("seeds of the fuzzers", 300, make(*ASAN, "fuzz-replay")),
     ("the fuzzers' canary", 120, make("fuzz-canary")),
     ("spec of the system calls", 60, ["python3", "conformance/check-spec.py"]),
+    ("spec of the control calls", 60, ["python3", "tools/rpc_spec.py"]),
     ("command line", 400, ["python3", "tests/cli/run.py"]),
     ("control calls against live sandboxes", 300, ["python3", "tests/cli/run.py", "spec"]),
     ("container engines", 400, ["python3", "tests/cli/run.py", "client", "podman", "containerd"]),

@@ -31,11 +31,36 @@ def method(row):
     return "\n".join(lines) + "\n\n"
 
 
+SEEN_HEAD = """## What was seen
+
+`sim`: on the simulated host (`src/controller/rpc_cases_test.c` plays `spec/rpc-cases.yaml`). `live`: in a sandbox, over its
+socket (`tests/cli/spec_test.py` plays the same). `runsc`: called by Debian's runsc package, and in which test of
+`tests/cli/client_test.py`. "refuses": it was seen to answer its errors and has no other answer. A mark that no test shows
+fails `tools/rpc_spec.py`, or the test of runsc's client.
+
+| method | sim | live | runsc |
+| --- | --- | --- | --- |
+"""
+
+
+def seen(methods):
+    cases = rpc_spec.load("rpc-cases.yaml")
+    client = {row["method"]: row["test"] for row in cases["client"]}
+    rows, counts = "", {"sim": 0, "live": 0, "runsc": len(client)}
+    for row in methods:
+        marks = {where: rpc_spec.seen(cases, row["name"], where) if row["served"] else "" for where in ("sim", "live")}
+        for where, mark in marks.items():
+            counts[where] += mark != ""
+        rows += f"| {row['name']} | {marks['sim'] or '-'} | {marks['live'] or '-'} | {client.get(row['name'], '-')} |\n"
+    rows += f"| {len(methods)} methods | {counts['sim']} | {counts['live']} | {counts['runsc']} |\n"
+    return SEEN_HEAD + rows + "\n"
+
+
 def page():
     spec = rpc_spec.load("rpc.yaml")
     methods, text = spec["methods"], HEAD
     served = sum(1 for row in methods if row["served"])
-    text += f"{len(methods)} methods, {served} served.\n\n"
+    text += f"{len(methods)} methods, {served} served.\n\n" + seen(methods)
     for receiver in dict.fromkeys(row["receiver"] for row in methods):
         text += f"## {receiver}\n\n" + "".join(method(row) for row in methods if row["receiver"] == receiver)
     text += "## Structs\n\n" + "".join(members(struct, struct["name"]) for struct in spec["structs"])

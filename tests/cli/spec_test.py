@@ -386,7 +386,7 @@ def machine_of_a_container(box: Box):
 
 @test
 def pod_restored(box: Box):
-    """a pod of two by the command line: containerManager.Restore accepts, RestoreSubcontainer of the last starts both"""
+    """a pod of two by the command line: containerManager.Restore accepts, containerManager.RestoreSubcontainer of the last starts both"""
     stage = Stage(box)
     stage.set("created")
     stage.make_images()
