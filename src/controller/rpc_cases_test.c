@@ -236,7 +236,8 @@ static void play_before(struct stage *stage, struct fy_node *row)
         const char *answer = client_call(
             &stage->client, fy_node_get_scalar0(fy_node_sequence_get_by_index(call, 0)),
             fy_node_get_scalar0(fy_node_sequence_get_by_index(call, 1)));
-        CU_ASSERT(strncmp(answer, "{\"success\":true", 15) == 0);
+        bool is_right = strncmp(answer, "{\"success\":true", 15) == 0;
+        CU_ASSERT_EQUAL(is_right, fy_node_sequence_item_count(call) == 2);
     }
 }
 

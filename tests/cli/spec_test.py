@@ -121,8 +121,8 @@ class Stage:
 
     def play(self, row):
         self.count += 1
-        for method, arg in row.get("before", ()):
-            self.client.ok(method, arg)
+        for method, arg, *fails in row.get("before", ()):
+            (self.client.call if fails else self.client.ok)(method, arg)
         other = self.beside(row)
         self.client.send(row["method"], self.arg(row["arg"]), self.fds.of(row.get("fds", "")))
         if row.get("waits"):
@@ -207,7 +207,7 @@ def go_type(structs, kind):
         return "map[string]" + kind[7:]
     if kind == "bytes":
         return "[]uint8"
-    return "*" if kind in structs else kind
+    return "*" if kind in structs or kind == "raw" else kind
 
 
 def violations(structs, kind, before="", after="", path="", struct=""):
