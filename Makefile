@@ -32,19 +32,22 @@ LIBS := $(foreach r,$(ROOMS),$(call room_lib,$(r)))
 .PHONY: all build help
 all: build
 help:
-	@echo 'make               build/picket and build/picket-sim'
+	@echo 'make, make build   build/picket and build/picket-sim'
 	@echo 'make run           a first look, explained as it goes; installs what it needs'
-	@echo 'make test          everything that can be tested here (make deps first)'
+	@echo 'make test          everything that can be tested here; installs what it needs'
 	@echo 'make test-kvm      everything that runs in emulated machines with /dev/kvm (tests/vm)'
 	@echo 'make unit          unit tests; make unit-sentry/memory: those of one room'
 	@echo 'make conformance   system calls, natively and inside, compared'
 	@echo 'make sim           the scenarios of sim/scenarios'
-	@echo 'make lint          everything that docs/style.md says a machine can check; make format'
-	@echo 'make coverage      lcov report of the unit tests in build/coverage/html'
+	@echo 'make lint          everything that docs/style.md says a machine can check'
+	@echo 'make format        clang-format over all sources'
 	@echo 'make bench         ratios to native, crun and runsc (conformance/bench)'
-	@echo 'make fuzz-NAME     one libFuzzer target for FUZZ_SECONDS; make fuzz: all of them'
+	@echo 'make build-fuzz    the libFuzzer targets, in build/fuzz/fuzz-bin'
+	@echo 'make fuzz          each of them for FUZZ_SECONDS (60); make fuzz-NAME: one'
+	@echo 'make coverage      lcov report in build/coverage/html, and a figure for each room'
 	@echo 'make install       to $$(DESTDIR)$$(PREFIX)/bin'
 	@echo 'make deps          Debian packages for all of it, as root'
+	@echo 'make clean         takes build/ away'
 	@echo 'CC=clang, O=FOLDER, SAN=-fsanitize=..., CFLAGS=... change compiler, place and flags.'
 build: $(O)/picket $(O)/picket-sim
 

@@ -25,9 +25,12 @@ $(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $$(FUZZ_OBJS_$(call fuzz_family,$(1))) $(ca
 endef
 $(foreach n,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(n))))
 
-.PHONY: $(addprefix fuzz-,$(FUZZ_NAMES))
+FUZZ_MAKE = $(MAKE) CC=clang O=$(FUZZ_O) SAN='-fsanitize=fuzzer-no-link,address,undefined' CFLAGS='-O1 -g'
+.PHONY: build-fuzz $(addprefix fuzz-,$(FUZZ_NAMES))
+build-fuzz:
+	$(FUZZ_MAKE) $(addprefix $(FUZZ_O)/fuzz-bin/,$(FUZZ_NAMES))
 $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
-	$(MAKE) CC=clang O=$(FUZZ_O) SAN='-fsanitize=fuzzer-no-link,address,undefined' CFLAGS='-O1 -g' $(FUZZ_O)/fuzz-bin/$*
+	$(FUZZ_MAKE) $(FUZZ_O)/fuzz-bin/$*
 	@mkdir -p $(FUZZ_O)/corpus/$*
 	$(FUZZ_O)/fuzz-bin/$* -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 \
 	  $(addprefix -dict=,$(wildcard fuzz/dict/$(call fuzz_family,$*).dict)) $(FUZZ_O)/corpus/$* $(wildcard fuzz/seeds/$*)
