@@ -47,6 +47,19 @@ static int volume_add(struct oci_spec *spec, const char *text, struct error *err
                : error_set(err, EINVAL, "volume \"%s\": destination is not absolute", text);
 }
 
+/* The root comes from an EROFS image, under a layer in memory. */
+static int image_use(struct oci_spec *spec, const char *image, struct error *err)
+{
+    char path[PATH_MAX];
+    if (!realpath(image, path))
+        return error_errno(err, "image \"%s\"", image);
+    if (oci_annotation_set(spec, "dev.gvisor.spec.rootfs.source", path) < 0 ||
+        oci_annotation_set(spec, "dev.gvisor.spec.rootfs.type", "erofs") < 0 ||
+        oci_annotation_set(spec, "dev.gvisor.spec.rootfs.overlay", "memory") < 0)
+        return error_set(err, ENOMEM, "out of memory");
+    return 0;
+}
+
 static int spec_make(const struct do_options *options, int argc, char **argv, struct oci_spec **out,
                      struct error *err)
 {
@@ -68,6 +81,8 @@ static int spec_make(const struct do_options *options, int argc, char **argv, st
         *OCI_APPEND(spec, spec->process->env) = oci_strdup(spec, *variable);
     spec->process->terminal = isatty(0) && isatty(1) && isatty(2);
     caps_fill(spec);
+    if (*options->image && image_use(spec, options->image, err) < 0)
+        return -1;
     for (u32 i = 0; i < options->volumes.count; i++)
         if (volume_add(spec, options->volumes.items[i], err) < 0)
             return -1;

@@ -181,6 +181,7 @@ static const struct flag do_flags[] = {
     ROW(do_options, "force-overlay", FLAG_BOOL, has_overlay, "true", "changes stay in memory"),
     ROW(do_options, "uid-map", FLAG_STRING, uid_map, "", "accepted"),
     ROW(do_options, "gid-map", FLAG_STRING, gid_map, "", "accepted"),
+    ROW(do_options, "erofs", FLAG_STRING, image, "", "an EROFS image as the root file system"),
     ROW(do_options, "volume", FLAG_LIST, volumes, NULL, "SRC[:DST], may come often"),
     FLAG_END,
 };

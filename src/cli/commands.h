@@ -60,6 +60,7 @@ struct spec_options {
 };
 struct do_options {
     const char *root, *cwd, *ip, *uid_map, *gid_map;
+    const char *image; /* EROFS, in place of root; "" none */
     bool is_quiet, has_overlay;
     struct flag_list volumes;
 };

@@ -302,7 +302,7 @@ static int processes_begin(struct creation *c, struct error *err)
         return error_errno(err, "cannot start the sandbox");
     close_fd(&c->go[0]);
     close_fd(&c->go[1]);
-    if (startup_wait(c->startup[0], 2, err) < 0)
+    if (startup_wait(c->startup[0], c->gofer.pid > 0 ? 2 : 1, err) < 0)
         return -1;
     record_set_status(c->record, STATUS_CREATED);
     return 0;

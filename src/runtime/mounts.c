@@ -32,6 +32,47 @@ static int path_make_absolute(struct oci_spec *spec, char **path, const char *bu
     return *path ? 0 : -1;
 }
 
+int root_hint_read(const struct oci_spec *spec, struct root_hint *out, struct error *err)
+{
+    const char *type = oci_annotation(spec, "dev.gvisor.spec.rootfs.type");
+    *out = (struct root_hint){.source = oci_annotation(spec, "dev.gvisor.spec.rootfs.source"),
+                              .is_image = strcmp(type, "erofs") == 0,
+                              .overlay = oci_annotation(spec, "dev.gvisor.spec.rootfs.overlay")};
+    if (!*out->source)
+        return *type || *out->overlay
+                   ? error_set(err, EINVAL, "rootfs annotations without a source")
+                   : 0;
+    if (out->source[0] != '/')
+        return error_set(err, EINVAL, "rootfs annotation: source \"%s\" is not absolute",
+                         out->source);
+    if (!out->is_image && strcmp(type, "bind") != 0)
+        return error_set(err, EINVAL, "rootfs annotation: type \"%s\" is neither erofs nor bind",
+                         type);
+    if (*out->overlay && strcmp(out->overlay, "memory") != 0 &&
+        strcmp(out->overlay, "self") != 0 && strncmp(out->overlay, "dir=/", 5) != 0)
+        return error_set(err, EINVAL, "rootfs annotation: unknown overlay \"%s\"", out->overlay);
+    return 0;
+}
+
+/* root.path, or what stands in its place, has to be there. */
+static int root_check(const struct oci_spec *spec, struct error *err)
+{
+    struct root_hint hint;
+    struct stat stat_of_root;
+    if (root_hint_read(spec, &hint, err) < 0)
+        return -1;
+    const char *path = *hint.source ? hint.source : spec->root->path;
+    if (stat(path, &stat_of_root) < 0)
+        return error_errno(err, "cannot use the root file system \"%s\"", path);
+    if (hint.is_image && !S_ISREG(stat_of_root.st_mode))
+        return error_set(err, EINVAL, "cannot use the root file system \"%s\": not an image's file",
+                         path);
+    if (!hint.is_image && !S_ISDIR(stat_of_root.st_mode))
+        return error_set(err, ENOTDIR, "cannot use the root file system \"%s\": not a directory",
+                         path);
+    return 0;
+}
+
 int spec_resolve(struct oci_spec *spec, const char *bundle, struct error *err)
 {
     if (path_make_absolute(spec, &spec->root->path, bundle) < 0)
@@ -42,13 +83,7 @@ int spec_resolve(struct oci_spec *spec, const char *bundle, struct error *err)
             path_make_absolute(spec, &mount->source, bundle) < 0)
             return error_set(err, ENOMEM, "out of memory");
     }
-    struct stat stat_of_root;
-    if (stat(spec->root->path, &stat_of_root) < 0)
-        return error_errno(err, "cannot use the root file system \"%s\"", spec->root->path);
-    if (!S_ISDIR(stat_of_root.st_mode))
-        return error_set(err, ENOTDIR, "cannot use the root file system \"%s\": not a directory",
-                         spec->root->path);
-    return 0;
+    return root_check(spec, err);
 }
 
 static int tree_open(const char *path, bool is_readonly, bool has_devices)
@@ -74,13 +109,13 @@ static bool has_upper(const struct config *config, bool is_root)
 }
 
 static int plan_add(const struct config *config, struct mount_plan *plan, const char *path,
-                    bool is_readonly, struct error *err)
+                    bool is_readonly, bool is_layered, struct error *err)
 {
     if (plan->count == MOUNTS_MAX)
         return error_set(err, E2BIG, "too many bind mounts, at most %u", MOUNTS_MAX - 1);
     bool is_root = plan->count == 0;
     /* Media "self" and "dir=" keep the layer in the sandbox's memory here, as "memory" does. */
-    u8 upper = !is_readonly && has_upper(config, is_root) ? GOFER_UPPER_MEMORY : GOFER_UPPER_NONE;
+    u8 upper = !is_readonly && is_layered ? GOFER_UPPER_MEMORY : GOFER_UPPER_NONE;
     bool is_lower_readonly = is_readonly || upper != GOFER_UPPER_NONE;
     bool has_devices = config->host_fifo && strcmp(config->host_fifo, "open") == 0;
     int fd = tree_open(path, is_lower_readonly, has_devices);
@@ -104,12 +139,43 @@ static int plan_add(const struct config *config, struct mount_plan *plan, const 
     return 0;
 }
 
+/* An image needs no gofer: the sandbox reads it. */
+static int plan_image(struct mount_plan *plan, const char *path, bool is_layered,
+                      struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, "cannot open the root file system \"%s\"", path);
+    plan->roots[0] = fd;
+    plan->modes[0] = 'r';
+    plan->lowers[0] = GOFER_LOWER_EROFS;
+    plan->uppers[0] = is_layered ? GOFER_UPPER_MEMORY : GOFER_UPPER_NONE;
+    plan->modes[++plan->count] = 0;
+    return 0;
+}
+
+/* A root with a hint has the layer that the hint asks for, and no other. */
+static int plan_root(const struct config *config, const struct oci_spec *spec,
+                     struct mount_plan *plan, struct error *err)
+{
+    struct root_hint hint;
+    if (root_hint_read(spec, &hint, err) < 0)
+        return -1;
+    if (!*hint.source)
+        return plan_add(config, plan, spec->root->path, spec->root->readonly,
+                        has_upper(config, true), err);
+    bool is_layered = *hint.overlay;
+    if (!hint.is_image)
+        return plan_add(config, plan, hint.source, spec->root->readonly, is_layered, err);
+    return plan_image(plan, hint.source, is_layered && !spec->root->readonly, err);
+}
+
 int mount_plan_open(const struct config *config, const struct oci_spec *spec,
                     struct mount_plan *out, struct error *err)
 {
     out->count = 0;
     out->modes[0] = 0;
-    if (plan_add(config, out, spec->root->path, spec->root->readonly, err) < 0)
+    if (plan_root(config, spec, out, err) < 0)
         return -1;
     for (size_t i = 0; i < spec->mounts.count; i++) {
         const struct oci_mount *mount = &spec->mounts.items[i];
@@ -117,7 +183,8 @@ int mount_plan_open(const struct config *config, const struct oci_spec *spec,
             continue;
         if (!mount->source || !*mount->source)
             return error_set(err, EINVAL, "bind mount on \"%s\" has no source", mount->destination);
-        if (plan_add(config, out, mount->source, oci_mount_is_readonly(mount), err) < 0)
+        if (plan_add(config, out, mount->source, oci_mount_is_readonly(mount),
+                     has_upper(config, false), err) < 0)
             return -1;
     }
     return 0;

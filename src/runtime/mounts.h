@@ -8,11 +8,21 @@
 #define MOUNTS_MAX 256u
 
 struct mount_plan {
-    int roots[MOUNTS_MAX];      /* the root's descriptor, then each bind mount's in spec order */
+    int roots[MOUNTS_MAX];      /* the root's descriptor (a folder's or an image's), then each bind
+                                   mount's in spec order */
     char modes[MOUNTS_MAX + 1]; /* 'r' or 'w', for the gofer */
     u8 lowers[MOUNTS_MAX], uppers[MOUNTS_MAX]; /* enum gofer_lower, gofer_upper of loader.h */
     u32 count;
 };
+
+/* The root as annotations dev.gvisor.spec.rootfs.* have it; SOURCE "": root.path says all. */
+struct root_hint {
+    const char *source;  /* absolute: a folder, or an EROFS image */
+    bool is_image;       /* type erofs */
+    const char *overlay; /* medium of the layer above: memory, self, dir=PATH; "" none */
+};
+MUST_CHECK int root_hint_read(const struct oci_spec *spec, struct root_hint *out,
+                              struct error *err);
 
 /* Make root.path and sources of bind mounts in SPEC absolute, counted from BUNDLE; check that the
  * root is there. */

@@ -4,6 +4,7 @@
  * descriptors are named by the number they will have there.
  */
 #include "base/buf.h"
+#include "loader/loader.h"
 #include "runtime/cgroup.h"
 #include "runtime/container.h"
 #include "runtime/log.h"
@@ -62,27 +63,44 @@ static void cgroups_close(struct spawn *spawn)
 
 /* ---- the gofer ---- */
 
-static void pairs_close(int *ours, int *theirs, u32 count)
+/* The mounts of a plan that a gofer serves, and its ends of their sockets. */
+struct served {
+    int sockets[MOUNTS_MAX], roots[MOUNTS_MAX];
+    char modes[MOUNTS_MAX + 1];
+    u32 count;
+};
+
+static void all_close(const int *fds, u32 count)
 {
-    for (u32 i = 0; i < count; i++) {
-        close(theirs[i]);
-        if (ours)
-            close(ours[i]);
-    }
+    for (u32 i = 0; i < count; i++)
+        close(fds[i]);
 }
 
-static int pairs_make(int *ours, int *theirs, u32 count, struct error *err)
+/* OURS: one descriptor a mount for the sandbox, a socket or the image itself. */
+static int served_make(const struct mount_plan *plan, int *ours, struct served *out,
+                       struct error *err)
 {
-    for (u32 i = 0; i < count; i++) {
-        int pair[2];
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+    out->count = 0;
+    for (u32 i = 0; i < plan->count; i++) {
+        int pair[2] = {-1, -1};
+        bool is_image = plan->lowers[i] == GOFER_LOWER_EROFS;
+        if (is_image)
+            pair[0] = fcntl(plan->roots[i], F_DUPFD_CLOEXEC, 3);
+        if (is_image ? pair[0] < 0
+                     : socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
             error_errno(err, "cannot make a gofer's socket");
-            pairs_close(ours, theirs, i);
+            all_close(ours, i);
+            all_close(out->sockets, out->count);
             return -1;
         }
         ours[i] = pair[0];
-        theirs[i] = pair[1];
+        if (is_image)
+            continue;
+        out->sockets[out->count] = pair[1];
+        out->roots[out->count] = plan->roots[i];
+        out->modes[out->count++] = plan->modes[i];
     }
+    out->modes[out->count] = 0;
     return 0;
 }
 
@@ -91,9 +109,12 @@ int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan
                 int *sockets, struct spawned *out, struct error *err)
 {
     const struct config *config = runtime->config;
-    int theirs[MOUNTS_MAX];
-    if (pairs_make(sockets, theirs, plan->count, err) < 0)
+    struct served served;
+    if (served_make(plan, sockets, &served, err) < 0)
         return -1;
+    *out = (struct spawned){.pidfd = -1};
+    if (served.count == 0)
+        return 0;
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
     struct spawn *spawn = pool_alloc(&pool, sizeof *spawn);
@@ -103,9 +124,9 @@ int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan
     if (go)
         memcpy(spawn->go, go, sizeof spawn->go);
     int log = debug_log_add(runtime, spawn, "gofer", id);
-    spawn_arg(spawn, "--io-fds=%s", fds_arg(spawn, theirs, plan->count));
-    spawn_arg(spawn, "--root-fds=%s", fds_arg(spawn, plan->roots, plan->count));
-    spawn_arg(spawn, "--modes=%s", plan->modes);
+    spawn_arg(spawn, "--io-fds=%s", fds_arg(spawn, served.sockets, served.count));
+    spawn_arg(spawn, "--root-fds=%s", fds_arg(spawn, served.roots, served.count));
+    spawn_arg(spawn, "--modes=%s", served.modes);
     bool has_sockets = is_word(config->host_uds, "open") || is_word(config->host_uds, "all");
     spawn_arg(spawn, "--host-sockets=%s", has_sockets ? "true" : "false");
     spawn_arg(spawn, "--host-devices=%s", is_word(config->host_fifo, "open") ? "true" : "false");
@@ -120,7 +141,9 @@ int gofer_spawn(struct runtime *runtime, const char *id, const struct mount_plan
     cgroups_add(spawn, cgroup);
     int failed = spawn_start(spawn, &out->pid, &out->pidfd, err);
     cgroups_close(spawn);
-    pairs_close(failed ? sockets : NULL, theirs, plan->count);
+    all_close(served.sockets, served.count);
+    if (failed)
+        all_close(sockets, plan->count);
     if (log >= 0)
         close(log);
     return failed;

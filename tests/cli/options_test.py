@@ -2,8 +2,10 @@
 """What flags and annotations change inside a container."""
 import json
 import os
+import shutil
+import subprocess
 
-from harness import Box, read, test, wait_until, write
+from harness import Box, Skip, read, test, wait_until, write
 
 
 def with_seccomp(profile, annotations=None):
@@ -154,4 +156,54 @@ def trace_of_a_running_sandbox(box: Box):
     box.run("trace", "create", "-config", session_file(box), "one").want(128)
     box.ok("trace", "delete", "-name", "Default", "one").want(out='Trace session "Default" deleted.\n')
     box.run("trace", "delete", "-name", "Default", "one").want(128, line='*session "Default" not found')
+    box.ok("delete", "--force", "one")
+
+
+def make_image(box):
+    if not shutil.which("mkfs.erofs"):
+        raise Skip("no mkfs.erofs (package erofs-utils)")
+    subprocess.run(["mkfs.erofs", box.path("root.img"), box.rootfs], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    return box.path("root.img")
+
+
+def with_root(source, kind="erofs", overlay="", readonly=False):
+    def change(config):
+        config["root"] = {"path": "/none", "readonly": readonly}
+        config["annotations"] = {"dev.gvisor.spec.rootfs.source": source, "dev.gvisor.spec.rootfs.type": kind,
+                                 "dev.gvisor.spec.rootfs.overlay": overlay}
+    return change
+
+
+@test
+def root_from_an_image(box: Box):
+    """annotations rootfs.*: an EROFS image is the root, without a gofer, with or without a layer above"""
+    image = make_image(box)
+    script = "echo here; echo new > /file; cat /file; ls /"
+    bundle = box.bundle("sh", "-c", script, change=with_root(image))
+    result = box.run("run", "--bundle", bundle, "one")
+    assert result.out.startswith("here\n") and "Read-only file system" in result.err, result
+    box.run("run", "--bundle", box.bundle("sh", "-c", script, change=with_root(image, overlay="memory")), "one").want(0, err="")
+    box.running("two", "sleep", "100", change=with_root(image, overlay="self"))
+    record = box.record("two")
+    assert record["goferPid"] == 0 and record["goferMountConfs"][0] == {"lower": 2, "upper": 1}, record
+    box.ok("exec", "two", "cat", "/proc/mounts")
+    box.ok("delete", "--force", "two")
+    box.run("do", "-erofs", image, "-cwd", "/", "--", "sh", "-c", "echo $0 > /x; cat /x").want(0, out="sh\n")
+
+
+@test
+def root_hints(box: Box):
+    """annotations rootfs.*: a folder of the host; what makes no sense is one line"""
+    shutil.copytree(box.rootfs, box.path("tree"), symlinks=True)
+    bundle = box.bundle("sh", "-c", "echo new > /file", change=with_root(box.path("tree"), "bind"))
+    box.run("run", "--bundle", bundle, "one").want(0, err="")
+    assert read(box.path("tree/file")) == "new\n", "no layer was asked for"
+    for change, text in ((with_root("tree"), 'source "tree" is not absolute'), (with_root("/", "ext4"), 'type "ext4" is neither*'),
+                         (with_root("/", "bind", "disk"), 'unknown overlay "disk"'), (with_root("/", "erofs"), "*not an image's file"),
+                         (with_root("/nowhere"), '"/nowhere": no such file or directory')):
+        box.run("create", "--bundle", box.bundle("true", change=change), "one").want(128, line="*root*" + text)
+    write(box.path("bad.img"), "x" * 5000)
+    box.created("one", "true", change=with_root(box.path("bad.img")))
+    box.run("start", "one").want(128, line="*mounting the root*")
     box.ok("delete", "--force", "one")
