@@ -48,8 +48,8 @@ int root_hint_read(const struct oci_spec *spec, struct root_hint *out, struct er
     if (!out->is_image && strcmp(type, "bind") != 0)
         return error_set(err, EINVAL, "rootfs annotation: type \"%s\" is neither erofs nor bind",
                          type);
-    if (*out->overlay && strcmp(out->overlay, "memory") != 0 &&
-        strcmp(out->overlay, "self") != 0 && strncmp(out->overlay, "dir=/", 5) != 0)
+    if (*out->overlay && strcmp(out->overlay, "memory") != 0 && strcmp(out->overlay, "self") != 0 &&
+        strncmp(out->overlay, "dir=/", 5) != 0)
         return error_set(err, EINVAL, "rootfs annotation: unknown overlay \"%s\"", out->overlay);
     return 0;
 }
@@ -140,8 +140,7 @@ static int plan_add(const struct config *config, struct mount_plan *plan, const 
 }
 
 /* An image needs no gofer: the sandbox reads it. */
-static int plan_image(struct mount_plan *plan, const char *path, bool is_layered,
-                      struct error *err)
+static int plan_image(struct mount_plan *plan, const char *path, bool is_layered, struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
