@@ -60,6 +60,11 @@ bool xstate_sanitize(struct xstate *xstate)
     return true;
 }
 
+bool xstate_header_is_good(const u64 header[8])
+{
+    return !(header[0] & ~(u64)XSTATE_FEATURES) && header[1] == 0 && header[2] == 0;
+}
+
 static bool is_zero(const u8 *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)

@@ -51,6 +51,9 @@ void xstate_init(struct xstate *xstate);
 /* Make bytes from a signal frame or image safe to load: unknown features off, MXCSR masked,
  * reserved header bytes zero. False if the header is damaged beyond use. */
 MUST_CHECK bool xstate_sanitize(struct xstate *xstate);
+/* Would xrstor take this header of an area in the standard layout: known features, no compaction?
+ */
+MUST_CHECK bool xstate_header_is_good(const u64 header[8]);
 /* XSTATE_BV of the canonical form: the features whose bytes differ from their initial state. MXCSR
  * stands beside the features: it is always in its place, whatever this says. */
 u64 xstate_features_used(const struct xstate *xstate);

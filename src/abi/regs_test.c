@@ -61,6 +61,21 @@ static void test_the_compacted_form_is_refused(void)
     CU_ASSERT_EQUAL(word_at(&xstate, XSTATE_HEADER_OFFSET + 40), 0);
 }
 
+static void test_headers_are_judged_as_the_processor_does(void)
+{
+    u64 header[8] = {XSTATE_FEATURES, 0, 0, 1};
+    CU_ASSERT_TRUE(xstate_header_is_good(header));
+    for (u32 word = 1; word <= 2; word++) {
+        header[word] = 1;
+        CU_ASSERT_FALSE(xstate_header_is_good(header));
+        header[word] = 0;
+    }
+    for (u32 bit = 0; bit < 64; bit++) {
+        header[0] = 1ull << bit;
+        CU_ASSERT_EQUAL(xstate_header_is_good(header), (u64)XSTATE_FEATURES >> bit & 1);
+    }
+}
+
 void regs_suite(void);
 void regs_suite(void)
 {
@@ -68,6 +83,7 @@ void regs_suite(void)
         {"the initial state is canonical", test_the_initial_state_is_canonical},
         {"bytes of absent features do not count", test_bytes_of_absent_features_do_not_count},
         {"the compacted form is refused", test_the_compacted_form_is_refused},
+        {"headers are judged as the processor does", test_headers_are_judged_as_the_processor_does},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"extended state", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};

@@ -15,6 +15,11 @@
 #define RED_ZONE_SIZE 128u
 #define FRAME_XSTATE_SIZE (XSTATE_SIZE + sizeof(u32))
 #define LEGACY_SIZE 512u
+#define LEGACY_FEATURES 3u /* x87 and SSE */
+#define SSE_FEATURE 2u
+#define MXCSR_FEATURES 6u /* with either of them xrstor loads it */
+#define HEADER_END 576u
+#define XSTATE_ALIGN 64u
 #define MXCSR_BITS 0xffffu /* the processor refuses to load any other */
 #define SELECTOR_USER 3u
 #define UC_FLAGS (LINUX_UC_FP_XSTATE | LINUX_UC_SIGCONTEXT_SS | LINUX_UC_STRICT_RESTORE_SS)
@@ -141,49 +146,86 @@ SLEEPS int signal_frame_push(struct task *task, const struct linux_siginfo *info
 
 /* ---- back ----------------------------------------------------------------------------------- */
 
-/* Is there a whole state behind the legacy area? Else the legacy area counts alone, as on Linux. */
-SLEEPS static bool has_whole_xstate(struct task *task, u64 at, const u8 *legacy)
+/* What the kernel wrote into the legacy area for itself, if it is whole: state of SW's size. */
+static bool sw_is_good(const struct linux_fpx_sw *sw)
+{
+    return sw->magic1 == LINUX_FP_XSTATE_MAGIC1 && sw->xstate_size >= HEADER_END &&
+           sw->xstate_size <= XSTATE_SIZE && sw->xstate_size <= sw->extended_size;
+}
+
+/* Bytes OFFSET to OFFSET + SIZE of the state at AT. */
+SLEEPS static int copy_part(struct task *task, struct xstate *state, u64 at, u32 offset, u32 size)
+{
+    return copy_from_user(task, state->bytes + offset, uaddr_make(at + offset), size);
+}
+
+/* The components behind the legacy area: those that the header has in use and SW asks for. */
+SLEEPS static int copy_components(struct task *task, struct xstate *state, u64 at, u64 wanted)
+{
+    u64 header[8];
+    if (at % XSTATE_ALIGN != 0)
+        return -EFAULT;
+    int err = copy_part(task, state, at, XSTATE_HEADER_OFFSET, sizeof header);
+    memcpy(header, state->bytes + XSTATE_HEADER_OFFSET, sizeof header);
+    if (err || !xstate_header_is_good(header))
+        return -EFAULT;
+    header[0] &= wanted;
+#define X(number, offset, size)                 \
+    if (!err && (header[0] & (1u << (number)))) \
+        err = copy_part(task, state, at, (offset), (size));
+    XSTATE_COMPONENTS(X)
+#undef X
+    memcpy(state->bytes + XSTATE_HEADER_OFFSET, header, sizeof header);
+    return err;
+}
+
+/* As xrstor loads it, or fxrstor where the kernel's own words are damaged. */
+SLEEPS static int copy_xstate(struct task *task, u64 at, struct xstate *state)
 {
     struct linux_fpx_sw sw;
-    memcpy(&sw, legacy + LINUX_FPX_SW_OFFSET, sizeof sw);
-    if (sw.magic1 != LINUX_FP_XSTATE_MAGIC1 || sw.xstate_size != XSTATE_SIZE ||
-        sw.extended_size < FRAME_XSTATE_SIZE)
-        return false;
-    u32 magic2;
-    if (copy_from_user(task, &magic2, uaddr_make(at + XSTATE_SIZE), sizeof magic2))
-        return false;
-    return magic2 == LINUX_FP_XSTATE_MAGIC2;
+    u64 wanted = LEGACY_FEATURES;
+    memset(state, 0, sizeof *state);
+    int err = copy_part(task, state, at, 0, LEGACY_SIZE);
+    if (err)
+        return err;
+    memcpy(&sw, state->bytes + LINUX_FPX_SW_OFFSET, sizeof sw);
+    u32 magic2 = 0;
+    if (sw_is_good(&sw))
+        err = copy_from_user(task, &magic2, uaddr_make(at + sw.xstate_size), sizeof magic2);
+    if (magic2 == LINUX_FP_XSTATE_MAGIC2) {
+        wanted = sw.xfeatures & XSTATE_FEATURES;
+        err = copy_components(task, state, at, wanted);
+    } else {
+        state->bytes[XSTATE_HEADER_OFFSET] = LEGACY_FEATURES;
+    }
+    u32 mxcsr;
+    memcpy(&mxcsr, state->bytes + XSTATE_MXCSR_OFFSET, sizeof mxcsr);
+    if (err || ((wanted & MXCSR_FEATURES) && (mxcsr & ~MXCSR_BITS)))
+        return -EFAULT;
+    mxcsr = wanted & SSE_FEATURE ? mxcsr : XSTATE_MXCSR_INIT;
+    memcpy(state->bytes + XSTATE_MXCSR_OFFSET, &mxcsr, sizeof mxcsr);
+    memset(state->bytes + LINUX_FPX_SW_OFFSET, 0, sizeof sw);
+    return xstate_sanitize(state) ? 0 : -EFAULT;
 }
 
 SLEEPS static int restore_xstate(struct task *task, u64 at)
 {
     struct xstate state;
-    if (at == 0) {
+    int err = 0;
+    if (at == 0)
         xstate_init(&state);
-    } else {
-        memset(&state, 0, sizeof state);
-        int err = copy_from_user(task, state.bytes, uaddr_make(at), LEGACY_SIZE);
-        if (!err && has_whole_xstate(task, at, state.bytes))
-            err = copy_from_user(task, state.bytes, uaddr_make(at), XSTATE_SIZE);
-        else
-            state.bytes[XSTATE_HEADER_OFFSET] = 3;
-        if (err)
-            return err;
-        u32 mxcsr;
-        memcpy(&mxcsr, state.bytes + XSTATE_MXCSR_OFFSET, sizeof mxcsr);
-        if (mxcsr & ~MXCSR_BITS)
-            return -EFAULT;
-        memset(state.bytes + LINUX_FPX_SW_OFFSET, 0, sizeof(struct linux_fpx_sw));
-        if (!xstate_sanitize(&state))
-            return -EFAULT;
-    }
-    /* Not context_forget: a platform that has the state may find that little of it changed. */
+    else
+        err = copy_xstate(task, at, &state);
+    if (err)
+        return err;
+    if (task->kernel->platform)
+        context_forget(task->kernel->platform, &task->context);
     task->xstate = state;
     task->context.xstate_changed = true;
     return 0;
 }
 
-static void restore_regs(struct task *task, const struct linux_sigcontext *from)
+static void restore_regs(struct task *task, const struct linux_sigcontext *from, u64 flags)
 {
     struct regs *regs = &task->context.regs;
     regs->r8 = from->r8, regs->r9 = from->r9, regs->r10 = from->r10, regs->r11 = from->r11;
@@ -195,6 +237,8 @@ static void restore_regs(struct task *task, const struct linux_sigcontext *from)
     /* As Linux: whatever is asked for, of the user's kind; the platform refuses what is none. */
     regs->cs = from->cs | SELECTOR_USER;
     regs->ss = from->ss | SELECTOR_USER;
+    if (!(flags & LINUX_UC_STRICT_RESTORE_SS) && regs->cs == REGS_CS_USER)
+        regs->ss = REGS_SS_USER; /* a frame of the old kind may hold anything there */
     regs->orig_rax = ~0ull;
 }
 
@@ -218,7 +262,7 @@ SLEEPS i64 signal_return(struct task *task)
         bad_frame(task);
         return 0;
     }
-    restore_regs(task, &in.uc.mcontext);
+    restore_regs(task, &in.uc.mcontext, in.uc.flags);
     task->signals.has_saved_mask = false;
     signal_set_mask(task, in.uc.sigmask);
     /* Linux ignores what is wrong with the stack here. */
