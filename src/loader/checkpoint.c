@@ -64,8 +64,11 @@ static int describe_container(struct container *container, struct pool *pool,
 {
     out->id = container->id;
     out->name = container_name(container, pool);
-    if (!container_has_ended(container))
-        out->init = thread_group_pid_in(container->init, container->loader->kernel->root_pid_ns);
+    if (container_has_ended(container)) {
+        out->status = (u32)container->init->exit_code;
+        return out->name ? 0 : -ENOMEM;
+    }
+    out->init = thread_group_pid_in(container->init, container->loader->kernel->root_pid_ns);
     out->gofers.items = pool_alloc_array(pool, container->gofer_count, sizeof(u32));
     out->stdio.items = pool_alloc_array(pool, 3, sizeof(u32));
     if (!out->name || !out->gofers.items || !out->stdio.items)

@@ -20,10 +20,10 @@ int inside_enter(struct inside *inside, struct loader *loader, struct task *by, 
     if (!container)
         return error_set(err, ENOENT, "container %s is deleted", id);
     int result = 0;
-    if (!container->init || !container->mounts)
-        result = error_set(err, EINVAL, "container %s isn't started", id);
-    else if (container_has_ended(container))
+    if (container_has_ended(container))
         result = error_set(err, ESRCH, "failed to find init process");
+    else if (!container->init || !container->mounts)
+        result = error_set(err, EINVAL, "container %s isn't started", id);
     if (!result && (view_root(loader->kernel, container->mounts, &inside->fs) ||
                     cred_create_root(loader->kernel->arena, &inside->cred)))
         result = error_set(err, ENOMEM, "out of memory");

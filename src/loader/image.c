@@ -12,6 +12,7 @@ static const struct wire_field image_container_fields[] = {
     WIRE_FIELD(struct image_container, name, "name", &wire_string),
     WIRE_FIELD(struct image_container, id, "id", &wire_string),
     WIRE_FIELD(struct image_container, init, "init", &wire_uint32),
+    WIRE_FIELD(struct image_container, status, "status", &wire_uint32),
     WIRE_FIELD(struct image_container, gofers, "gofers", WIRE_LIST_OF(&wire_uint32, "[]uint32")),
     WIRE_FIELD(struct image_container, stdio, "stdio", WIRE_LIST_OF(&wire_uint32, "[]uint32")),
     WIRE_END,

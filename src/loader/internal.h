@@ -225,7 +225,8 @@ MUST_CHECK SLEEPS int container_run(struct container *container, struct task *by
 struct image_container {
     char *name, *id;
     char *marked; /* not in the image: what its processes are called while ids are exchanged */
-    u32 init;     /* its first process in the root PID namespace; 0: had ended */
+    u32 init;     /* its first process in the root PID namespace; 0: had ended … */
+    u32 status;   /* … with this wait status; then there are no gofers and no stdio */
     WIRE_LIST(u32)
     gofers; /* device numbers of the file systems behind gofers, in the order of their descriptors
              */

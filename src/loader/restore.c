@@ -108,10 +108,14 @@ static int rename_groups(struct loader *loader, const char *from, const char *to
     return 0;
 }
 
-static int adopt_init(struct container *container, u32 init)
+static int adopt_init(struct container *container, u32 init, u32 status)
 {
     struct kernel *kernel = container->loader->kernel;
-    struct thread_group *group = init ? thread_group_find(kernel->root_pid_ns, init) : NULL;
+    if (!init) { /* it had ended: only its status is left */
+        container->pid_ns = REF_GET(kernel->root_pid_ns);
+        return thread_group_create_ended(kernel, (i32)status, &container->init);
+    }
+    struct thread_group *group = thread_group_find(kernel->root_pid_ns, init);
     if (!group || !group->leader)
         return -ESRCH;
     struct task *leader = group->leader;
@@ -210,7 +214,7 @@ SLEEPS static int adopt_container(struct loader *loader, struct task *by,
                          image->id ? image->id : "");
     int result = rename_groups(loader, image->marked, container->id);
     if (!result)
-        result = adopt_init(container, image->init);
+        result = adopt_init(container, image->init, image->status);
     if (!result)
         result = reconnect_gofers(container, by, image);
     if (!result)

@@ -207,6 +207,17 @@ static int group_create(const struct birth *birth, struct thread_group **out)
     return 0;
 }
 
+int thread_group_create_ended(struct kernel *kernel, i32 exit_code, struct thread_group **out)
+{
+    const struct birth birth = {.kernel = kernel, .pid_ns = kernel->root_pid_ns};
+    int err = group_create(&birth, out);
+    if (err)
+        return err;
+    (*out)->is_zombie = true;
+    (*out)->exit_code = exit_code;
+    return 0;
+}
+
 static void take_parts(struct task *task, struct task_parts *parts)
 {
     task->mm = MOVE(parts->mm);

@@ -56,6 +56,8 @@ struct state_writer {
     struct buf out;        /* object stream not yet taken */
     struct object **queue; /* objects by save_index - 1 */
     u32 queue_count, queue_capacity;
+    struct object **marked; /* by the first walk: all whose save_index is not 0 */
+    u32 marked_count, marked_capacity;
     u32 next;                  /* first whose body is not written */
     const struct kind **kinds; /* by number - 1, in order of first use */
     u32 kind_count, kind_capacity;
@@ -63,13 +65,15 @@ struct state_writer {
     frame *frame_list; /* by number */
     u64 frame_count, frame_capacity;
     bool skips_local; /* portable hash: no registers, no memory */
+    bool is_marking;  /* the first walk: what is held, and nothing is written */
     /* Hands over what is in `out`; NULL: it is left to grow. */
     SLEEPS_OP int (*flush)(struct state_writer *writer);
     void *flush_owner;
 };
 void writer_init(struct state_writer *writer, struct kernel *kernel);
 void writer_fini(struct state_writer *writer); /* clears save_index of every object it met */
-/* Roots, then every object reachable from them. */
+/* Roots, then every object that is held by what is reachable from them. What only weak pointers lead
+ * to (somebody outside the image holds it) is left out. */
 MUST_CHECK SLEEPS int writer_walk(struct state_writer *writer, struct object *extra_root);
 
 /* ---- reading -------------------------------------------------------------------------------- */

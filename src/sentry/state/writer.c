@@ -2,8 +2,9 @@
 /*
  * From the object graph to a stream of bytes, by the field tables. An object gets its number when
  * it is first met and its body is written in that order, so the stream is one pass and the same
- * graph gives the same bytes. Surprising: a weak pointer also leads to its object; the loader
- * checks that something counted leads there too.
+ * graph gives the same bytes. Surprising: a weak pointer also leads to its object, but only if
+ * something counted does so too. A first walk, which writes nothing, finds what is counted: a mount
+ * or a gofer's file system may be held by the loader alone, after its container's end.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "sentry/state/internal.h"
 
 #define FLUSH_SIZE STATE_CHUNK_SIZE
+#define MARKED UINT32_MAX /* held, and not numbered yet */
 
 void writer_init(struct state_writer *writer, struct kernel *kernel)
 {
@@ -26,8 +28,9 @@ void writer_init(struct state_writer *writer, struct kernel *kernel)
 
 void writer_fini(struct state_writer *writer)
 {
-    for (u32 i = 0; i < writer->queue_count; i++)
-        writer->queue[i]->save_index = 0;
+    for (u32 i = 0; i < writer->marked_count; i++)
+        writer->marked[i]->save_index = 0;
+    arena_free(writer->arena, writer->marked, writer->marked_capacity * sizeof *writer->marked);
     arena_free(writer->arena, writer->queue, writer->queue_capacity * sizeof *writer->queue);
     arena_free(writer->arena, writer->kinds, writer->kind_capacity * sizeof *writer->kinds);
     arena_free(writer->arena, writer->frame_list,
@@ -53,9 +56,9 @@ static int grow(struct arena *arena, void **array, u64 count, u64 *capacity, siz
 static int number_of_object(struct state_writer *writer, struct object *object, u32 *number)
 {
     *number = 0;
-    if (!object)
+    if (!object || (!writer->is_marking && object->save_index == 0))
         return 0;
-    if (object->save_index == 0) {
+    if (writer->is_marking ? object->save_index == 0 : object->save_index == MARKED) {
         u64 capacity = writer->queue_capacity;
         int err = grow(writer->arena, (void **)&writer->queue, writer->queue_count, &capacity,
                        sizeof *writer->queue);
@@ -71,7 +74,7 @@ static int number_of_object(struct state_writer *writer, struct object *object, 
 
 int state_write(struct state_writer *writer, const void *bytes, size_t size)
 {
-    return buf_append(&writer->out, bytes, size);
+    return writer->is_marking ? 0 : buf_append(&writer->out, bytes, size);
 }
 
 int state_write_u64(struct state_writer *writer, u64 value)
@@ -93,7 +96,7 @@ int state_write_ref(struct state_writer *writer, struct object *object)
 
 int state_write_frame(struct state_writer *writer, frame f)
 {
-    if (writer->skips_local)
+    if (writer->skips_local || writer->is_marking)
         return 0;
     u64 known = (u64)(uintptr_t)map_find(&writer->frames, f.index);
     if (known == 0) {
@@ -136,24 +139,26 @@ static int write_string(struct state_writer *writer, const char *text)
     return err ? err : state_write(writer, text, size);
 }
 
+static struct object *member_of(const struct list *link, const struct field *field)
+{
+    return (struct object *)(void *)((char *)(uintptr_t)link - field->link_offset);
+}
+
 static int write_list(struct state_writer *writer, const struct list *head,
                       const struct field *field)
 {
     u32 count = 0;
-    if (head->next)
-        for (const struct list *link = head->next; link != head; link = link->next)
-            count++;
+    if (!head->next || (writer->is_marking && !field->is_counted))
+        return write_u32(writer, 0);
+    for (const struct list *link = head->next; link != head; link = link->next)
+        count += writer->is_marking || member_of(link, field)->save_index != 0;
     int err = write_u32(writer, count);
-    if (err || count == 0)
-        return err;
-    for (const struct list *link = head->next; link != head; link = link->next) {
-        struct object *object = (struct object *)(void *)((char *)(uintptr_t)link -
-                                                          field->link_offset);
-        err = state_write_ref(writer, object);
-        if (err)
-            return err;
+    for (const struct list *link = head->next; link != head && !err; link = link->next) {
+        struct object *object = member_of(link, field);
+        if (writer->is_marking || object->save_index != 0)
+            err = state_write_ref(writer, object);
     }
-    return 0;
+    return err;
 }
 
 static int write_map(struct state_writer *writer, const struct map *map)
@@ -220,8 +225,10 @@ static int write_field(struct state_writer *writer, const char *base, const stru
         int err = state_write_u64(writer, buf->size);
         return err || buf->size == 0 ? err : state_write(writer, buf_bytes(buf), buf->size);
     }
-    case FIELD_TYPE_REF:
     case FIELD_TYPE_WEAK:
+        memcpy(&pointer, member, sizeof pointer);
+        return writer->is_marking ? 0 : state_write_ref(writer, pointer);
+    case FIELD_TYPE_REF:
         memcpy(&pointer, member, sizeof pointer);
         return state_write_ref(writer, pointer);
     case FIELD_TYPE_LIST:
@@ -306,7 +313,7 @@ static int write_object(struct state_writer *writer, const struct object *object
         err = write_fields(writer, object, kind->fields);
     if (!err && kind->save_more && !(writer->skips_local && kind == &mm_kind))
         err = kind->save_more(object, writer);
-    if (err)
+    if (err || writer->is_marking)
         return err;
     u32 body_size = (u32)(writer->out.size - size_at - sizeof body_size);
     memcpy(buf_bytes(&writer->out) + size_at, &body_size, sizeof body_size);
@@ -349,9 +356,28 @@ static int write_roots(struct state_writer *writer, struct object *extra_root)
     return err;
 }
 
+static int mark(struct state_writer *writer, struct object *extra_root)
+{
+    writer->is_marking = true;
+    int err = write_roots(writer, extra_root);
+    while (!err && writer->next < writer->queue_count)
+        err = write_object(writer, writer->queue[writer->next++]);
+    for (u32 i = 0; i < writer->queue_count; i++)
+        writer->queue[i]->save_index = MARKED;
+    writer->marked = writer->queue;
+    writer->marked_count = writer->queue_count;
+    writer->marked_capacity = writer->queue_capacity;
+    writer->queue = NULL;
+    writer->queue_count = writer->queue_capacity = writer->next = writer->kind_count = 0;
+    writer->is_marking = false;
+    return err;
+}
+
 SLEEPS int writer_walk(struct state_writer *writer, struct object *extra_root)
 {
-    int err = write_roots(writer, extra_root);
+    int err = mark(writer, extra_root);
+    if (!err)
+        err = write_roots(writer, extra_root);
     while (!err && writer->next < writer->queue_count) {
         err = write_object(writer, writer->queue[writer->next++]);
         if (!err && writer->flush && writer->out.size >= FLUSH_SIZE)
