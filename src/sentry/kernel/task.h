@@ -226,8 +226,8 @@ MUST_CHECK int task_start(struct task *task);
 /* The task's way out (exit(2)); WITH_GROUP: exit_group. STATUS is a wait status. The task ends at
  * its next boundary. */
 void task_exit(struct task *task, i32 status, bool with_group);
-/* What is left of a process that has ended with EXIT_CODE, without tasks: for who asks for its status
- * after a restore. 0 or -ENOMEM. */
+/* What is left of a process that has ended with EXIT_CODE, without tasks: for who asks for its
+ * status after a restore. 0 or -ENOMEM. */
 MUST_CHECK int thread_group_create_ended(struct kernel *kernel, i32 exit_code,
                                          struct thread_group **out);
 /* From outside (DestroySubcontainer, restore failure): like SIGKILL but certain. */

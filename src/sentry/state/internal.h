@@ -72,8 +72,8 @@ struct state_writer {
 };
 void writer_init(struct state_writer *writer, struct kernel *kernel);
 void writer_fini(struct state_writer *writer); /* clears save_index of every object it met */
-/* Roots, then every object that is held by what is reachable from them. What only weak pointers lead
- * to (somebody outside the image holds it) is left out. */
+/* Roots, then every object that is held by what is reachable from them. What only weak pointers
+ * lead to (somebody outside the image holds it) is left out. */
 MUST_CHECK SLEEPS int writer_walk(struct state_writer *writer, struct object *extra_root);
 
 /* ---- reading -------------------------------------------------------------------------------- */
