@@ -34,7 +34,7 @@ STAGES = [
     ("spec of the system calls", 60, ["python3", "conformance/check-spec.py"]),
     ("spec of the control calls", 60, ["python3", "tools/rpc_spec.py"]),
     ("command line", 400, ["python3", "tests/cli/run.py"]),
-    ("control calls against live sandboxes", 300, ["python3", "tests/cli/run.py", "spec"]),
+    ("control calls against live sandboxes", 300, ["python3", "tests/cli/run.py", "spec", "hostile"]),
     ("container engines", 400, ["python3", "tests/cli/run.py", "client", "podman", "containerd"]),
     ("simulator", 600, make("sim")),
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",

@@ -21,8 +21,8 @@ class Closed(Exception):
 class Connection:
     def __init__(self, path, timeout=20):
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)  # blocking: else it fails while the sandbox has yet to accept others
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
         self.text, self.fds = "", []
 
     def __enter__(self):

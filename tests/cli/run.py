@@ -5,7 +5,7 @@
     tests/cli/run.py [--program PATH] [--only GLOB] [--list] [PART…]
 
 A PART is a file of this folder without _test.py; without one all are run but those of the control socket
-(spec) and of engines (podman, containerd, Debian's runsc), which have to be named.
+(spec, hostile) and of engines (podman, containerd, Debian's runsc), which have to be named.
 """
 import argparse
 import fnmatch
@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
 PARTS = ["life", "exec", "terminal", "hooks", "image", "bad", "crash", "golden", "options", "tour"]
-CONTROL = ["spec"]
+CONTROL = ["spec", "hostile"]
 ENGINES = ["client", "podman", "containerd"]
 
 
