@@ -102,12 +102,8 @@ void ptrace_cpu_enter(struct cpu *base, struct space *space_base, struct context
     cpu->context = context;
     space->inside_count++;
     if (space->stub == NULL) {
-        space->stub = stub_get(container_of(base->platform, struct ptrace_platform, base));
-        if (space->stub && space->stub->is_dirty) {
-            space->must_drop = true;
-            space->is_pending = true;
-            space->stub->is_dirty = false;
-        }
+        space->stub = stub_get(container_of(base->platform, struct ptrace_platform, base),
+                               &space->base.table);
         space->is_new = true;
     }
     cpu->thread = space->stub ? stub_thread_get(space->stub, cpu, context) : NULL;

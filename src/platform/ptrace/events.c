@@ -87,11 +87,12 @@ static u32 access_of_data(struct ptrace_cpu *cpu, const siginfo_t *info, u64 add
     return access ? access : access_exact(cpu, info);
 }
 
-/* What the fault at ADDRESS, whose entry gives PROT, wanted. */
-static u32 access_find(struct ptrace_cpu *cpu, const siginfo_t *info, u64 address, u32 prot)
+/* What the fault at ADDRESS, whose entry gives PROT, wanted. The stub had not mapped it if it
+ * IS_UNMAPPED; the host does not tell, for there is a reservation. */
+static u32 access_find(struct ptrace_cpu *cpu, const siginfo_t *info, u64 address, u32 prot,
+                       bool is_unmapped)
 {
     u64 rip = cpu->context->regs.rip;
-    bool is_unmapped = info->si_code == SEGV_MAPERR; /* on the host */
     if (address == rip && (!(prot & PROT_EXEC_BIT) || is_unmapped))
         return PROT_EXEC_BIT;
     bool is_behind = address % PAGE_SIZE == 0 && address - rip < INSTRUCTION_SIZE_MAX &&
@@ -112,7 +113,8 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
     struct pagetable_entry entry;
     bool has_entry = address < SPACE_ADDRESS_END &&
                      pagetable_get(&cpu->space->base.table, uaddr_make(address), &entry);
-    u32 access = access_find(cpu, info, address, has_entry ? entry.prot : 0);
+    bool is_unmapped = !has_entry || !entry_is_cached(&cpu->space->base.table, address);
+    u32 access = access_find(cpu, info, address, has_entry ? entry.prot : 0, is_unmapped);
     if (stub_is_gone(cpu->thread->stub))
         return false;
     cpu->fill_count = address == cpu->fill_address ? cpu->fill_count + 1 : 0;

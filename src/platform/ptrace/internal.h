@@ -37,6 +37,13 @@ struct stub_thread {
     u8 *image;               /* xsave.size bytes for NT_X86_XSTATE */
 };
 
+/* Addresses [start, end) that may have mappings of an earlier space. */
+struct stub_left {
+    u64 start, end;
+};
+#define STUB_LEFT_MAX 16u
+#define STUB_GAP_MAX ((u64)1 << 20) /* what is no farther apart is taken out by one call */
+
 /* A stub process: an address space with a helper thread, lent to one space at a time. */
 struct stub {
     struct list all;  /* in platform.all */
@@ -47,8 +54,11 @@ struct stub {
     pid_t pid;                    /* of the helper; 0: no process */
     u32 request;                  /* the newest one's number */
     bool is_gone;                 /* atomic: found dead or unusable */
-    bool is_dirty;                /* still has mappings of an earlier space */
+    u32 left_count;               /* ranges that an earlier space left */
+    bool left_is_unknown;         /* there may be more of them: all must go */
+    u32 kept_count;               /* how often it was cleared since all went */
     bool is_fresh;                /* has not yet been told to die with us */
+    struct stub_left left[STUB_LEFT_MAX];
     pthread_mutex_t edit;
     u32 slot_count;
     struct stub_thread *threads; /* STUB_SLOTS_PER_CPU for each cpu */
@@ -70,8 +80,8 @@ struct ptrace_platform {
 
 MUST_CHECK int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size);
 void stubs_fini(struct ptrace_platform *platform);
-/* A stub for a new space, or NULL. Kernel lock. */
-struct stub *stub_get(struct ptrace_platform *platform);
+/* A stub for the new space that TABLE is of, or NULL. Kernel lock. */
+struct stub *stub_get(struct ptrace_platform *platform, const struct pagetable *table);
 /* No thread of it runs. Kernel lock. */
 void stub_put(struct stub *stub);
 void stub_kill(struct stub *stub);
@@ -102,6 +112,18 @@ static inline void stub_set_gone(struct stub *stub)
     __atomic_store_n(&stub->is_gone, true, __ATOMIC_RELEASE);
 }
 
+/* clear.c: operations that take mappings out of a stub. */
+struct stub_op op_reserve(u64 start, u64 size);
+/* Of all application pages; OPS has room for STUB_CLEAR_OPS_MAX, and so below. How many. */
+u32 op_clear_all(struct stub_op *ops);
+#define STUB_CLEAR_OPS_MAX 48u
+/* STUB may have mappings in [start, end) when it goes to another space. */
+void stub_left_note(struct stub *stub, u64 start, u64 end);
+/* Has TABLE's space pages where STUB has tables of the host? */
+bool stub_left_suits(const struct stub *stub, const struct pagetable *table);
+/* Operations that clear what was noted, which is forgotten, for TABLE's space. How many. */
+u32 stub_left_clear(struct stub *stub, const struct pagetable *table, struct stub_op *ops);
+
 /* zygote.c: the first stub process, made from a copy of this one. Its number or -errno. */
 pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd);
 u64 stub_slots_size(const struct ptrace_platform *platform);
@@ -111,6 +133,13 @@ u64 stub_slots_size(const struct ptrace_platform *platform);
 u32 filter_build(struct sock_filter *out);
 
 /* ---- space.c: edits, and what the stub has mapped ------------------------------------------- */
+
+/* Is ADDRESS's entry one that the stub may have mapped? */
+static inline bool entry_is_cached(const struct pagetable *table, u64 address)
+{
+    const u64 *slot = pagetable_slot(table, uaddr_make(address));
+    return slot && (__atomic_load_n(slot, __ATOMIC_ACQUIRE) & PAGETABLE_CACHED);
+}
 
 enum edit_type { EDIT_MAP, EDIT_UNMAP, EDIT_PROTECT };
 
@@ -155,8 +184,8 @@ enum fill_result { FILL_DONE, FILL_REFUSED, FILL_GONE };
 /* Map the present entry for ADDRESS, and its run of neighbours, if it allows ACCESS. */
 enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thread, u64 address,
                             u32 access);
-/* Before the first run of a space: map what its first instructions need. False: the stub is gone.
- */
+/* Before the first run of a space: clear what an earlier one left in the stub, and map what the
+ * first instructions need. False: the stub is gone. */
 bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs);
 
 /* ---- cpu.c: running ------------------------------------------------------------------------- */

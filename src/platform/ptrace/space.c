@@ -25,7 +25,10 @@
 #define NEAR_DISTANCE ((u64)4 << 20)
 #define PREFILL_RUNS_MAX 64u /* in a space that has not run yet */
 #define PREFILL_PAGES_MAX 1024u
-#define POPULATE_COUNT_MAX 256u /* shorter runs get the host's page table entries at once */
+/* Runs of no more pages get the host's page table entries at once; of those mapped ahead few pages
+ * are touched, and the host itself brings the neighbours of one that is read. */
+#define POPULATE_COUNT_MAX 256u
+#define AHEAD_POPULATE_MAX 8u
 
 static struct ptrace_space *ptrace_space_of(struct space *space)
 {
@@ -38,12 +41,25 @@ int ptrace_space_init(struct space *base)
     return pthread_mutex_init(&space->queue_lock, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+/* No entry is left, and edits that nobody has made yet tell where the stub still has mappings. */
+static void space_leave(struct ptrace_space *space)
+{
+    struct stub *stub = space->stub;
+    stub->left_is_unknown |= space->must_drop;
+    for (u32 i = 0; i < space->edit_count; i++) {
+        const struct edit *edit = &space->edits[i];
+        stub_left_note(stub, edit->address, edit->address + (edit->count << PAGE_SHIFT));
+    }
+}
+
 void ptrace_space_fini(struct space *base)
 {
     struct ptrace_space *space = ptrace_space_of(base);
     ASSERT(space->inside_count == 0);
-    if (space->stub)
+    if (space->stub) {
+        space_leave(space);
         stub_put(space->stub);
+    }
     pthread_mutex_destroy(&space->queue_lock);
     free(space->edits);
 }
@@ -127,20 +143,25 @@ void ptrace_space_unmap(struct space *base, uaddr address, u64 count)
     struct ptrace_space *space = ptrace_space_of(base);
     uaddr end = uaddr_add(address, count << PAGE_SHIFT);
     struct pagetable_entry entry;
-    u64 first = 0, last = 0;
+    struct edit edit = {.type = EDIT_UNMAP};
 
     pthread_mutex_lock(&space->queue_lock);
     for (uaddr at = address; pagetable_next(&base->table, at, end, &entry);
          at = uaddr_add(entry.address, PAGE_SIZE)) {
         if (!(pagetable_exchange(&base->table, entry.address, 0) & PAGETABLE_CACHED))
             continue;
-        first = first ? first : entry.address.value;
-        last = entry.address.value;
+        /* What lies between them is in no entry any more, so one call may unmap it all. */
+        u64 behind = edit.address + (edit.count << PAGE_SHIFT);
+        if (edit.count && entry.address.value - behind > STUB_GAP_MAX) {
+            queue_add(space, edit);
+            edit.count = 0;
+        }
+        if (edit.count == 0)
+            edit.address = entry.address.value;
+        edit.count = ((entry.address.value - edit.address) >> PAGE_SHIFT) + 1;
     }
-    /* What lies between them is in no entry any more, so one call may unmap it all. */
-    if (first)
-        queue_add(space,
-                  (struct edit){first, ((last - first) >> PAGE_SHIFT) + 1, 0, 0, EDIT_UNMAP});
+    if (edit.count)
+        queue_add(space, edit);
     pthread_mutex_unlock(&space->queue_lock);
 }
 
@@ -200,19 +221,20 @@ static u64 host_prot(u32 prot)
            (prot & PROT_EXEC_BIT ? PROT_EXEC : 0u);
 }
 
-static struct stub_op op_for(const struct ptrace_space *space, const struct edit *edit)
+static struct stub_op op_for(const struct ptrace_space *space, const struct edit *edit,
+                             u64 populate_max)
 {
     u64 size = edit->count << PAGE_SHIFT;
     switch (edit->type) {
     case EDIT_UNMAP:
-        return (struct stub_op){.nr = SYS_munmap, .args = {edit->address, size}};
+        return op_reserve(edit->address, size);
     case EDIT_PROTECT:
         return (struct stub_op){.nr = SYS_mprotect,
                                 .args = {edit->address, size, host_prot(edit->prot)}};
     case EDIT_MAP:
         break;
     }
-    u64 flags = MAP_SHARED | MAP_FIXED | (edit->count <= POPULATE_COUNT_MAX ? MAP_POPULATE : 0u);
+    u64 flags = MAP_SHARED | MAP_FIXED | (edit->count <= populate_max ? MAP_POPULATE : 0u);
     return (struct stub_op){
         .nr = SYS_mmap,
         .args = {edit->address, size, host_prot(edit->prot), flags,
@@ -233,30 +255,18 @@ static void clear_cached(struct ptrace_space *space)
     }
 }
 
-/* With queue_lock held: nothing is mapped any more, once op_drop is made; queued edits are then
- * done too. */
-static void drop_begin(struct ptrace_space *space)
+/* Unmap everything; queued edits are then done too. */
+static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
 {
+    pthread_mutex_lock(&space->queue_lock);
     clear_cached(space);
     space->edit_count = 0;
     space->near_address = 0;
     space->must_drop = false;
     __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
-}
-
-static struct stub_op op_drop(void)
-{
-    return (struct stub_op){.nr = SYS_munmap, .args = {0, STUB_BASE}};
-}
-
-/* Unmap everything. */
-static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
-{
-    pthread_mutex_lock(&space->queue_lock);
-    drop_begin(space);
     pthread_mutex_unlock(&space->queue_lock);
-    space->stub->control->ops[0] = op_drop();
-    if (stub_edit(space->stub, thread, 1) == STUB_DONE)
+    u32 count = op_clear_all(space->stub->control->ops);
+    if (stub_edit(space->stub, thread, count) == STUB_DONE)
         return true;
     stub_set_gone(space->stub);
     return false;
@@ -278,12 +288,6 @@ static bool entry_claim(struct ptrace_space *space, u64 address, u64 frame_index
     return true;
 }
 
-static bool entry_is_cached(const struct ptrace_space *space, u64 address)
-{
-    const u64 *slot = pagetable_slot(&space->base.table, uaddr_make(address));
-    return slot && (*slot & PAGETABLE_CACHED);
-}
-
 /* The longest run around ENTRY that can be claimed, at most FILL_COUNT_MAX entries of its aligned
  * block. */
 static struct edit run_claim(struct ptrace_space *space, const struct pagetable_entry *entry)
@@ -296,10 +300,10 @@ static struct edit run_claim(struct ptrace_space *space, const struct pagetable_
     u64 index = entry->frame.index;
     ASSERT(entry_claim(space, at, index, entry->prot));
     while (start > low && index > (at - start) / PAGE_SIZE + 1 &&
-           !entry_is_cached(space, start - PAGE_SIZE) &&
+           !entry_is_cached(&space->base.table, start - PAGE_SIZE) &&
            entry_claim(space, start - PAGE_SIZE, index - (at - start) / PAGE_SIZE - 1, entry->prot))
         start -= PAGE_SIZE;
-    while (end < high && !entry_is_cached(space, end) &&
+    while (end < high && !entry_is_cached(&space->base.table, end) &&
            entry_claim(space, end, index + (end - at) / PAGE_SIZE, entry->prot))
         end += PAGE_SIZE;
     return (struct edit){start, (end - start) >> PAGE_SHIFT, index - (at - start) / PAGE_SIZE,
@@ -320,10 +324,10 @@ struct ahead {
 static u64 ahead_add(struct ahead *ahead, const struct pagetable_entry *entry, u64 count)
 {
     struct ptrace_space *space = ahead->space;
-    if (entry_is_cached(space, entry->address.value) || entry->prot == 0)
+    if (entry_is_cached(&space->base.table, entry->address.value) || entry->prot == 0)
         return entry->address.value + (count << PAGE_SHIFT);
     struct edit edit = run_claim(space, entry);
-    space->stub->control->ops[ahead->count++] = op_for(space, &edit);
+    space->stub->control->ops[ahead->count++] = op_for(space, &edit, AHEAD_POPULATE_MAX);
     ahead->runs_left--;
     ahead->pages_left -= MIN(ahead->pages_left, edit.count);
     return MAX(edit.address + (edit.count << PAGE_SHIFT), entry->address.value + PAGE_SIZE);
@@ -376,7 +380,7 @@ static u32 queue_take(struct ptrace_space *space)
 {
     u32 count = MIN(space->edit_count, STUB_OPS_MAX);
     for (u32 i = 0; i < count; i++)
-        space->stub->control->ops[i] = op_for(space, &space->edits[i]);
+        space->stub->control->ops[i] = op_for(space, &space->edits[i], POPULATE_COUNT_MAX);
     for (u32 i = count; i < space->edit_count; i++)
         space->edits[i - count] = space->edits[i];
     space->edit_count -= count;
@@ -437,7 +441,7 @@ static enum fill_result space_fill_locked(struct ptrace_space *space, struct stu
         u32 count = 0;
         if (is_allowed) {
             struct edit edit = run_claim(space, &entry);
-            space->stub->control->ops[0] = op_for(space, &edit);
+            space->stub->control->ops[0] = op_for(space, &edit, POPULATE_COUNT_MAX);
             count = near_add(space, address, 1);
         }
         pthread_mutex_unlock(&space->queue_lock);
@@ -464,31 +468,14 @@ enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thre
     return result;
 }
 
-/* What an earlier space left in the stub goes, and what this one begins with comes: one stop for
- * both. */
-static u32 prefill_locked(struct ptrace_space *space, const struct regs *regs)
-{
-    u32 count = 0;
-    if (space->must_drop) {
-        drop_begin(space);
-        space->stub->control->ops[count++] = op_drop();
-    }
-    space->is_new = false;
-    return prefill_choose(space, regs, count);
-}
-
 bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs)
 {
     pthread_mutex_lock(&space->stub->edit);
     bool is_alive = true;
-    while (space->is_new && is_alive) {
-        pthread_mutex_lock(&space->queue_lock);
-        if (space->is_pending && !space->must_drop) {
-            pthread_mutex_unlock(&space->queue_lock);
-            is_alive = space_flush_locked(space, thread);
-            continue;
-        }
-        u32 count = prefill_locked(space, regs);
+    if (space->is_new && queue_lock_empty(space, thread)) {
+        u32 count = stub_left_clear(space->stub, &space->base.table, space->stub->control->ops);
+        count = prefill_choose(space, regs, count);
+        space->is_new = false;
         pthread_mutex_unlock(&space->queue_lock);
         enum stub_result result = count ? stub_edit(space->stub, thread, count) : STUB_DONE;
         is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, thread));

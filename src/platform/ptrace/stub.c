@@ -23,6 +23,7 @@
 
 #define STUB_COUNT_MAX 65536u /* more than a host's usual pid_max */
 #define IDLE_COUNT_MAX 32u
+#define IDLE_COUNT_MIN 2u
 #define ALIVE_CHECK_MS 50
 
 #define THREAD_FLAGS                                                                    \
@@ -47,18 +48,17 @@ static u32 *slot_tid(const struct stub *stub, u32 index)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-/* A traced thread that died is what we can see first: the leader waits for all others to be reaped.
- */
+/* Threads die together. A traced one that died is what we can see first: the leader waits for all
+ * others to be reaped. */
 static bool stub_is_alive(const struct stub *stub)
 {
     siginfo_t info = {0};
-    const int options = WEXITED | WNOHANG | WNOWAIT | __WALL;
-    for (u32 i = 0; i < stub->slot_count; i++)
-        if (stub->threads[i].tid &&
-            waitid(P_PID, (id_t)stub->threads[i].tid, &info, options) == 0 && info.si_pid != 0)
-            return false;
-    info.si_pid = 0;
-    return waitid(P_PID, (id_t)stub->pid, &info, options) == 0 && info.si_pid == 0;
+    pid_t tid = stub->pid;
+    for (u32 i = 0; i < stub->slot_count && tid == stub->pid; i++)
+        if (stub->threads[i].tid)
+            tid = stub->threads[i].tid;
+    return waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+           info.si_pid == 0;
 }
 
 /* The number that arrives at eventfd FD, or -ESRCH when STUB died before it sent one. */
@@ -169,7 +169,9 @@ void stub_kill(struct stub *stub)
     stub->pid = 0;
     stub->request = 0;
     stub->control->request = 0;
-    stub->is_dirty = false;
+    stub->left_count = 0;
+    stub->left_is_unknown = false;
+    stub->kept_count = 0;
     stub->is_gone = false;
     list_add_tail(&platform->spare, &stub->link);
 }
@@ -193,10 +195,39 @@ static int stub_fork(struct stub *stub)
     return 0;
 }
 
-struct stub *stub_get(struct ptrace_platform *platform)
+/* Any that is alive. */
+static struct stub *idle_take(struct ptrace_platform *platform)
 {
     while (!list_is_empty(&platform->idle)) {
-        struct stub *idle = container_of(platform->idle.prev, struct stub, link);
+        struct stub *idle = container_of(platform->idle.next, struct stub, link);
+        list_remove(&idle->link);
+        platform->idle_count--;
+        if (stub_is_alive(idle))
+            return idle;
+        stub_kill(idle);
+    }
+    return NULL;
+}
+
+/* One that suits; else the others are used in turn, unless there is but one: a process that forks
+ * again and again, each child execing, does best with a stub for each of the two. NULL: make one.
+ */
+static struct stub *idle_choose(const struct ptrace_platform *platform,
+                                const struct pagetable *table)
+{
+    struct stub *idle;
+    list_for_each (idle, &platform->idle, link)
+        if (stub_left_suits(idle, table))
+            return idle;
+    if (platform->idle_count < IDLE_COUNT_MIN)
+        return NULL;
+    return container_of(platform->idle.next, struct stub, link);
+}
+
+struct stub *stub_get(struct ptrace_platform *platform, const struct pagetable *table)
+{
+    struct stub *idle;
+    while ((idle = idle_choose(platform, table)) != NULL) {
         list_remove(&idle->link);
         platform->idle_count--;
         if (stub_is_alive(idle))
@@ -206,11 +237,10 @@ struct stub *stub_get(struct ptrace_platform *platform)
     struct stub *stub = stub_record(platform);
     if (stub == NULL)
         return NULL;
-    if (stub_fork(stub) != 0) {
-        list_add_tail(&platform->spare, &stub->link);
-        return NULL;
-    }
-    return stub;
+    if (stub_fork(stub) == 0)
+        return stub;
+    list_add_tail(&platform->spare, &stub->link);
+    return idle_take(platform);
 }
 
 void stub_put(struct stub *stub)
@@ -222,7 +252,6 @@ void stub_put(struct stub *stub)
         stub_kill(stub);
         return;
     }
-    stub->is_dirty = true;
     list_add_tail(&platform->idle, &stub->link);
     platform->idle_count++;
 }

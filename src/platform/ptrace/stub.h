@@ -10,6 +10,9 @@
 #define STUB_BASE 0x7fffff000000
 #define STUB_END 0x7ffffffff000
 
+/* From here to STUB_BASE: the application's pages, and a reservation where there are none. */
+#define STUB_SPACE_START 0x10000
+
 #define STUB_CODE STUB_BASE
 #define STUB_CODE_SIZE 0x1000
 #define STUB_CONTROL (STUB_BASE + 0x1000)

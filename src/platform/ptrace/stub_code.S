@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 
 #define MAP_SHARED_FIXED 0x11
+#define MAP_RESERVATION 0x4032 /* private, anonymous, fixed, no reserve */
+#define PROT_NOBODY 0
 #define PROT_READ_ONLY 1
 #define PROT_READ_WRITE 3
 
@@ -20,12 +22,23 @@
     .globl stub_code_edit, stub_code_edit_done, stub_code_edit_failed
 stub_code_start:
 
-/* From the sentry's fork: forget everything of the sentry's, report 1 to the eventfd in ebp. */
+/* From the sentry's fork: forget everything of the sentry's, put the reservation in its place
+ * (clear.c), report 1 to the eventfd in ebp. */
 stub_code_boot:
     xor %edi, %edi
     movabs $STUB_BASE, %rsi
     mov $SYS_munmap, %eax
     syscall
+    mov $STUB_SPACE_START, %edi
+    movabs $(STUB_BASE - STUB_SPACE_START), %rsi
+    mov $PROT_NOBODY, %edx
+    mov $MAP_RESERVATION, %r10d
+    mov $-1, %r8
+    xor %r9d, %r9d
+    mov $SYS_mmap, %eax
+    syscall
+    cmp $-4096, %rax
+    ja dead
     movabs $STUB_CONTROL, %r15
     xor %r14d, %r14d
     xor %ebx, %ebx
