@@ -409,9 +409,9 @@ static void test_a_listing_names_every_entry_once_with_its_attributes(void)
     struct gofer_read_dir_reply list = {0};
     while (!list.is_end) {
         u32 room = turns++ % 2 ? 4096 : 1500;
-        CU_ASSERT_EQUAL_FATAL(
-            ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = cookie, .size_max = room),
-            0);
+        CU_ASSERT_EQUAL_FATAL(ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = cookie,
+                                  .size_max = room, .name = ""),
+                              0);
         struct gofer_entry entry;
         for (size_t at = 0; gofer_entry_next(&list, &at, &entry); cookie = entry.cookie) {
             int number = -1;
@@ -427,12 +427,50 @@ static void test_a_listing_names_every_entry_once_with_its_attributes(void)
     CU_ASSERT_EQUAL(others, 1); /* file; neither . nor .. */
     for (int i = 0; i < COUNT; i++)
         CU_ASSERT_EQUAL(seen[i], 1);
-    CU_ASSERT_EQUAL(
-        ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .size_max = GOFER_MESSAGE_MAX), 0);
+    CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid,
+                        .size_max = GOFER_MESSAGE_MAX, .name = ""),
+                    0);
     CU_ASSERT(list.count > 400);
-    CU_ASSERT_EQUAL(
-        ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = UINT64_MAX, .size_max = 1024),
-        EINVAL);
+    CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = walk.nodes[1].fid, .cookie = UINT64_MAX,
+                        .size_max = 1024, .name = ""),
+                    EINVAL);
+    teardown(&f);
+}
+
+static void test_a_directory_is_walked_to_and_listed_in_one(void)
+{
+    struct fixture f;
+    setup(&f);
+    put_file(&f, "root/a/b/some", "odd");
+    struct gofer_walk_reply walk;
+    CU_ASSERT_EQUAL(ASK(&f, walk, &walk, .fid = f.root, .count = 1, .names = {"a"}), 0);
+    struct gofer_read_dir_reply list;
+    CU_ASSERT_EQUAL_FATAL(ASK(&f, read_dir, &list, .fid = walk.nodes[0].fid, .size_max = 4096,
+                              .flags = GOFER_LIST_PLAIN, .name = "b"),
+                          0);
+    CU_ASSERT_NOT_EQUAL(list.node.fid, GOFER_FID_NONE);
+    CU_ASSERT_EQUAL(list.node.stat.mode & LINUX_S_IFMT, LINUX_S_IFDIR);
+    u32 fid = list.node.fid;
+    for (int turn = 0; turn < 2; turn++) { /* and again, from the beginning, by its fid */
+        CU_ASSERT(list.is_end);
+        u32 found = 0;
+        struct gofer_entry entry;
+        for (size_t at = 0; gofer_entry_next(&list, &at, &entry);) {
+            if (strcmp(entry.name, "some") != 0)
+                continue;
+            found++;
+            CU_ASSERT_EQUAL(entry.stat.mode & LINUX_S_IFMT, LINUX_S_IFREG);
+            CU_ASSERT_EQUAL(entry.stat.size, turn ? 3 : 0); /* plain: nothing is said of it */
+        }
+        CU_ASSERT_EQUAL(found, 1);
+        CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = fid, .size_max = 4096, .name = ""), 0);
+        CU_ASSERT_EQUAL(list.node.fid, GOFER_FID_NONE);
+    }
+    u32 count = gofer_core_fid_count(f.core);
+    CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = fid, .size_max = 4096, .name = "some"),
+                    ENOTDIR);
+    CU_ASSERT_EQUAL(ASK(&f, read_dir, &list, .fid = fid, .size_max = 4096, .name = "none"), ENOENT);
+    CU_ASSERT_EQUAL(gofer_core_fid_count(f.core), count);
     teardown(&f);
 }
 
@@ -590,7 +628,7 @@ static void test_random_damage_is_survived(void)
         struct gofer_rename rename = {.from_dir = f.root, .from = "a", .to_dir = f.root, .to = "a"};
         struct gofer_set_xattr xattr = {
             .fid = f.root, .name = "user.a", .value = (const u8 *)"1234", .size = 4};
-        struct gofer_read_dir list = {.fid = f.root, .size_max = 2000};
+        struct gofer_read_dir list = {.fid = f.root, .size_max = 2000, .name = ""};
         i64 size;
         switch (round % 4) {
         case 0:
@@ -686,6 +724,7 @@ void gofer_core_suite(void)
     TEST(names_are_linked_renamed_and_removed);
     TEST(attributes_are_set_and_reported);
     TEST(a_listing_names_every_entry_once_with_its_attributes);
+    TEST(a_directory_is_walked_to_and_listed_in_one);
     TEST(a_read_only_mount_refuses_every_change);
     TEST(only_user_attributes_pass);
     TEST(host_sockets_are_reached_only_when_allowed);

@@ -188,10 +188,15 @@ static bool dirent_next(const struct gofer_core *core, size_t size, size_t *at,
     return true;
 }
 
+static struct host_file *stream_of(const struct gofer_fid *fid)
+{
+    return fid->is_readable ? fid->path : fid->stream;
+}
+
 /* Bring FID's stream to COOKIE, opening it if need be. */
 static int stream_at(struct gofer_fid *fid, u64 cookie)
 {
-    if (!fid->stream) {
+    if (!stream_of(fid)) {
         int err = host_reopen(fid->path, LINUX_O_RDONLY | LINUX_O_DIRECTORY | LINUX_O_CLOEXEC,
                               &fid->stream);
         if (err)
@@ -201,19 +206,31 @@ static int stream_at(struct gofer_fid *fid, u64 cookie)
     if (fid->stream_cookie == cookie)
         return 0;
     fid->stream_cookie = cookie;
-    return host_seek_dir(fid->stream, cookie);
+    return host_seek_dir(stream_of(fid), cookie);
+}
+
+/* What ENTRY of FID's directory is to say of its file. False: it is gone. */
+static bool entry_stat(const struct gofer_fid *fid, const struct dirent_head *head, u32 flags,
+                       struct gofer_entry *entry)
+{
+    u32 type = (u32)head->type << 12;
+    if (!(flags & GOFER_LIST_PLAIN) || type == LINUX_S_IFDIR || type == 0)
+        return host_stat_at(fid->path, entry->name, &entry->stat) == 0;
+    entry->stat = (struct host_stat){.inode = head->inode, .mode = type};
+    return true;
 }
 
 /* Append the entries of one getdents64(2). 0; 1 when the answer is full; -errno. */
-static int entries_fill(struct gofer_core *core, struct gofer_fid *fid, size_t got, size_t room,
-                        struct gofer_read_dir_reply *reply)
+static int entries_fill(struct gofer_core *core, struct gofer_fid *fid, size_t got,
+                        const struct gofer_read_dir *request, struct gofer_read_dir_reply *reply)
 {
+    size_t room = request->size_max - GOFER_READ_DIR_OVERHEAD;
     struct dirent_head head;
     const char *name;
     for (size_t at = 0; dirent_next(core, got, &at, &head, &name);
          fid->stream_cookie = head.cookie) {
         struct gofer_entry entry = {.cookie = head.cookie, .name = name};
-        if (!gofer_name_is_valid(name) || host_stat_at(fid->path, name, &entry.stat) < 0)
+        if (!gofer_name_is_valid(name) || !entry_stat(fid, &head, request->flags, &entry))
             continue; /* "." and "..", or gone meanwhile */
         if (gofer_entry_put(core->scratch, room, &reply->entries_size, &entry) < 0)
             return 1; /* stream_cookie is that of the last one taken, the stream is further: seek */
@@ -222,31 +239,63 @@ static int entries_fill(struct gofer_core *core, struct gofer_fid *fid, size_t g
     return 0;
 }
 
-int gofer_handle_read_dir(struct gofer_core *core, const struct gofer_read_dir *request,
-                          struct gofer_read_dir_reply *reply, struct gofer_donation *donation)
+static int list(struct gofer_core *core, struct gofer_fid *fid,
+                const struct gofer_read_dir *request, struct gofer_read_dir_reply *reply)
 {
-    struct gofer_fid *fid = gofer_fid_find(core, request->fid);
-    if (!fid)
-        return -EBADF;
-    if (fid->type != LINUX_S_IFDIR)
-        return -ENOTDIR;
     int err = stream_at(fid, request->cookie);
     if (err)
         return err;
-    size_t room = request->size_max - GOFER_READ_DIR_OVERHEAD;
     reply->entries = core->scratch;
     for (;;) {
-        i64 got = host_read_dir(fid->stream, core->dirents, sizeof core->dirents);
+        i64 got = host_read_dir(stream_of(fid), core->dirents, sizeof core->dirents);
         if (got < 0)
             return (int)got;
         if (got == 0)
             break;
-        if (entries_fill(core, fid, (size_t)got, room, reply) == 0)
+        if (entries_fill(core, fid, (size_t)got, request, reply) == 0)
             continue;
         /* The stream has read ahead of what was taken: stand where the client will go on. */
-        return host_seek_dir(fid->stream, fid->stream_cookie);
+        return host_seek_dir(stream_of(fid), fid->stream_cookie);
     }
     reply->is_end = true;
     host_file_put(MOVE(fid->stream));
     return 0;
+}
+
+/* The directory NAME in DIR gets a fid that can be listed as it is. */
+static int list_walk(struct gofer_core *core, u32 dir_fid, const char *name,
+                     struct gofer_node *node)
+{
+    struct host_file *dir, *file;
+    int err = gofer_fid_dir(core, dir_fid, &dir);
+    if (!err)
+        err = host_open_at(dir, name,
+                           LINUX_O_RDONLY | LINUX_O_DIRECTORY | LINUX_O_NOFOLLOW | LINUX_O_CLOEXEC,
+                           0, &file);
+    if (!err)
+        err = gofer_fid_add(core, file, node);
+    if (!err)
+        gofer_fid_find(core, node->fid)->is_readable = true;
+    return err;
+}
+
+int gofer_handle_read_dir(struct gofer_core *core, const struct gofer_read_dir *request,
+                          struct gofer_read_dir_reply *reply, struct gofer_donation *donation)
+{
+    u32 number = request->fid;
+    if (*request->name) {
+        int err = list_walk(core, number, request->name, &reply->node);
+        if (err)
+            return err;
+        number = reply->node.fid;
+    }
+    struct gofer_fid *fid = gofer_fid_find(core, number);
+    if (!fid)
+        return -EBADF;
+    if (fid->type != LINUX_S_IFDIR)
+        return -ENOTDIR;
+    int err = list(core, fid, request, reply);
+    if (err && *request->name)
+        gofer_fid_close(core, number);
+    return err;
 }

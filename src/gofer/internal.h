@@ -6,9 +6,10 @@
 
 /* One open file of the client's. Free slots have path NULL and are linked through `next_free`. */
 struct gofer_fid {
-    struct host_file *path;   /* O_PATH */
-    struct host_file *stream; /* a directory being listed */
-    u64 stream_cookie;        /* where `stream` stands */
+    struct host_file *path; /* O_PATH; a directory that came by its listing is opened for reading */
+    struct host_file *stream; /* a directory being listed, unless `path` serves */
+    bool is_readable;         /* `path` serves */
+    u64 stream_cookie;        /* where the one or the other stands */
     u32 type;                 /* S_IFMT bits: a file never changes its type */
     u32 next_free;
 };

@@ -289,7 +289,12 @@ static void code_read_dir(struct coder *coder, struct gofer_read_dir *m)
     code_u32(coder, &m->fid);
     code_u32(coder, &m->size_max);
     code_u64(coder, &m->cookie);
+    code_u32(coder, &m->flags);
+    code_text(coder, &m->name, GOFER_NAME_MAX);
     coder_want(coder, m->size_max >= 1024 && m->size_max <= GOFER_MESSAGE_MAX);
+    coder_want(coder, !(m->flags & ~GOFER_LIST_PLAIN));
+    if (!coder->err && m->name && *m->name)
+        coder_want(coder, gofer_name_is_valid(m->name));
 }
 
 static void code_entry(struct coder *coder, struct gofer_entry *entry)
@@ -302,6 +307,8 @@ static void code_entry(struct coder *coder, struct gofer_entry *entry)
 static void code_read_dir_reply(struct coder *coder, struct gofer_read_dir_reply *m)
 {
     u32 size = coder->is_decoding ? 0 : (u32)m->entries_size;
+    code_u32(coder, &m->node.fid);
+    code_stat(coder, &m->node.stat);
     code_u32(coder, &m->count);
     code_bool(coder, &m->is_end);
     code_u32(coder, &size);

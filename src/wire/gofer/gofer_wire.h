@@ -159,12 +159,18 @@ struct gofer_create_reply {
     struct gofer_node node;
 };
 
-/* Entries behind COOKIE (0: the first), as many as fit SIZE_MAX bytes; "." and ".." are left out.
+/*
+ * Entries behind COOKIE (0: the first), as many as fit SIZE_MAX bytes; "." and ".." are left out.
+ * With a NAME it is that directory in FID which is listed, and it gets a fid: a walk and a listing
+ * in one.
  */
+#define GOFER_LIST_PLAIN 1u /* of what is no directory type and inode number alone */
 struct gofer_read_dir {
     u32 fid;
     u32 size_max; /* 1024 to GOFER_MESSAGE_MAX, of the answer */
     u64 cookie;
+    u32 flags;
+    const char *name; /* or "" */
 };
 struct gofer_entry {
     u64 cookie;            /* to go on behind this entry */
@@ -172,6 +178,7 @@ struct gofer_entry {
     const char *name;
 };
 struct gofer_read_dir_reply {
+    struct gofer_node node; /* of NAME; without one its fid is GOFER_FID_NONE */
     u32 count;
     bool is_end;       /* nothing comes after these */
     const u8 *entries; /* walk them with gofer_entry_next */
@@ -359,7 +366,7 @@ bool gofer_entry_next(const struct gofer_read_dir_reply *reply, size_t *at,
 MUST_CHECK int gofer_entry_put(u8 *entries, size_t size, size_t *used,
                                const struct gofer_entry *entry);
 /* What an answer has besides its entries. */
-#define GOFER_READ_DIR_OVERHEAD (GOFER_HEADER_SIZE + 12)
+#define GOFER_READ_DIR_OVERHEAD (GOFER_HEADER_SIZE + 108)
 
 /* "walk"; NULL for an unknown type. Static. */
 const char *gofer_type_name(u16 type);

@@ -9,6 +9,7 @@
 
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/fs/dentry.h"
 #include "sentry/fs/gofer/gofer.h"
 
 static const struct field gofer_conn_fields[] = {
@@ -23,9 +24,11 @@ static const struct field gofer_conn_fields[] = {
     FIELD_NONE(struct gofer_conn, is_broken, "of the stream"),
     FIELD(struct gofer_conn, is_readonly),
     FIELD(struct gofer_conn, is_shared),
+    FIELD_NONE(struct gofer_conn, super, "a pointer back; without it all names are forgotten"),
     FIELD_NONE(struct gofer_conn, close_count, "of the stream"),
     FIELD_NONE(struct gofer_conn, close_fids, "of the stream"),
     FIELD_NONE(struct gofer_conn, rpc_count, "a figure of this run"),
+    FIELD_NONE(struct gofer_conn, listing_credit, "a figure of this run"),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct gofer_conn, gofer_conn_fields);
@@ -126,6 +129,7 @@ static int conn_loaded(struct object *object, struct state_reader *reader)
     conn->kernel = state_reader_kernel(reader);
     list_init(&conn->calls);
     conn->tag_next = 1;
+    conn->listing_credit = GOFER_CREDIT_FIRST;
     conn->is_broken = true; /* until the restoring side gives a stream */
     return 0;
 }
@@ -161,6 +165,7 @@ int gofer_conn_create(struct kernel *kernel, struct host_stream *stream, struct 
     }
     conn->kernel = kernel;
     conn->tag_next = 1;
+    conn->listing_credit = GOFER_CREDIT_FIRST;
     list_init(&conn->calls);
     int err = gofer_conn_connect(conn, stream);
     if (!err)
@@ -207,16 +212,15 @@ void gofer_forget(struct gofer_conn *conn, u32 fid)
         conn->close_fids[conn->close_count++] = fid;
 }
 
-SLEEPS int gofer_request(struct gofer_conn *conn, struct fiber *fiber, u16 type, const u8 *bytes,
-                         i64 size, u64 tag, struct gofer_call *call)
+/* Once there and back. */
+SLEEPS static int request_once(struct gofer_conn *conn, struct fiber *fiber, const u8 *bytes,
+                               i64 size, struct gofer_call *call)
 {
-    *call = (struct gofer_call){.tag = tag, .type = type, .fiber = fiber, .fd = -1, .result = 1};
-    if (size < 0)
-        return (int)size;
     if (conn->is_broken)
         return -EIO;
-    if (conn->close_count >= GOFER_CLOSE_BATCH / 2)
+    if (conn->close_count >= GOFER_CLOSE_SEND)
         conn_send_closes(conn);
+    call->result = 1;
     conn->rpc_count++;
     list_add_tail(&conn->calls, &call->link);
     int err = conn_write(conn, fiber, bytes, (size_t)size);
@@ -230,6 +234,21 @@ SLEEPS int gofer_request(struct gofer_conn *conn, struct fiber *fiber, u16 type,
             break;
     }
     return call->result;
+}
+
+SLEEPS int gofer_request(struct gofer_conn *conn, struct fiber *fiber, u16 type, const u8 *bytes,
+                         i64 size, u64 tag, struct gofer_call *call)
+{
+    *call = (struct gofer_call){.tag = tag, .type = type, .fiber = fiber, .fd = -1, .result = 1};
+    if (size < 0)
+        return (int)size;
+    int err = request_once(conn, fiber, bytes, size, call);
+    if (err != -EMFILE)
+        return err;
+    /* The gofer's descriptors are all taken, most of them by names that nobody uses just now. */
+    dentry_cache_drop(conn->kernel->vfs, conn->super);
+    conn_send_closes(conn);
+    return request_once(conn, fiber, bytes, size, call);
 }
 
 void gofer_call_fini(struct gofer_conn *conn, struct gofer_call *call)

@@ -160,24 +160,62 @@ static u8 dirent_type(u32 mode)
     return (u8)((mode & LINUX_S_IFMT) >> 12);
 }
 
+/* The message, and whose descriptor it needs: a directory that has none yet is listed by its name,
+ * which gives it one. */
+SLEEPS static int ask_for_entries(struct gofer_inode *dir, struct fiber *fiber,
+                                  struct gofer_read_dir *message)
+{
+    bool is_first = message->cookie == 0 && dir->fid == GOFER_FID_NONE && dir->parent && dir->name;
+    if (is_first)
+        message->name = dir->name;
+    return gofer_inode_fid(is_first ? dir->parent : dir, fiber, &message->fid);
+}
+
+static void take_hint(struct gofer_inode *dir, const struct gofer_entry *entry, bool *keeps)
+{
+    bool is_dir = (entry->stat.mode & LINUX_S_IFMT) == LINUX_S_IFDIR;
+    if (!*keeps || (dir->is_plain && !is_dir))
+        return;
+    if (!is_dir)
+        gofer_credit(dir->conn, -1);
+    if (gofer_hints_add(dir, entry->name, &entry->stat))
+        *keeps = false;
+}
+
+static void take_node(struct gofer_inode *dir, const struct gofer_node *node)
+{
+    if (node->fid == GOFER_FID_NONE)
+        return;
+    if (dir->fid == GOFER_FID_NONE)
+        dir->fid = node->fid;
+    else
+        gofer_forget(dir->conn, node->fid); /* another fiber was here meanwhile */
+}
+
 /* One answer's entries. 1: go on, 0: all is told or the caller is full; -errno. */
 SLEEPS static int read_some(struct task *task, struct file *file, struct dir_emit *emit)
 {
     struct gofer_inode *dir = gofer_of(file->inode);
-    struct gofer_read_dir message = {.size_max = 32768, .cookie = file->offset - COOKIE_SHIFT};
-    int err = gofer_inode_fid(dir, &task->fiber, &message.fid);
+    struct gofer_read_dir message = {
+        .size_max = 32768, .cookie = file->offset - COOKIE_SHIFT, .name = ""};
+    int err = ask_for_entries(dir, &task->fiber, &message);
     if (err)
         return err;
+    bool keeps_hints = !dir->conn->is_shared;
+    bool is_plain = !keeps_hints || dir->conn->listing_credit == 0;
+    message.flags = is_plain ? GOFER_LIST_PLAIN : 0;
     struct gofer_read_dir_reply reply;
     struct gofer_call call;
     err = gofer_do_read_dir(dir->conn, &task->fiber, &message, &reply, &call);
     bool is_full = false;
     size_t at = 0;
     struct gofer_entry entry;
-    bool keeps_hints = !dir->conn->is_shared;
+    if (!err) {
+        take_node(dir, &reply.node);
+        dir->is_plain = is_plain;
+    }
     while (!err && !is_full && gofer_entry_next(&reply, &at, &entry)) {
-        if (keeps_hints && gofer_hints_add(dir, entry.name, &entry.stat))
-            keeps_hints = false;
+        take_hint(dir, &entry, &keeps_hints);
         u64 next = entry.cookie + COOKIE_SHIFT;
         is_full = !emit->emit(emit, entry.name, strlen(entry.name), entry.stat.inode,
                               dirent_type(entry.stat.mode), next);
@@ -186,15 +224,14 @@ SLEEPS static int read_some(struct task *task, struct file *file, struct dir_emi
     }
     /* Hints of the entries behind a full buffer cost nothing now. */
     while (!err && is_full && keeps_hints && gofer_entry_next(&reply, &at, &entry))
-        if (gofer_hints_add(dir, entry.name, &entry.stat))
-            keeps_hints = false;
+        take_hint(dir, &entry, &keeps_hints);
     bool is_end = !err && reply.is_end;
-    if (is_end && keeps_hints && message.cookie == 0)
+    if (is_end && keeps_hints && !is_plain && message.cookie == 0)
         gofer_hints_complete(dir); /* the whole directory came in one answer */
     bool is_empty = !err && reply.count == 0;
     gofer_call_fini(dir->conn, &call);
     if (err)
-        return err;
+        return err == -ENOENT && *message.name ? -ESTALE : err;
     if (is_end && !is_full)
         file->private_words[0] = 1; /* nothing more comes */
     return !is_full && !is_end && !is_empty;

@@ -71,6 +71,7 @@ SLEEPS int gofer_fs_create(struct task *task, struct host_stream *stream, bool i
     if (err)
         return err;
     super->ops = &gofer_super_ops;
+    conn->super = super;
     struct gofer_inode *inode;
     err = gofer_inode_create(super, conn, NULL, NULL, root.fid, &root.stat, &inode);
     if (err)

@@ -8,7 +8,8 @@
 #include "sentry/fs/vfs.h"
 #include "wire/gofer/gofer_wire.h"
 
-#define GOFER_CLOSE_BATCH 64u
+#define GOFER_CLOSE_BATCH 512u /* kept at most */
+#define GOFER_CLOSE_SEND 32u   /* so many go with the next request */
 
 /* One connection: requests of many fibers in flight, answers found by tag. */
 struct gofer_conn {
@@ -22,10 +23,21 @@ struct gofer_conn {
     u8 *in;         /* GOFER_MESSAGE_MAX bytes */
     bool is_broken; /* the gofer is gone: every call answers EIO */
     bool is_readonly, is_shared;
+    struct super *
+        super; /* whose names are forgotten when the gofer has no descriptors left; weak, or NULL */
     u32 close_count;
     u32 close_fids[GOFER_CLOSE_BATCH];
     u64 rpc_count;
+    /* Whether listings ask for attributes: who uses them (ls -l, tar) adds, who does not (find)
+     * takes away; at 0 they are left out. */
+    i32 listing_credit;
 };
+#define GOFER_CREDIT_FIRST 1024
+#define GOFER_CREDIT_MAX 8192
+static inline void gofer_credit(struct gofer_conn *conn, i32 change)
+{
+    conn->listing_credit = MIN(MAX(conn->listing_credit + change, 0), GOFER_CREDIT_MAX);
+}
 extern const struct kind gofer_conn_kind;
 
 struct gofer_call {
@@ -69,6 +81,7 @@ struct gofer_inode {
     u64 host_device, host_inode;
     char *target;              /* of a symlink, cached */
     struct gofer_hints *hints; /* of a directory: what its last listing said */
+    bool is_plain;             /* that listing left attributes out */
     bool has_no_caps;          /* was asked for security.capability and has none */
 };
 extern const struct kind gofer_inode_kind;

@@ -23,6 +23,7 @@ static const struct field gofer_inode_fields[] = {
     FIELD(struct gofer_inode, host_inode),
     FIELD_STRING(struct gofer_inode, target),
     FIELD_NONE(struct gofer_inode, hints, "a cache"),
+    FIELD_NONE(struct gofer_inode, is_plain, "a cache"),
     FIELD_NONE(struct gofer_inode, has_no_caps, "a cache"),
     FIELD_END,
 };
@@ -229,7 +230,11 @@ SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const
     int known = dir->conn->is_shared ? -1 : gofer_hints_find(dir, name, &node.stat);
     if (known == 0)
         return -ENOENT;
+    if (known > 0 && (node.stat.mode & LINUX_S_IFMT) != LINUX_S_IFDIR)
+        gofer_credit(dir->conn, 4);
     if (known < 0) {
+        if (dir->is_plain)
+            gofer_credit(dir->conn, 64);
         u32 fid;
         int err = gofer_inode_fid(dir, &task->fiber, &fid);
         if (!err)
