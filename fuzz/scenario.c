@@ -23,6 +23,11 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
 {
     static const struct fy_parse_cfg quiet = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_DOC};
     struct sim_error first = {0}, second = {0};
+    if (document_judge((const char *)bytes, size, &first)) {
+        if (!first.text[0] || first.place.line > count_lines(bytes, size))
+            abort();
+        return 0;
+    }
     struct fy_document *document = fy_document_build_from_string(&quiet, (const char *)bytes, size);
     if (!document || !fy_document_root(document)) {
         fy_document_destroy(document);

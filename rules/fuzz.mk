@@ -10,8 +10,16 @@ FUZZ_NAMES := $(basename $(notdir $(wildcard fuzz/*.c)))
 FUZZ_ROOMS_urpc := wire host base
 FUZZ_ROOMS_oci := oci wire host base
 FUZZ_ROOMS_elf := sentry/exec base
-# A target of the simulator has its objects too.
-FUZZ_OBJS_scenario = $(filter-out $(O)/sim/main.o,$(SIM_OBJS))
+# Comparing byte for byte costs most of the time there, and a dictionary has the words: no traced comparisons.
+FUZZ_O_urpc := build/fuzz-urpc
+FUZZ_SAN_urpc := -fno-sanitize-coverage=trace-cmp
+FUZZ_FLAGS_urpc := -entropic=0 -reduce_inputs=0 -max_len=512
+# An empty buffer's bytes are NULL + 0, which C forbids and every compiler means.
+FUZZ_UBSAN := halt_on_error=1:print_stacktrace=1:suppressions=fuzz/ubsan.supp
+FUZZ_ASAN := malloc_context_size=2:quarantine_size_mb=8:thread_local_quarantine_size_kb=64
+# Targets that make whole sandboxes have the simulator's objects too.
+FUZZ_SIM := scenario image rpc
+$(foreach f,$(FUZZ_SIM),$(eval FUZZ_OBJS_$(f) = $$(filter-out $$(O)/sim/main.o,$$(SIM_OBJS))))
 fuzz_family = $(firstword $(subst _, ,$(1)))
 fuzz_libs = $(foreach r,$(or $(FUZZ_ROOMS_$(call fuzz_family,$(1))),$(ROOMS)),$(call room_lib,$(r)))
 
@@ -25,14 +33,18 @@ $(O)/fuzz-bin/$(1): $(O)/fuzz/$(1).o $$(FUZZ_OBJS_$(call fuzz_family,$(1))) $(ca
 endef
 $(foreach n,$(FUZZ_NAMES),$(eval $(call fuzz_rules,$(n))))
 
-FUZZ_MAKE = $(MAKE) CC=clang O=$(FUZZ_O) SAN='-fsanitize=fuzzer-no-link,address,undefined' CFLAGS='-O1 -g'
-.PHONY: build-fuzz $(addprefix fuzz-,$(FUZZ_NAMES))
+fuzz_o = $(or $(FUZZ_O_$(call fuzz_family,$*)),$(FUZZ_O))
+.PHONY: build-fuzz $(addprefix build-fuzz-,$(FUZZ_NAMES)) $(addprefix fuzz-,$(FUZZ_NAMES))
 build-fuzz:
-	$(FUZZ_MAKE) $(addprefix $(FUZZ_O)/fuzz-bin/,$(FUZZ_NAMES))
-$(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
-	$(FUZZ_MAKE) $(FUZZ_O)/fuzz-bin/$*
+	for name in $(FUZZ_NAMES); do $(MAKE) build-fuzz-$$name || exit 1; done
+$(addprefix build-fuzz-,$(FUZZ_NAMES)): build-fuzz-%:
+	$(MAKE) CC=clang O=$(fuzz_o) SAN='-fsanitize=fuzzer-no-link,address,undefined $(FUZZ_SAN_$(call fuzz_family,$*))' \
+	  CFLAGS='-O1 -g' $(fuzz_o)/fuzz-bin/$*
+$(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: build-fuzz-%
 	@mkdir -p $(FUZZ_O)/corpus/$*
-	$(FUZZ_O)/fuzz-bin/$* -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 \
+	ASAN_OPTIONS=$(FUZZ_ASAN) UBSAN_OPTIONS=$(FUZZ_UBSAN) $(fuzz_o)/fuzz-bin/$* \
+	  -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+	  -artifact_prefix=$(FUZZ_O)/$*- $(FUZZ_FLAGS_$(call fuzz_family,$*)) \
 	  $(addprefix -dict=,$(wildcard fuzz/dict/$(call fuzz_family,$*).dict)) $(FUZZ_O)/corpus/$* $(wildcard fuzz/seeds/$*)
 
 # The seeds once more without a fuzzer, with whatever compiler and sanitizers O and SAN say: part of make test.

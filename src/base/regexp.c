@@ -226,7 +226,8 @@ static void parse_choice(struct compiler *c)
         fail(c, "expression nests too deeply");
     parse_choice(c);
     c->depth--;
-    c->out->code[jump].to = (i16)(c->out->count - jump);
+    if (!c->error) /* or there may be no such step */
+        c->out->code[jump].to = (i16)(c->out->count - jump);
 }
 
 const char *regexp_compile(struct regexp *regexp, const char *pattern)

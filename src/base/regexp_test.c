@@ -58,6 +58,14 @@ static void test_broken_expressions_are_refused(void)
     CU_ASSERT_PTR_NOT_NULL(regexp_compile(&regexp, large));
     memset(large, '|', sizeof large - 1);
     CU_ASSERT_PTR_NOT_NULL(regexp_compile(&regexp, large));
+    /* The steps of a choice are the ones that do not fit any more. */
+    for (size_t size = REGEXP_CODE_MAX - 8; size < sizeof large - 1; size++) {
+        memset(large, 'a', sizeof large - 1);
+        large[size] = '|';
+        large[size + 1] = 0;
+        bool is_refused = regexp_compile(&regexp, large) != NULL;
+        CU_ASSERT_EQUAL(is_refused, size + 3 > REGEXP_CODE_MAX);
+    }
 }
 
 void regexp_suite(void)

@@ -120,6 +120,8 @@ enum urpc_next urpc_conn_next(struct urpc_conn *conn, struct urpc_call **call)
     if (conn->is_ended)
         return URPC_END;
     size_t used = 0;
+    if (conn->in.size == conn->scanned)
+        return URPC_MORE;
     enum json_status status = json_scan(&conn->scanner, buf_bytes(&conn->in) + conn->scanned,
                                         conn->in.size - conn->scanned, &used);
     conn->scanned += used;
