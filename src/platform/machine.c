@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -33,12 +34,88 @@ static int memfd_create_executable(const char *name)
     return fd < 0 ? -errno : fd;
 }
 
+/* ---- what is kept --------------------------------------------------------------------------- */
+
+#define KEPT_STACKS_MAX 64u
+#define KEPT_MEMORIES_MAX 4u
+#define KEPT_BYTES_MAX ((off_t)16 << 20) /* clearing more costs more than a new file */
+
+/* Of processes that make many sandboxes one after the other, in one thread. */
+static struct {
+    bool is_on;
+    void *stacks[KEPT_STACKS_MAX];
+    size_t stack_size; /* of all of them */
+    u32 stack_count;
+    struct machine_memory memories[KEPT_MEMORIES_MAX];
+    u32 memory_count;
+} kept;
+
+static void memory_drop(struct machine_memory *memory)
+{
+    munmap(memory->base, memory->frame_count << PAGE_SHIFT);
+    close(memory->fd);
+}
+
+static void stack_drop(void *stack, size_t size)
+{
+    munmap((u8 *)stack - PAGE_SIZE, size + PAGE_SIZE);
+}
+
+void machine_keep(bool is_on)
+{
+    kept.is_on = is_on;
+    while (!is_on && kept.memory_count > 0)
+        memory_drop(&kept.memories[--kept.memory_count]);
+    while (!is_on && kept.stack_count > 0)
+        stack_drop(kept.stacks[--kept.stack_count], kept.stack_size);
+}
+
+/* What was written to is zero again; false: that is too much, or cannot be found out. */
+static bool memory_clear(const struct machine_memory *memory)
+{
+    off_t end = 0, cleared = 0;
+    for (;;) {
+        off_t start = lseek(memory->fd, end, SEEK_DATA);
+        if (start < 0)
+            return errno == ENXIO;
+        end = lseek(memory->fd, start, SEEK_HOLE);
+        cleared += end - start;
+        if (end < start || cleared > KEPT_BYTES_MAX)
+            return false;
+        memset((u8 *)memory->base + start, 0, (size_t)(end - start));
+    }
+}
+
+static bool memory_keep(struct machine_memory *memory)
+{
+    if (!kept.is_on || kept.memory_count == KEPT_MEMORIES_MAX || !memory_clear(memory))
+        return false;
+    kept.memories[kept.memory_count++] = *memory;
+    return true;
+}
+
+static bool memory_take_kept(u64 frame_count, struct machine_memory *out)
+{
+    for (u32 i = 0; i < kept.memory_count; i++) {
+        if (kept.memories[i].frame_count != frame_count)
+            continue;
+        *out = kept.memories[i];
+        kept.memories[i] = kept.memories[--kept.memory_count];
+        return true;
+    }
+    return false;
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
 int machine_memory_create(const char *name, u64 frame_count, struct machine_memory *out)
 {
     u64 size;
     if (frame_count == 0 || __builtin_mul_overflow(frame_count, PAGE_SIZE, &size) ||
         size > INT64_MAX)
         return -EINVAL;
+    if (memory_take_kept(frame_count, out))
+        return 0;
     int fd = memfd_create_executable(name);
     if (fd < 0)
         return fd;
@@ -61,8 +138,8 @@ void machine_memory_destroy(struct machine_memory *memory)
 {
     if (memory->base == NULL)
         return;
-    munmap(memory->base, memory->frame_count << PAGE_SHIFT);
-    close(memory->fd);
+    if (!memory_keep(memory))
+        memory_drop(memory);
     *memory = (struct machine_memory){-1, NULL, 0};
 }
 
@@ -179,6 +256,8 @@ u32 machine_cpu_count(void)
 void *machine_stack_create(size_t size)
 {
     ASSERT(size > 0 && size % PAGE_SIZE == 0);
+    if (kept.stack_count > 0 && kept.stack_size == size)
+        return kept.stacks[--kept.stack_count];
     u8 *base = mmap(NULL, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                     -1, 0);
     if (base == MAP_FAILED)
@@ -192,6 +271,13 @@ void *machine_stack_create(size_t size)
 
 void machine_stack_destroy(void *stack, size_t size)
 {
-    if (stack != NULL)
-        munmap((u8 *)stack - PAGE_SIZE, size + PAGE_SIZE);
+    if (stack == NULL)
+        return;
+    bool fits = kept.stack_count == 0 || kept.stack_size == size;
+    if (kept.is_on && fits && kept.stack_count < KEPT_STACKS_MAX) {
+        kept.stack_size = size;
+        kept.stacks[kept.stack_count++] = stack;
+        return;
+    }
+    stack_drop(stack, size);
 }

@@ -107,6 +107,32 @@ static void test_a_stack_has_a_guard_below(void)
     CU_ASSERT_TRUE(machine_cpu_count() >= 1);
 }
 
+static void test_what_is_kept_comes_back_as_new(void)
+{
+    struct machine_memory memory, again;
+    machine_keep(true);
+    CU_ASSERT_EQUAL_FATAL(machine_memory_create("picket-test", 1000, &memory), 0);
+    u8 *base = memory.base;
+    base[0] = base[500 * PAGE_SIZE + 1] = base[1000 * PAGE_SIZE - 1] = 7;
+    machine_memory_destroy(&memory);
+    CU_ASSERT_EQUAL_FATAL(machine_memory_create("picket-test", 999, &again), 0);
+    CU_ASSERT_PTR_NOT_EQUAL(again.base, base);
+    CU_ASSERT_EQUAL_FATAL(machine_memory_create("picket-test", 1000, &memory), 0);
+    CU_ASSERT_PTR_EQUAL(memory.base, base);
+    CU_ASSERT_TRUE(base[0] == 0 && base[500 * PAGE_SIZE + 1] == 0);
+    CU_ASSERT_EQUAL(base[1000 * PAGE_SIZE - 1], 0);
+    u8 *stack = machine_stack_create(4 * PAGE_SIZE);
+    machine_stack_destroy(stack, 4 * PAGE_SIZE);
+    u8 *other = machine_stack_create(8 * PAGE_SIZE);
+    CU_ASSERT_PTR_NOT_EQUAL(other, stack);
+    machine_stack_destroy(other, 8 * PAGE_SIZE);
+    CU_ASSERT_PTR_EQUAL(machine_stack_create(4 * PAGE_SIZE), stack);
+    machine_stack_destroy(stack, 4 * PAGE_SIZE);
+    machine_memory_destroy(&again);
+    machine_memory_destroy(&memory);
+    machine_keep(false);
+}
+
 void machine_suite(void);
 void machine_suite(void)
 {
@@ -116,6 +142,7 @@ void machine_suite(void)
         {"threads wait for each other", test_threads_wait_for_each_other},
         {"a wait ends at its deadline", test_a_wait_ends_at_its_deadline},
         {"a stack has a guard below", test_a_stack_has_a_guard_below},
+        {"what is kept comes back as new", test_what_is_kept_comes_back_as_new},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"machine", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
