@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "platform/platform.h"
+#include "sim/bench.h"
 #include "sim/explore.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
@@ -71,6 +72,7 @@ static int usage(FILE *out)
         "[-v] SCENARIO.yaml...\n"
         "       picket-sim explore [--seed N] [--steps N] [--length N] [--spec FOLDER] "
         "[--out FILE]\n"
+        "       picket-sim bench [--lives N]\n"
         "Plays each scenario on each platform (default: script) and, on the first, once "
         "more with another\n"
         "seed and memory layout; all traces must be the same. --trace writes the first "
@@ -332,10 +334,8 @@ static void play_file(struct tally *tally, const char *file, const struct option
 {
     struct sim_error err = {0};
     tally->file = file;
-    struct fy_document *document = fy_document_build_from_file(
-        NULL, file); /* tells syntax errors itself */
-    if (!document || !fy_document_root(document)) {
-        fprintf(stderr, "%s: cannot be read as YAML\n", file);
+    struct fy_document *document = document_read(file); /* tells what is wrong itself */
+    if (!document) {
         tally->bad++;
     } else if (scenario_check(file, document, &err)) {
         fprintf(stderr, "%s:%u:%u: %s\n", file, err.place.line, err.place.column, err.text);
@@ -441,6 +441,8 @@ int main(int argc, char **argv)
     FILE *trace = NULL;
     if (argc > 1 && strcmp(argv[1], "explore") == 0)
         return explore_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "bench") == 0)
+        return bench_main(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "run") != 0)
         return usage(stderr);
     if (read_options(argc - 1, argv + 1, &options))

@@ -27,6 +27,12 @@ enum platform_use { PLATFORM_USELESS, PLATFORM_SCRIPT, PLATFORM_NATIVE };
 /* Can PLATFORM be used on this machine, and how does it run programs? Tries it. */
 enum platform_use scenario_platform_use(const char *platform);
 
+/* Is TEXT fit for the YAML library: UTF-8, without control characters and directives, of bounded
+ * size? 0, or -1 with ERR. */
+MUST_CHECK int document_judge(const char *text, size_t size, struct sim_error *err);
+/* The YAML file at PATH, the caller's; NULL: standard error has said why. */
+struct fy_document *document_read(const char *path);
+
 struct fy_node *node_get(struct fy_node *map, const char *key);
 /* The text of KEY in MAP, or NULL. */
 const char *node_text(struct fy_node *map, const char *key);
