@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "platform/machine.h"
 #include "wire/urpc/pool.h"
 #include "sim/scenario.h"
 
@@ -52,10 +53,7 @@ static struct fy_document *load(const char *folder, const char *name)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    struct fy_document *document = fy_document_build_from_file(NULL, path);
-    if (!document)
-        fprintf(stderr, "picket-sim: cannot read %s\n", path);
-    return document;
+    return document_read(path);
 }
 
 static void add_rules(struct explore_spec *spec, struct fy_node *list)
@@ -68,6 +66,29 @@ static void add_rules(struct explore_spec *spec, struct fy_node *list)
                                                                 .state = node_text(row, "state"),
                                                                 .next = node_text(row, "next"),
                                                                 .error = node_text(row, "error")};
+}
+
+static void add_method(struct explore_spec *spec, struct fy_node *row)
+{
+    struct explore_method *method = &spec->methods[spec->method_count++];
+    const char *served = node_text(row, "served");
+    struct fy_node *errors = node_get(row, "errors"), *error;
+    void *at = NULL;
+    *method = (struct explore_method){.name = node_text(row, "name"),
+                                      .arg = node_text(row, "arg"),
+                                      .result = node_text(row, "result"),
+                                      .is_served = served && strcmp(served, "yes") == 0};
+    while (errors && (error = fy_node_sequence_iterate(errors, &at)) != NULL &&
+           method->error_count < EXPLORE_ERRORS_MAX)
+        method->errors[method->error_count++] = fy_node_get_scalar0(error);
+}
+
+const struct explore_method *explore_method_find(const struct explore_spec *spec, const char *name)
+{
+    for (u32 i = 0; i < spec->method_count; i++)
+        if (strcmp(spec->methods[i].name, name) == 0)
+            return &spec->methods[i];
+    return NULL;
 }
 
 static bool compile(const char *lines, struct buf *out)
@@ -92,13 +113,8 @@ static bool load_spec(const char *folder, struct explore_spec *spec)
         return false;
     struct fy_node *methods = node_get(fy_document_root(rpc), "methods");
     while ((row = fy_node_sequence_iterate(methods, &at)) != NULL &&
-           spec->method_count < EXPLORE_ROWS_MAX) {
-        const char *served = node_text(row, "served");
-        spec->methods[spec->method_count++] = (struct explore_method){
-            .name = node_text(row, "name"),
-            .arg = node_text(row, "arg"),
-            .is_served = served && strcmp(served, "yes") == 0};
-    }
+           spec->method_count < EXPLORE_ROWS_MAX)
+        add_method(spec, row);
     add_rules(spec, node_get(fy_document_root(life), "container"));
     return spec->method_count && spec->rule_count &&
            compile("[{on: {SIGUSR1: [{write: [1, \"x\"]}]}}, {loop: [{pause: []}]}]",
@@ -114,6 +130,7 @@ static NORETURN void play_many(const struct explore_spec *spec,
                                struct explore_progress *progress)
 {
     static struct op ops[EXPLORE_OPS_MAX];
+    machine_keep(true);
     while (progress->steps < options->steps) {
         explore_draw(spec, progress->seed, ops, options->length);
         alarm(CHILD_SECONDS);
@@ -207,14 +224,20 @@ static void put_quoted(FILE *out, const char *text)
 
 static void write_op(FILE *out, const struct op *op)
 {
-    static const char *const clients[] = {"", ", client: split", ", client: cut"};
-    if (!op->method) {
+    static const char *const clients[] = {"", ", client: split", ", client: cut", "", ""};
+    for (u32 i = 0; i < op->pauses; i++)
+        fprintf(out, "  - pause: r\n");
+    for (u32 i = 0; i < op->pauses; i++)
+        fprintf(out, "  - resume: r\n");
+    if (op->pauses)
+        return;
+    if (!op->row) {
         fprintf(out, "  - bytes: {text: ");
         put_quoted(out, op->arg);
         fprintf(out, "%s}\n", clients[op->client]);
         return;
     }
-    fprintf(out, "  - rpc: {method: %s, expect: any%s, arg: ", op->method, clients[op->client]);
+    fprintf(out, "  - rpc: {method: %s, expect: any%s, arg: ", op->row->name, clients[op->client]);
     put_quoted(out, op->arg);
     for (u32 i = 0; i < op->file_count; i++)
         fprintf(out, "%s%s", i ? ", " : ", files: [",

@@ -25,16 +25,18 @@ static void set_arg(struct op *op, const char *format, ...)
     __builtin_va_end(args);
 }
 
-static void set_call(struct op *op, const char *call, const char *method)
+static void set_call(const struct explore_spec *spec, struct op *op, const char *call)
 {
+    char name[64];
+    snprintf(name, sizeof name, "containerManager.%s", call);
     op->call = call;
-    op->method = method;
+    op->row = explore_method_find(spec, name);
 }
 
-static void draw_start(struct op *op, const char *id, u64 *state)
+static void draw_start(const struct explore_spec *spec, struct op *op, const char *id, u64 *state)
 {
     op->ends = draw(state, 3) == 0;
-    set_call(op, "StartSubcontainer", "containerManager.StartSubcontainer");
+    set_call(spec, op, "StartSubcontainer");
     set_arg(op,
             "{\"Spec\":{\"ociVersion\":\"1.2.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},"
             "\"args\":[\"/bin/%s\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/\"},\"root\":{\"path\":"
@@ -45,34 +47,34 @@ static void draw_start(struct op *op, const char *id, u64 *state)
     op->has_gofer = true;
 }
 
-static void draw_signal(struct op *op, const char *id, u64 *state)
+static void draw_signal(const struct explore_spec *spec, struct op *op, const char *id, u64 *state)
 {
     static const u32 numbers[] = {9, 10, 10, 9, 17};
     u32 number = DRAW_TEXT(state, numbers);
-    set_call(op, "Signal", "containerManager.Signal");
+    set_call(spec, op, "Signal");
     set_arg(op, "{\"CID\":\"%s\",\"Signo\":%u,\"PID\":0,\"Mode\":0}", id, number);
     op->ends = number == 9;
 }
 
 /* What lifecycle.yaml has rows for. */
-static void draw_right(struct op *op, u64 *state)
+static void draw_right(const struct explore_spec *spec, struct op *op, u64 *state)
 {
     char id[2] = {(char)('a' + op->id), 0};
     set_arg(op, "\"%s\"", id);
     switch (draw(state, 10)) {
     case 0:
     case 1:
-        set_call(op, "CreateSubcontainer", "containerManager.CreateSubcontainer");
+        set_call(spec, op, "CreateSubcontainer");
         set_arg(op, "{\"CID\":\"%s\"}", id);
         return;
     case 2:
-        draw_start(op, id, state);
+        draw_start(spec, op, id, state);
         return;
     case 3:
-        set_call(op, "DestroySubcontainer", "containerManager.DestroySubcontainer");
+        set_call(spec, op, "DestroySubcontainer");
         return;
     case 4:
-        set_call(op, "ExecuteAsync", "containerManager.ExecuteAsync");
+        set_call(spec, op, "ExecuteAsync");
         set_arg(op,
                 "{\"argv\":[\"/bin/gone\"],\"envv\":[\"PATH=/bin\"],\"wd\":\"/\",\"ContainerID\":"
                 "\"%s\"}",
@@ -80,20 +82,20 @@ static void draw_right(struct op *op, u64 *state)
         op->file_count = 3;
         return;
     case 5:
-        set_call(op, "Processes", "containerManager.Processes");
+        set_call(spec, op, "Processes");
         return;
     case 6:
-        set_call(op, "Event", "containerManager.Event");
+        set_call(spec, op, "Event");
         return;
     case 7:
-        draw_signal(op, id, state);
+        draw_signal(spec, op, id, state);
         return;
     case 8:
-        set_call(op, "Wait", "containerManager.Wait");
+        set_call(spec, op, "Wait");
         op->may_wait = true;
         return;
     default:
-        set_call(op, "ContainerRuntimeState", "containerManager.ContainerRuntimeState");
+        set_call(spec, op, "ContainerRuntimeState");
     }
 }
 
@@ -149,8 +151,7 @@ static void draw_odd(const struct explore_spec *spec, struct op *op, u64 *state)
         method = &spec->methods[draw(state, spec->method_count)];
     while (!is_tame(method->name));
     op->id = EXPLORE_IDS;
-    op->method = method->name;
-    op->is_served = method->is_served;
+    op->row = method;
     op->may_wait = strstr(method->name, ".Wait") != NULL;
     set_arg(op, "%s", DRAW_TEXT(state, args));
     op->file_count = draw(state, 3) == 0 ? (u8)draw(state, EXPLORE_FILES_MAX) : 0;
@@ -174,7 +175,6 @@ static void draw_raw(struct op *op, u64 *state)
         "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{",
     };
     op->id = EXPLORE_IDS;
-    op->method = NULL;
     op->may_wait = true;
     set_arg(op, "%s", DRAW_TEXT(state, texts));
 }
@@ -185,17 +185,24 @@ void explore_draw(const struct explore_spec *spec, u64 seed, struct op *ops, u32
         u64 state = seed * 0x2545f4914f6cdd1du + i * 0x9e3779b97f4a7c15u;
         struct op *op = &ops[i];
         memset(op, 0, sizeof *op);
-        op->is_served = true;
         op->id = (u8)draw(&state, EXPLORE_IDS);
         u32 kind = draw(&state, 100);
-        if (kind < 65)
-            draw_right(op, &state);
+        if (kind == 0)
+            op->pauses = (u8)(1 + draw(&state, 3));
+        else if (kind < 65)
+            draw_right(spec, op, &state);
         else if (kind < 94)
             draw_odd(spec, op, &state);
         else
             draw_raw(op, &state);
         u32 client = draw(&state, 20);
-        op->client = client == 0 ? CLIENT_CUT : client < 3 ? CLIENT_SPLIT : CLIENT_WHOLE;
+        op->client = client == 0  ? CLIENT_CUT
+                     : client < 3 ? CLIENT_SPLIT
+                     : client < 4 ? CLIENT_SLOW
+                     : client < 9 ? CLIENT_KEPT
+                                  : CLIENT_WHOLE;
+        if (!op->row || op->may_wait) /* what may never be answered has its own connection */
+            op->client = MIN(op->client, (u8)CLIENT_CUT);
         /* One that dies behind its last byte may have had its way or not: only what changes
          * nothing. */
         if (op->client == CLIENT_CUT && op->call && !op->may_wait)

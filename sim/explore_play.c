@@ -8,12 +8,20 @@
 #include <string.h>
 
 #define PENDING_MAX 8u
+#define SLOW_MAX 3u
 #define CHECK_EVERY 16u
 #define ROOT_SPEC                                                                             \
     "{\"ociVersion\":\"1.2.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"/bin/" \
     "sleeper\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/\"},\"root\":{\"path\":\"/rootfs\"}}"
 
 static const char *const state_words[] = {"unknown", "creating", "running", "stopped"};
+
+/* A call of which only the first bytes were sent. */
+struct slow {
+    struct call call;
+    struct op op;
+    struct buf rest;
+};
 
 struct explorer {
     const struct explore_spec *spec;
@@ -27,6 +35,9 @@ struct explorer {
         u8 id;
     } pending[PENDING_MAX];
     u32 pending_count;
+    struct slow slow[SLOW_MAX];
+    u32 slow_count;
+    struct call kept;
     int out[2];
     char *why;
     size_t why_size;
@@ -111,21 +122,18 @@ static bool judge(struct explorer *x, const struct op *op, const char *answer)
 {
     const struct explore_rule *rule = find_rule(x, op);
     bool is_ok = strstr(answer, "\"success\":true") != NULL;
-    if (!is_ok && !strstr(answer, "\"success\":false"))
-        return !op->method ||
-               fail(x, "%s %s: this is no answer: %.200s", op->method, op->arg, answer);
-    if (!op->is_served && (is_ok || (!strstr(answer, "is not supported") &&
-                                     !strstr(answer, "unknown method")))) /* Profile is off */
-        return fail(x, "%s is not served but answers: %.200s", op->method, answer);
-    if (!rule)
+    if (!op->row) /* raw bytes: an answer, or the connection has ended */
         return true;
-    if (rule->error && (is_ok || !says(answer, rule->error, (char)('a' + op->id))))
-        return fail(x, "%s in state %s: wanted the error '%s', but it answers: %.200s", op->call,
+    if (rule && rule->error)
+        return (!is_ok && says(answer, rule->error, (char)('a' + op->id))) ||
+               fail(x, "%s in state %s: wanted the error '%s', but it answers: %.200s", op->call,
                     rule->state, rule->error, answer);
-    if (!rule->error && !is_ok)
+    if (!explore_judge(op->row, answer, x->why, x->why_size))
+        return false;
+    if (rule && !is_ok)
         return fail(x, "%s in state %s: wanted success, but it answers: %.200s", op->call,
                     rule->state, answer);
-    if (!rule->error)
+    if (rule)
         follow(x, op, rule);
     return true;
 }
@@ -163,13 +171,57 @@ static bool poll_pending(struct explorer *x)
     return sandbox_run(&x->sandbox) || fail(x, "%s", x->sandbox.trouble);
 }
 
-static bool send_op(struct explorer *x, const struct op *op, struct call *call)
+static bool run(struct explorer *x)
 {
-    int fds[EXPLORE_FILES_MAX], gofer = -1;
+    return sandbox_run(&x->sandbox) || fail(x, "%s", x->sandbox.trouble);
+}
+
+/* The connection that serves many calls, one after the other. */
+static int send_kept(struct explorer *x, const char *text, size_t size, const int *fds,
+                     u32 fd_count)
+{
+    struct call *kept = &x->kept;
+    if (!kept->stream || kept->has_hung_up) {
+        if (kept->stream)
+            call_end(kept);
+        return call_send(kept, &x->sandbox, text, size, fds, fd_count, NULL, &x->heap);
+    }
+    buf_clear(&kept->answer);
+    kept->is_over = false;
+    return host_stream_write(kept->stream, text, size, fds, fd_count) == (i64)size ? 0 : -EPIPE;
+}
+
+/* The first bytes now, the rest when other calls have been served. */
+static int send_slow(struct explorer *x, const struct op *op, const char *text, size_t size,
+                     const int *fds)
+{
+    struct slow *slow = &x->slow[x->slow_count++];
+    size_t first = MIN((size_t)op->after + 1, size - 1);
+    *slow = (struct slow){.op = *op};
+    buf_init(&slow->rest, &x->heap, 0);
+    if (buf_append(&slow->rest, text + first, size - first))
+        return -ENOMEM;
+    return call_send(&slow->call, &x->sandbox, text, first, fds, op->file_count, NULL, &x->heap);
+}
+
+static int send_text(struct explorer *x, const struct op *op, const char *text, size_t size,
+                     const int *fds, struct call *call)
+{
     struct client client = {.random = op->after,
                             .after = op->after,
                             .is_cut = op->client == CLIENT_CUT,
                             .piece_max = op->client == CLIENT_SPLIT ? 16 : 0};
+    if (op->client == CLIENT_KEPT)
+        return send_kept(x, text, size, fds, op->file_count);
+    if (op->client == CLIENT_SLOW)
+        return send_slow(x, op, text, size, fds);
+    return call_send(call, &x->sandbox, text, size, fds, op->file_count, &client, &x->heap);
+}
+
+static bool send_op(struct explorer *x, const struct op *op, struct call *call)
+{
+    char text[EXPLORE_ARG_SIZE + 200];
+    int fds[EXPLORE_FILES_MAX], gofer = -1;
     for (u32 i = 0; i < op->file_count; i++)
         fds[i] = x->out[1];
     if (op->has_gofer) {
@@ -178,37 +230,89 @@ static bool send_op(struct explorer *x, const struct op *op, struct call *call)
             return fail(x, "no more gofers");
         fds[op->file_count - 1] = gofer;
     }
-    int err = op->method ? call_begin(call, &x->sandbox, op->method, op->arg, fds, op->file_count,
-                                      &client, &x->heap)
-                         : call_send(call, &x->sandbox, op->arg, strlen(op->arg), fds,
-                                     op->file_count, &client, &x->heap);
+    int size = op->row ? snprintf(text, sizeof text, "{\"method\":\"%s\",\"arg\":%s}",
+                                  op->row->name, op->arg)
+                       : snprintf(text, sizeof text, "%s", op->arg);
+    int err = send_text(x, op, text, (size_t)size, fds, call);
     if (gofer >= 0)
         sim_fd_close(x->host, gofer);
-    if (err)
-        return fail(x, "the control socket: %s", errno_text(-err));
-    return sandbox_run(&x->sandbox) || fail(x, "%s", x->sandbox.trouble);
+    return err ? fail(x, "the control socket: %s", errno_text(-err)) : run(x);
+}
+
+static bool take_answer(struct explorer *x, const struct op *op, struct call *call)
+{
+    if (!call_poll(call, x->host))
+        return fail(x, "%s is stuck", op->row ? op->row->name : op->arg);
+    return judge(x, op, call->answer.size ? buf_text(&call->answer) : "");
+}
+
+/* The rest of what slow clients have to send. */
+static bool finish_slow(struct explorer *x)
+{
+    while (x->slow_count > 0) {
+        struct slow *slow = &x->slow[--x->slow_count];
+        bool is_sent = host_stream_write(slow->call.stream, buf_bytes(&slow->rest), slow->rest.size,
+                                         NULL, 0) == (i64)slow->rest.size;
+        bool is_fine = (is_sent || fail(x, "a slow client is cut off")) && run(x) &&
+                       take_answer(x, &slow->op, &slow->call);
+        call_end(&slow->call);
+        buf_fini(&slow->rest);
+        if (!is_fine || !run(x) || !compare_states(x))
+            return false;
+    }
+    return true;
+}
+
+/* Pauses nest; while it is paused calls are answered as ever; a Resume too many is an error. */
+static bool play_pauses(struct explorer *x, const struct op *op)
+{
+    struct op one = {.row = explore_method_find(x->spec, "containerManager.Pause"),
+                     .arg = "null",
+                     .id = EXPLORE_IDS};
+    struct call call;
+    for (u32 i = 0; i < 2u * op->pauses + 1; i++) {
+        if (i == op->pauses)
+            one.row = explore_method_find(x->spec, "containerManager.Resume");
+        if (!send_op(x, &one, &call) || !take_answer(x, &one, &call))
+            return false;
+        bool is_ok = strstr(buf_text(&call.answer), "\"success\":true") != NULL;
+        call_end(&call);
+        if (is_ok != (i < 2u * op->pauses))
+            return fail(x, "call %u of %u pauses and resumes: %s", i, op->pauses,
+                        is_ok ? "a Resume too many succeeds" : "it fails");
+        if (!run(x) || !compare_states(x))
+            return false;
+    }
+    return true;
 }
 
 static bool play_op(struct explorer *x, const struct op *op)
 {
     struct call call;
     bool is_fine = true;
+    if (op->pauses)
+        return play_pauses(x, op);
+    if (op->client == CLIENT_SLOW && x->slow_count == SLOW_MAX && !finish_slow(x))
+        return false;
     if (!send_op(x, op, &call))
         return false;
-    if (call.is_cut) {
+    if (op->client == CLIENT_SLOW)
+        return compare_states(x) && poll_pending(x);
+    if (op->client == CLIENT_KEPT) {
+        is_fine = take_answer(x, op, &x->kept);
+    } else if (call.is_cut) {
         call_end(&call);
     } else if (call_poll(&call, x->host)) {
-        is_fine = judge(x, op, call.answer.size ? buf_text(&call.answer) : "");
+        is_fine = take_answer(x, op, &call);
         call_end(&call);
     } else if (!op->may_wait) {
-        is_fine = fail(x, "%s is stuck", op->method);
+        is_fine = fail(x, "%s is stuck", op->row ? op->row->name : op->arg);
     } else {
         x->pending[x->pending_count].call = call;
         x->pending[x->pending_count].id = op->call ? op->id : EXPLORE_IDS;
         x->pending_count++;
     }
-    return is_fine && (sandbox_run(&x->sandbox) || fail(x, "%s", x->sandbox.trouble)) &&
-           compare_states(x) && poll_pending(x);
+    return is_fine && run(x) && compare_states(x) && poll_pending(x);
 }
 
 /* ---- the course -----------------------------------------------------------------------------------
@@ -216,10 +320,9 @@ static bool play_op(struct explorer *x, const struct op *op)
 
 static bool begin(struct explorer *x)
 {
-    static const struct op start = {.method = "containerManager.StartRoot",
-                                    .arg = "\"r\"",
-                                    .id = EXPLORE_IDS,
-                                    .is_served = true};
+    const struct op start = {.row = explore_method_find(x->spec, "containerManager.StartRoot"),
+                             .arg = "\"r\"",
+                             .id = EXPLORE_IDS};
     struct error err;
     heap_arena_init(&x->heap);
     trace_init(&x->trace, &x->heap);
@@ -257,8 +360,12 @@ static void note_leak(void *arg, const char *text)
 
 static bool end(struct explorer *x)
 {
+    if (!finish_slow(x))
+        return false;
     for (u32 i = 0; i < x->pending_count; i++)
         call_end(&x->pending[i].call);
+    if (x->kept.stream)
+        call_end(&x->kept);
     if (!sandbox_destroy(&x->sandbox))
         return fail(x, "the sandbox does not end: %s", x->sandbox.trouble);
     drain(x);
@@ -287,7 +394,7 @@ bool explore_play(const struct explore_spec *spec, const struct op *ops, u32 cou
         if (!play_op(&x, &ops[*at]))
             return false;
         const char *wrong = (*at + 1) % CHECK_EVERY == 0 || *at + 1 == count
-                                ? sandbox_check(&x.sandbox, x.pending_count)
+                                ? sandbox_check(&x.sandbox, x.pending_count + x.slow_count + 1)
                                 : NULL;
         if (wrong)
             return fail(&x, "a check fails: %s", wrong);

@@ -368,7 +368,7 @@ bool call_poll(struct call *call, struct host *host)
             if (buf_append(&call->answer, piece, (size_t)got))
                 abort();
         } else {
-            call->is_over = true;
+            call->is_over = call->has_hung_up = true;
         }
     }
     /* Answers are one object without blanks around it: balanced braces outside strings end it. */

@@ -91,8 +91,9 @@ struct client {
 struct call {
     struct host_stream *stream; /* NULL: none */
     struct buf answer;
-    bool is_over; /* the answer is complete, or the sandbox has hung up */
-    bool is_cut;  /* the client is gone: nobody hears the answer */
+    bool is_over;     /* the answer is complete, or the sandbox has hung up */
+    bool is_cut;      /* the client is gone: nobody hears the answer */
+    bool has_hung_up; /* the sandbox's end is closed */
 };
 /* Sends TEXT as it is; descriptors are lent. CLIENT may be NULL. 0 or -errno. */
 MUST_CHECK int call_send(struct call *call, struct sandbox *sandbox, const char *text, size_t size,
