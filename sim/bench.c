@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "platform/machine.h"
+#include "platform/machine_keep.h"
 #include "sim/bench.h"
 #include "sim/sandbox.h"
 #include "sim/scenario.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "platform/machine.h"
+#include "platform/machine_keep.h"
 #include "wire/urpc/pool.h"
 #include "sim/scenario.h"
 

@@ -24,7 +24,7 @@ static inline bool buf_is_empty(const struct buf *buf)
 }
 static inline u8 *buf_bytes(const struct buf *buf)
 {
-    return buf->data ? buf->data + buf->head : NULL;
+    return buf->data + buf->head;
 }
 /* All appends: 0 or -ENOMEM, and then nothing was appended. */
 MUST_CHECK int buf_append(struct buf *buf, const void *bytes, size_t size);

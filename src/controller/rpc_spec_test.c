@@ -224,6 +224,7 @@ static void test_error_texts_stand_in_the_sources(void)
     char *text = NULL;
     size_t size = 0;
     void *at = NULL;
+    read_sources("src/oci", &text, &size);
     read_sources("src/controller", &text, &size);
     read_sources("src/loader", &text, &size);
     read_sources("src/sentry/state", &text, &size);

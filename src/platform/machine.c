@@ -5,6 +5,7 @@
  * retries.
  */
 #include "platform/machine.h"
+#include "platform/machine_keep.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>

@@ -17,12 +17,6 @@ struct machine_memory {
 /* A sparse file of FRAME_COUNT pages, mapped here as a whole. 0 or -errno. */
 MUST_CHECK int machine_memory_create(const char *name, u64 frame_count, struct machine_memory *out);
 void machine_memory_destroy(struct machine_memory *memory);
-/*
- * From now on memories and stacks that are destroyed are kept for the next ones of their size, up
- * to some number; memories are zeroed. For processes of one thread that make many sandboxes one
- * after the other: the host takes longer to unmap than such a sandbox lives.
- */
-void machine_keep(bool is_on);
 
 /* A descriptor of the same file for another process; the caller's. -errno. */
 MUST_CHECK int machine_memory_share(const struct machine_memory *memory);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's own services. */
 #include "platform/machine.h"
+#include "platform/machine_keep.h"
 #include <CUnit/Basic.h>
 #include <errno.h>
 #include <signal.h>
