@@ -2,6 +2,7 @@
 /* Hand-made ELF images: what execve loads, where it puts it, and what it refuses. */
 #include "tap.h"
 
+
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -319,4 +320,24 @@ CASE(no_execute_stack)
     EXPECT_EQ(run_image(&image, IMAGE_SIZE), SIGSEGV);
     segment_of(&image, 2)->p_flags = PF_R | PF_W | PF_X;
     EXPECT_EQ(run_image(&image, IMAGE_SIZE), EXITED(5));
+}
+
+/* What the kernel wrote: the C library changes AT_HWCAP for itself. */
+static unsigned long auxiliary(unsigned long type)
+{
+    static Elf64_auxv_t list[64];
+    long size = tap_read_file("/proc/self/auxv", (char *)list, sizeof list);
+    for (long i = 0; i < size / (long)sizeof list[0]; i++)
+        if (list[i].a_type == type)
+            return list[i].a_un.a_val;
+    return 0;
+}
+
+CASE(hardware_capabilities)
+{
+    enum { BASELINE = 0x07808111 }; /* what programs may use on every x86-64 processor */
+    unsigned eax = 1, ebx, ecx = 0, edx;
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    EXPECT_EQ(auxiliary(AT_HWCAP) & BASELINE, edx & BASELINE);
+    EXPECT_STR((const char *)auxiliary(AT_PLATFORM), "x86_64");
 }

@@ -19,13 +19,13 @@ static void print_platforms(const struct look *looks, u32 count)
 
 static void print_rows(const struct look *looks, u32 count)
 {
-    printf("\n%-28s", "A PROGRAM SEES");
+    printf("\n%-30s", "A PROGRAM SEES");
     for (u32 i = 0; i < count; i++)
         if (looks[i].is_native)
             printf("%-26s", platform_name(i));
     printf("MAY DIFFER\n");
     for (u32 row = 0; look_row(row); row++) {
-        printf("%-28s", look_row(row)->what);
+        printf("%-30s", look_row(row)->what);
         for (u32 i = 0; i < count; i++)
             if (looks[i].is_native)
                 printf("%-26s", looks[i].cells[row]);

@@ -32,11 +32,17 @@ struct program {
 /* Name, what, why platforms may differ, form, instructions. */
 #define PROGRAMS(ROW)                                                                              \
     ROW(vendor, "cpuid 0, name", NULL, FORM_NAME, CPUID("0", "0", "mov %ebx, %edi"))               \
+    ROW(brand, "cpuid 0x80000002, name", NULL, FORM_NAME,                                          \
+        CPUID("0x80000002", "0", "mov %eax, %edi; mov %ebx, %edx"))                                \
+    ROW(caches, "cpuid 0x80000006, ecx edx", NULL, FORM_WORDS,                                     \
+        CPUID("0x80000006", "0", "mov %esi, %edi; mov %edx, %esi"))                                \
     ROW(version, "cpuid 1, version", NULL, FORM_HEX, CPUID("1", "0", WORDS))                       \
     ROW(features, "cpuid 1, ecx edx", "kvm: less what KVM lacks", FORM_WORDS,                      \
         CPUID("1", "0", "mov %esi, %edi; mov %edx, %esi"))                                         \
-    ROW(number, "cpuid 1, number of the cpu", "kvm: 0", FORM_HEX,                                  \
+    ROW(number, "cpuid 1, number of the cpu", "ptrace: the host's; kvm: 0", FORM_HEX,              \
         CPUID("1", "0", "mov %ebx, %edi; shr $24, %edi"))                                          \
+    ROW(long_number, "cpuid 0xb, number of the cpu", "ptrace: the host's; kvm: 0", FORM_HEX,       \
+        CPUID("0xb", "0", "mov %edx, %edi"))                                                       \
     ROW(more, "cpuid 7, ebx ecx", "kvm: less what KVM lacks", FORM_WORDS,                          \
         CPUID("7", "0", "mov %ebx, %edi"))                                                         \
     ROW(extended, "cpuid 0x80000001, ecx edx", "kvm: less what KVM lacks", FORM_WORDS,             \
@@ -52,12 +58,21 @@ struct program {
         "rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %rdi; syscall")                            \
     ROW(counter_number, "rdtscp, number of the cpu", "ptrace: the host's; kvm: 0", FORM_HEX,       \
         "rdtscp; mov %ecx, %edi; syscall")                                                         \
+    ROW(plain_number, "rdpid, number of the cpu", "ptrace: the host's; kvm: 0", FORM_HEX,          \
+        "rdpid %rdi; syscall")                                                                     \
+    ROW(limit, "lsl 0x7b, number of the cpu", "ptrace: the host's; kvm: 0", FORM_HEX,              \
+        "xor %edi, %edi; mov $0x7b, %eax; lsl %eax, %edi; syscall")                                \
+    ROW(in_use, "xgetbv 1", "kvm: canonical components only", FORM_HEX,                            \
+        "mov $1, %ecx; xgetbv; mov %eax, %edi; syscall")                                           \
     ROW(random, "rdrand", NULL, FORM_FLAG, "xor %edi, %edi; rdrand %rax; adc %edi, %edi; syscall") \
     ROW(seed, "rdseed", NULL, FORM_DONE, "rdseed %rax; syscall")                                   \
     ROW(fs_base, "rdfsbase", "ptrace: as the host's kernel has it", FORM_HEX,                      \
         "rdfsbase %rdi; syscall")                                                                  \
     ROW(descriptors, "sgdt", "kvm: a signal, or a place of the stub's", FORM_HEX,                  \
         "sub $16, %rsp; sgdt (%rsp); mov 2(%rsp), %rdi; syscall")                                  \
+    ROW(interrupts, "sidt", "kvm: a signal, or a place of the stub's", FORM_HEX,                   \
+        "sub $16, %rsp; sidt (%rsp); mov 2(%rsp), %rdi; syscall")                                  \
+    ROW(local, "sldt", "kvm: a signal, or the stub's", FORM_HEX, "sldt %rdi; syscall")             \
     ROW(status, "smsw", "kvm: a signal, or the stub's", FORM_HEX, "smsw %rdi; syscall")            \
     ROW(task, "str", "kvm: the stub's where there is no UMIP", FORM_HEX, "str %rdi; syscall")      \
     ROW(counters, "rdpmc", NULL, FORM_DONE, "xor %ecx, %ecx; rdpmc; syscall")                      \

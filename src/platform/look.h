@@ -13,7 +13,7 @@ struct look_row {
 
 /* By index from 0; NULL past the last. */
 const struct look_row *look_row(u32 index);
-#define LOOK_ROWS_MAX 24u
+#define LOOK_ROWS_MAX 32u
 
 struct look {
     char note[160]; /* what the platform says of the host, or why it cannot be had */
