@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # make sim [SIM_PLATFORMS=script,ptrace,...]: explores EXPLORE_STEPS control calls; then plays
 # every scenario of sim/scenarios on each platform, as a twin, and with checkpoints inserted.
+# Each served method of spec/rpc.yaml must succeed and be refused in some scenario.
 # All that are built, script first; one that does not work on the machine is skipped.
 SIM_PLATFORMS ?= $(shell sed -n 's/^PLATFORM(\(.*\))/\1/p' src/platform/platforms.def | sort -r | paste -sd,)
 EXPLORE_STEPS ?= 20000
 .PHONY: sim
 sim: $(O)/picket-sim
 	$(O)/picket-sim explore --steps $(EXPLORE_STEPS) --out $(O)/explored.yaml
-	$(O)/picket-sim run --checkpoint-everywhere --platform $(SIM_PLATFORMS) $(sort $(wildcard sim/scenarios/*.yaml))
+	$(O)/picket-sim run --methods spec/rpc.yaml --checkpoint-everywhere --platform $(SIM_PLATFORMS) $(sort $(wildcard sim/scenarios/*.yaml))

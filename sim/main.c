@@ -18,6 +18,7 @@
 #include "platform/platform.h"
 #include "sim/bench.h"
 #include "sim/explore.h"
+#include "sim/methods.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
 
@@ -39,7 +40,7 @@ enum {
 struct options {
     const char *platforms[PLATFORMS_MAX];
     u32 platform_count;
-    const char *trace_path, *json_path, *junit_path, *html_path;
+    const char *trace_path, *json_path, *junit_path, *html_path, *methods_path;
     bool has_twin;
     bool is_verbose;
     bool checkpoint_everywhere;
@@ -69,6 +70,7 @@ static int usage(FILE *out)
         "usage: picket-sim run [--platform NAME,...] [--checkpoint-everywhere] [--seed N] "
         "[--trace FILE]\n"
         "                      [--json FILE] [--junit FILE] [--html FILE] [--no-twin] "
+        "[--methods RPC.yaml]\n                      "
         "[-v] SCENARIO.yaml...\n"
         "       picket-sim explore [--seed N] [--steps N] [--length N] [--spec FOLDER] "
         "[--out FILE]\n"
@@ -291,7 +293,7 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
 {
     struct fy_node *root = fy_document_root(document);
     const char *name = node_text(root, "scenario"), *twin = node_text(root, "twin"),
-               *first_name = NULL;
+               *moved = node_text(root, "moved"), *first_name = NULL;
     struct outcome first = {0};
     for (u32 i = 0; i < options->platform_count; i++) {
         const char *platform = options->platforms[i];
@@ -317,12 +319,14 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
         }
         first_name = platform;
         first = outcome;
+        methods_note(first.trace);
         save_trace(trace, name, platform, &first);
         if (options->is_verbose)
             fputs(first.trace, stdout);
         if (options->has_twin && first.has_passed && !(twin && strcmp(twin, "false") == 0))
             play_twin(tally, file, document, name, platform, &first, options);
-        if (options->checkpoint_everywhere && first.has_passed)
+        bool may_move = !(moved && strcmp(moved, "false") == 0);
+        if (options->checkpoint_everywhere && first.has_passed && may_move)
             play_moved(tally, file, document, name, platform, &first, options);
     }
     if (first_name)
@@ -384,6 +388,7 @@ static int read_options(int argc, char **argv, struct options *options)
                                           {"json", required_argument, NULL, 'J'},
                                           {"junit", required_argument, NULL, 'U'},
                                           {"html", required_argument, NULL, 'H'},
+                                          {"methods", required_argument, NULL, 'M'},
                                           {"verbose", no_argument, NULL, 'v'},
                                           {NULL, 0, NULL, 0}};
     int c;
@@ -401,6 +406,8 @@ static int read_options(int argc, char **argv, struct options *options)
             options->junit_path = optarg;
         if (c == 'H')
             options->html_path = optarg;
+        if (c == 'M')
+            options->methods_path = optarg;
         if (c == 'c')
             options->checkpoint_everywhere = true;
         if (c == 's') {
@@ -452,6 +459,8 @@ int main(int argc, char **argv)
                 strerror(errno));
         return 2;
     }
+    if (options.methods_path && !methods_load(options.methods_path))
+        return STATUS_BAD;
     for (int i = optind + 1; i < argc; i++)
         play_file(&tally, argv[i], &options, trace);
     if (trace && fclose(trace)) {
@@ -462,6 +471,10 @@ int main(int argc, char **argv)
     if (write_reports(&tally.report, &options))
         return STATUS_BAD;
     report_fini(&tally.report);
+    if (methods_report() > 0) {
+        tally.failed++;
+        tally.status = tally.status ? tally.status : STATUS_FAILED;
+    }
     printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed + tally.bad,
            tally.skipped);
     bool is_nothing = tally.passed + tally.failed == 0 && tally.skipped;

@@ -10,10 +10,11 @@
 
 #include "wire/urpc/codec.h"
 
+#define COPY_SIZE_MAX ((size_t)1 << 20)
 #define TOP_KEYS                                                                              \
     "scenario purpose covers seed cpus host clients budget programs containers faults steps " \
-    "finally marks platforms twin"
-#define CONTAINER_KEYS "program args env cwd uid gid"
+    "finally marks platforms twin moved"
+#define CONTAINER_KEYS "program args env cwd uid gid tmpfs overlay"
 
 /* ---- YAML ----------------------------------------------------------------------------------------- */
 
@@ -121,7 +122,7 @@ static int check_file(const char *file, struct fy_node *key, struct fy_node *val
 {
     if (fy_node_is_scalar(value))
         return 0;
-    return node_check_keys(err, file, value, "a file", "dir space");
+    return node_check_keys(err, file, value, "a file", "dir space copy");
 }
 
 int scenario_check(const char *file, struct fy_document *document, struct sim_error *err)
@@ -167,6 +168,24 @@ static int put_program(const char *file, struct fy_node *key, struct fy_node *li
     return result;
 }
 
+/* The real file NAME, from the scenario's folder on, put at PATH of the simulated host. 0 or
+ * -errno. */
+static int copy_file(struct run *run, const char *path, const char *name)
+{
+    static u8 bytes[COPY_SIZE_MAX];
+    char real[4096];
+    const char *slash = strrchr(run->file, '/');
+    snprintf(real, sizeof real, "%.*s%s", slash ? (int)(slash - run->file) + 1 : 0, run->file,
+             name);
+    FILE *file = fopen(real, "r");
+    if (!file)
+        return -errno;
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    bool is_whole = feof(file) != 0;
+    fclose(file);
+    return is_whole ? sim_put_file(run->host, path, bytes, size, 0644) : -EFBIG;
+}
+
 static int put_file(struct run *run, struct fy_node *key, struct fy_node *value)
 {
     const char *path = fy_node_get_scalar0(key);
@@ -176,6 +195,8 @@ static int put_file(struct run *run, struct fy_node *key, struct fy_node *value)
     if (fy_node_is_scalar(value)) {
         const char *text = fy_node_get_scalar(value, &size);
         err = sim_put_file(run->host, path, text, size, 0644);
+    } else if (node_text(value, "copy")) {
+        err = copy_file(run, path, node_text(value, "copy"));
     } else {
         struct fy_node *limit = node_get(value, "space");
         err = sim_put_directory(run->host, path, 0755);
@@ -298,6 +319,32 @@ static void put_strings(struct json_writer *writer, struct fy_node *list)
         json_put_string(writer, fy_node_get_scalar0(item) ? fy_node_get_scalar0(item) : "");
 }
 
+bool run_has_overlay(struct run *run, const char *id)
+{
+    const char *word = node_text(node_get(node_get(run->root, "containers"), id), "overlay");
+    return word && strcmp(word, "true") == 0;
+}
+
+/* A mount for each place in LIST. */
+static void put_tmpfs(struct json_writer *writer, struct fy_node *list)
+{
+    void *at = NULL;
+    struct fy_node *item;
+    json_name(writer, "mounts");
+    json_begin_array(writer);
+    while (list && (item = fy_node_sequence_iterate(list, &at)) != NULL) {
+        const char *members[][2] = {
+            {"destination", fy_node_get_scalar0(item)}, {"type", "tmpfs"}, {"source", "tmpfs"}};
+        json_begin_object(writer);
+        for (size_t i = 0; i < ARRAY_COUNT(members); i++) {
+            json_name(writer, members[i][0]);
+            json_put_string(writer, members[i][1] ? members[i][1] : "");
+        }
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
 int run_spec(struct run *run, struct fy_node *node, const char *id, struct buf *out)
 {
     struct fy_node *container = node_get(node_get(run->root, "containers"), id);
@@ -338,6 +385,7 @@ int run_spec(struct run *run, struct fy_node *node, const char *id, struct buf *
     json_name(&w, "cwd");
     json_put_string(&w, cwd ? cwd : "/");
     json_end_object(&w);
+    put_tmpfs(&w, node_get(container, "tmpfs"));
     json_name(&w, "root");
     json_begin_object(&w);
     json_name(&w, "path");
@@ -368,6 +416,26 @@ int run_sandbox_end(struct run *run, struct fy_node *node)
     for (u32 i = 0; i < run->source_count; i++)
         source_close(run, &run->sources[i]);
     return 0;
+}
+
+void run_note_call(struct run *run, const char *method, bool is_ok)
+{
+    u32 at = 0;
+    while (at < run->method_count && strcmp(run->methods[at].name, method) != 0)
+        at++;
+    if (at == RUN_METHODS_MAX)
+        return;
+    if (at == run->method_count)
+        snprintf(run->methods[run->method_count++].name, RUN_METHOD_SIZE, "%s", method);
+    run->methods[at].ok += is_ok;
+    run->methods[at].refused += !is_ok;
+}
+
+static void trace_methods(struct run *run)
+{
+    for (u32 i = 0; i < run->method_count; i++)
+        trace_put(&run->trace, host_monotonic_ns(run->host), "call", "%s ok=%u refused=%u",
+                  run->methods[i].name, run->methods[i].ok, run->methods[i].refused);
 }
 
 static void first_leak(void *arg, const char *text)
@@ -403,6 +471,7 @@ static int play(struct run *run)
         return -1;
     if (sim_leak_count(run->host) != 0)
         sim_leak_lines(run->host, first_leak, run);
+    trace_methods(run);
     trace_put(&run->trace, host_monotonic_ns(run->host), "end", "leaks=%u",
               sim_leak_count(run->host));
     return run->err->text[0] ? -1 : 0;

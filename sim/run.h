@@ -9,6 +9,8 @@
 #define RUN_SOURCES_MAX 64u
 #define RUN_CALLS_MAX 32u
 #define RUN_HASHES_MAX 16u
+#define RUN_METHOD_SIZE 64u
+#define RUN_METHODS_MAX 128u
 #define RUN_NAME_SIZE 64u
 #define RUN_WITHIN_NS (60 * NS_PER_S) /* how long a call may take in virtual time */
 
@@ -32,7 +34,14 @@ struct box_container {
 struct pending_call {
     char name[RUN_NAME_SIZE];
     char what[RUN_NAME_SIZE];
+    char method[RUN_METHOD_SIZE];
     struct call call;
+};
+
+/* How often a method was called and answered. */
+struct method_count {
+    char name[RUN_METHOD_SIZE];
+    u32 ok, refused;
 };
 
 struct run {
@@ -54,6 +63,8 @@ struct run {
     u32 source_count;
     struct pending_call calls[RUN_CALLS_MAX];
     u32 call_count;
+    struct method_count methods[RUN_METHODS_MAX];
+    u32 method_count;
     const char *platform; /* of the next sandbox */
     bool clients_behave;  /* their faults are disarmed */
     u64 begin_ns, syscall_count;
@@ -86,6 +97,10 @@ void run_drain(void *arg);
 struct box_container *run_container(struct run *run, const char *id);
 /* The OCI spec of container ID into OUT. 0 or -1 with ERR. */
 MUST_CHECK int run_spec(struct run *run, struct fy_node *node, const char *id, struct buf *out);
+/* Does the container write to its root in memory? */
+bool run_has_overlay(struct run *run, const char *id);
+/* METHOD was answered. */
+void run_note_call(struct run *run, const char *method, bool is_ok);
 MUST_CHECK int run_sandbox_end(struct run *run, struct fy_node *node);
 
 /* steps.c */

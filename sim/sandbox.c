@@ -181,7 +181,9 @@ static int start_loader(struct sandbox *sandbox, const struct sandbox_config *co
     int gofer = sandbox_gofer(sandbox, "/rootfs");
     if (gofer < 0)
         return error_set(err, EIO, "cannot serve /rootfs of the simulated host");
-    struct gofer_mount_conf conf = {.lower = GOFER_LOWER_LISAFS};
+    struct gofer_mount_conf conf = {.lower = GOFER_LOWER_LISAFS,
+                                    .upper = config->has_overlay ? GOFER_UPPER_MEMORY
+                                                                 : GOFER_UPPER_NONE};
     struct container_args args = {
         .stdio = {-1, sim_dup(config->host, config->out_fd), sim_dup(config->host, config->out_fd)},
         .gofers = &gofer,
@@ -198,7 +200,7 @@ static int start_loader(struct sandbox *sandbox, const struct sandbox_config *co
 
 static int start_controller(struct sandbox *sandbox, struct error *err)
 {
-    const struct controller_config config = {0};
+    const struct controller_config config = {.has_profile = true};
     sandbox->listen_fd = sim_listen(sandbox->host, NULL);
     struct host_listener *listener = host_listener_from_fd(sandbox->host, sandbox->listen_fd);
     if (!listener || controller_create(sandbox->loader, listener, &config, &sandbox->controller) ||

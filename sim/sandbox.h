@@ -49,6 +49,7 @@ struct sandbox_config {
     const char *id;   /* of the root container */
     const char *spec; /* its OCI text */
     int out_fd;       /* its standard output and error, lent */
+    bool has_overlay; /* its root is written to in memory */
     bool is_verbose;
     bool is_silent; /* no system call log, which costs most of the time */
     void (*drain)(void *arg);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "sim/steps.h"
 #include "wire/urpc/codec.h"
@@ -43,6 +44,7 @@ static int create_root(struct run *run, struct fy_node *value, const char *id)
         .id = id,
         .spec = buf_text(&spec),
         .out_fd = source->fds[1],
+        .has_overlay = run_has_overlay(run, id),
         .is_verbose = run->config->is_verbose,
         .drain = run_drain,
         .drain_arg = run,
@@ -86,8 +88,8 @@ static int start_sub(struct run *run, struct fy_node *value, const char *id, con
         return step_no_sandbox(run, value, what);
     if (buf_append_text(&arg, "{\"Spec\":") || run_spec(run, value, id, &arg) ||
         buf_printf(&arg,
-                   ",\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}",
-                   id))
+                   ",\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":%u}]}",
+                   id, run_has_overlay(run, id)))
         return -1;
     struct source *source = run_source_open(run, value, id);
     int gofer = source ? sandbox_gofer(run->sandbox, "/rootfs") : -1;
@@ -370,32 +372,78 @@ static int step_bytes(struct run *run, struct fy_node *value)
     return result ? result : moves && sandbox_run(run->sandbox) ? 0 : step_trouble(run, value);
 }
 
-static int step_rpc(struct run *run, struct fy_node *value)
+/* The descriptors that ride on a call, and which of them are this step's own. */
+struct step_files {
+    int fds[RPC_FILES_MAX];
+    bool is_own[RPC_FILES_MAX];
+    u32 count;
+};
+
+static void step_files_close(struct run *run, struct step_files *files)
 {
-    const char *method = node_text(value, "method"), *arg = node_text(value, "arg");
-    struct fy_node *files = node_get(value, "files"), *item;
-    int fds[RPC_FILES_MAX], gofer = -1;
-    u32 count = 0;
+    for (u32 i = 0; i < files->count; i++)
+        if (files->is_own[i])
+            sim_fd_close(run->host, files->fds[i]);
+}
+
+/* `out`: the root container's output; `gofer`: a new one; `stream`: a connection whose other end is
+ * closed at once; a path: that file, made if it is not there. -1: no such thing. */
+static int step_file(struct run *run, const char *word)
+{
+    int pair[2];
+    if (strcmp(word, "gofer") == 0)
+        return sandbox_gofer(run->sandbox, "/rootfs");
+    if (word[0] == '/')
+        return sim_open(run->host, word, O_RDWR | O_CREAT, 0600);
+    if (strcmp(word, "stream") != 0 || sim_pair(run->host, SOCK_STREAM, pair))
+        return -1;
+    sim_fd_close(run->host, pair[1]);
+    return pair[0];
+}
+
+static int step_files_open(struct run *run, struct fy_node *list, struct step_files *files)
+{
+    struct fy_node *item;
     void *at = NULL;
+    while (list && (item = fy_node_sequence_iterate(list, &at)) != NULL) {
+        const char *word = fy_node_get_scalar0(item);
+        bool is_out = word && strcmp(word, "out") == 0;
+        int fd = is_out ? run->sources[0].fds[1] : word ? step_file(run, word) : -1;
+        if (files->count == RPC_FILES_MAX || fd < 0)
+            return FAIL_AT(run, item, "files is a list of at most %u: out, gofer, stream, paths",
+                           RPC_FILES_MAX);
+        files->is_own[files->count] = !is_out;
+        files->fds[files->count++] = fd;
+    }
+    return 0;
+}
+
+static int method_call(struct run *run, struct fy_node *value, const char *method, const char *arg)
+{
+    struct step_files files = {0};
     if (!method || strpbrk(method, "\"\\"))
         return FAIL_AT(run, value, "rpc needs a method");
     if (!run->sandbox)
         return step_no_sandbox(run, value, method);
-    while (files && (item = fy_node_sequence_iterate(files, &at)) != NULL) {
-        const char *word = fy_node_get_scalar0(item);
-        bool is_gofer = word && strcmp(word, "gofer") == 0;
-        if (count == RPC_FILES_MAX || (is_gofer && gofer >= 0) ||
-            (!is_gofer && (!word || strcmp(word, "out") != 0)))
-            return FAIL_AT(run, item, "files is a list of at most %u: out, and one gofer",
-                           RPC_FILES_MAX);
-        if (is_gofer && (gofer = sandbox_gofer(run->sandbox, "/rootfs")) < 0)
-            return FAIL_AT(run, item, "too many gofers");
-        fds[count++] = is_gofer ? gofer : run->sources[0].fds[1];
-    }
-    int result = step_call_with(run, value, method, method, arg ? arg : "null", fds, count, NULL);
-    if (gofer >= 0)
-        sim_fd_close(run->host, gofer);
+    int result = step_files_open(run, node_get(value, "files"), &files);
+    if (!result)
+        result = step_call_with(run, value, method, method, arg ? arg : "null", files.fds,
+                                files.count, NULL);
+    step_files_close(run, &files);
     return result;
+}
+
+static int step_rpc(struct run *run, struct fy_node *value)
+{
+    return method_call(run, value, node_text(value, "method"), node_text(value, "arg"));
+}
+
+/* A step whose name has a dot is a method's: `- Usage.Reduce: {arg: ..., files: [...]}`. */
+static int step_method(struct run *run, struct fy_node *step, struct fy_node *value)
+{
+    struct fy_node_pair *pair = fy_node_mapping_get_by_index(step, 0);
+    return method_call(run, value, fy_node_get_scalar0(fy_node_pair_key(pair)),
+                       step_text(value, "arg"));
 }
 
 static int step_join(struct run *run, struct fy_node *value)
@@ -409,6 +457,8 @@ static int step_join(struct run *run, struct fy_node *value)
         struct pending_call joined = *pending;
         *pending = run->calls[--run->call_count];
         int result = step_finish(run, value, joined.what, &joined.call, &answer);
+        if (!result)
+            run_note_call(run, joined.method, answer.is_ok);
         call_end(&joined.call);
         if (!result && run->sandbox && !sandbox_run(run->sandbox))
             result = step_trouble(run, value);
@@ -450,6 +500,8 @@ static const struct verb verbs[] = {
     {"wait_checkpoint", COMMON, NULL, step_wait_checkpoint},
 };
 
+static const struct verb method_verb = {"a method", "arg files" COMMON, "arg", NULL};
+
 static const struct verb *find_verb(struct fy_node *step, struct fy_node **value)
 {
     struct fy_node_pair *pair = fy_node_is_mapping(step) ? fy_node_mapping_get_by_index(step, 0)
@@ -461,7 +513,10 @@ static const struct verb *find_verb(struct fy_node *step, struct fy_node **value
         *value = fy_node_pair_value(pair);
         return &verbs[i];
     }
-    return NULL;
+    if (!name || !strchr(name, '.'))
+        return NULL;
+    *value = fy_node_pair_value(pair);
+    return &method_verb;
 }
 
 int step_check(const char *file, struct fy_node *step, struct sim_error *err)
@@ -475,7 +530,7 @@ int step_check(const char *file, struct fy_node *step, struct sim_error *err)
             "a step is a mapping that begins with one of: create start exec signal wait "
             "pause resume checkpoint restore delete rpc join advance until damage expect check "
             "hash arm disarm host kill sandbox bytes ps event usage runtime_state "
-            "wait_checkpoint");
+            "wait_checkpoint, or with a method's name");
     if (fy_node_mapping_item_count(step) != 1)
         return sim_error_at(
             err, file, step,
@@ -500,8 +555,9 @@ int step_run(struct run *run, struct fy_node *step)
     const struct verb *verb = find_verb(step, &value);
     const char *plain = fy_node_is_scalar(value) ? fy_node_get_scalar0(value)
                                                  : node_text(value, "container");
-    step_trace(run, "step", verb->name, plain ? plain : "");
-    if (verb->run(run, value))
+    bool is_method = verb == &method_verb;
+    step_trace(run, "step", verb->name, plain && !is_method ? plain : "");
+    if (is_method ? step_method(run, step, value) : verb->run(run, value))
         return -1;
     if (run->sandbox) {
         run_drain(run);

@@ -92,8 +92,8 @@ static int restore_sub(struct run *run, struct fy_node *node, const char *id)
     if (must(run, node, "containerManager.CreateSubcontainer", create, NULL, 0) ||
         buf_append_text(&arg, "{\"Spec\":") || run_spec(run, node, id, &arg) ||
         buf_printf(&arg,
-                   ",\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":0}]}",
-                   id))
+                   ",\"Conf\":{},\"CID\":\"%s\",\"GoferMountConfs\":[{\"lower\":1,\"upper\":%u}]}",
+                   id, run_has_overlay(run, id)))
         return -1;
     int out = run_source(run, id)->fds[1], gofer = sandbox_gofer(run->sandbox, "/rootfs");
     const int fds[4] = {out, out, out, gofer};
@@ -124,6 +124,7 @@ static int load(struct run *run, struct fy_node *node)
                                           .id = root,
                                           .spec = buf_text(&spec),
                                           .out_fd = run_source(run, root)->fds[1],
+                                          .has_overlay = run_has_overlay(run, root),
                                           .is_verbose = run->config->is_verbose,
                                           .drain = run_drain,
                                           .drain_arg = run};
