@@ -367,6 +367,25 @@ CASE(pidfd_signals_and_polls)
     EXPECT_ERRNO(syscall(SYS_pidfd_open, getpid(), 1), EINVAL);
 }
 
+CASE(pidfd_of_a_folder_in_proc)
+{
+    char path[32];
+    CHILD(pid)
+    {
+        pause();
+    }
+    snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    int folder = MUST(open(path, O_RDONLY | O_DIRECTORY));
+    int place = MUST(open(path, O_PATH | O_DIRECTORY));
+    int other = MUST(open("/proc", O_RDONLY | O_DIRECTORY));
+    EXPECT_EQ(syscall(SYS_pidfd_send_signal, folder, 0, NULL, 0), 0);
+    EXPECT_ERRNO(syscall(SYS_pidfd_send_signal, place, 0, NULL, 0), EBADF);
+    EXPECT_ERRNO(syscall(SYS_pidfd_send_signal, other, 0, NULL, 0), EBADF);
+    EXPECT_EQ(syscall(SYS_pidfd_send_signal, folder, SIGTERM, NULL, 0), 0);
+    EXPECT_KILLED(pid, SIGTERM);
+    EXPECT_ERRNO(syscall(SYS_pidfd_send_signal, folder, 0, NULL, 0), ESRCH);
+}
+
 CASE(many_children)
 {
     pid_t pids[50];

@@ -7,6 +7,7 @@
 #include "abi/process.h"
 #include "sentry/fs/file.h"
 #include "sentry/fs/pidfd.h"
+#include "sentry/fs/proc/proc.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/ipc/ipc.h"
 #include "sentry/kernel/namespaces.h"
@@ -553,6 +554,8 @@ SLEEPS i64 sys_pidfd_send_signal(struct task *task, const struct sysargs *args)
         return -EINVAL;
     AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
     struct pid *pid = file ? pidfd_pid(file) : NULL;
+    if (file && !pid && !file->is_path)
+        pid = proc_dir_pid(file); /* from before there was pidfd_open */
     if (!pid)
         return -EBADF;
     if (signo < 0 || signo > LINUX_NSIG)

@@ -33,6 +33,14 @@ static struct proc_inode *proc_of(struct inode *inode)
     return container_of(inode, struct proc_inode, inode);
 }
 
+struct pid *proc_dir_pid(const struct file *file)
+{
+    struct inode *inode = file->path.dentry ? file->path.dentry->inode : NULL;
+    if (!inode || inode->object.kind != &proc_inode_kind)
+        return NULL;
+    return proc_of(inode)->node == &proc_pid_dir ? proc_of(inode)->pid : NULL;
+}
+
 static void proc_inode_destroy(struct object *object)
 {
     struct proc_inode *inode = container_of(object, struct proc_inode, inode.object);

@@ -71,6 +71,8 @@ SLEEPS int proc_mount(struct task *task, const char *source, u32 flags, const ch
                       struct super **out);
 SLEEPS int sysfs_mount(struct task *task, const char *source, u32 flags, const char *options,
                        struct super **out);
+/* The process whose folder /proc/PID FILE is: lent, or NULL if it is something else. */
+struct pid *proc_dir_pid(const struct file *file);
 /* May ASKER look into TARGET (ptrace(2), PTRACE_MODE_READ)? */
 bool proc_may_look(const struct task *asker, const struct task *target);
 /* A process's mounts: root.c */
