@@ -174,6 +174,7 @@ CASE(affinity)
     cpu_set_t set;
     EXPECT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
     EXPECT(CPU_COUNT(&set) >= 1);
+    EXPECT(CPU_COUNT(&set) <= sysconf(_SC_NPROCESSORS_CONF));
     EXPECT_EQ(sched_setaffinity(0, sizeof set, &set), 0);
     CPU_ZERO(&set);
     EXPECT_ERRNO(sched_setaffinity(0, sizeof set, &set), EINVAL);

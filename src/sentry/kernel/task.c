@@ -165,6 +165,18 @@ void task_list_remove(struct task *task)
     object_put(&task->object);
 }
 
+u64 kernel_cpu_mask(const struct kernel *kernel)
+{
+    u32 count = MIN(sched_cpu_count(kernel->sched), 64u);
+    return count == 64 ? UINT64_MAX : ((u64)1 << count) - 1;
+}
+
+u64 task_affinity(const struct task *task)
+{
+    u64 all = kernel_cpu_mask(task->kernel), mask = task->sched_attr.affinity & all;
+    return mask ? mask : all;
+}
+
 void task_set_comm(struct task *task, const char *name)
 {
     memset(task->comm, 0, sizeof task->comm);

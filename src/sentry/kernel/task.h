@@ -273,6 +273,9 @@ i64 task_interrupted(struct task *task, u64 bytes);
  * be delivered, else (pause, checkpoint, stop) -ERESTARTSYS, and the call is made again from its
  * progress. */
 i64 task_never_restarts(struct task *task);
+/* A bit for each of the kernel's cpus, 64 at most; and those that TASK may run on, never none. */
+u64 kernel_cpu_mask(const struct kernel *kernel);
+u64 task_affinity(const struct task *task);
 bool task_has_capability(const struct task *task, u32 capability);
 /* True when a signal is ready to be delivered or the task must unwind for another reason. */
 bool task_is_interrupted(const struct task *task);

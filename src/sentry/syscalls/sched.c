@@ -199,12 +199,6 @@ SLEEPS i64 sys_sched_rr_get_interval(struct task *task, const struct sysargs *ar
 
 /* ---- affinity ------------------------------------------------------------------------------- */
 
-static u64 all_cpus(const struct task *task)
-{
-    u32 count = MIN(sched_cpu_count(task->kernel->sched), 64u);
-    return count == 64 ? UINT64_MAX : ((u64)1 << count) - 1;
-}
-
 SLEEPS i64 sys_sched_setaffinity(struct task *task, const struct sysargs *args)
 {
     struct task *target = target_of(task, arg_i32(args, 0));
@@ -217,9 +211,10 @@ SLEEPS i64 sys_sched_setaffinity(struct task *task, const struct sysargs *args)
         return -ESRCH;
     if (!may_change(task, target))
         return -EPERM;
-    if (!(mask & all_cpus(task)))
+    mask &= kernel_cpu_mask(task->kernel);
+    if (!mask)
         return -EINVAL;
-    target->sched_attr.affinity = mask & all_cpus(task);
+    target->sched_attr.affinity = mask;
     return 0;
 }
 
@@ -231,7 +226,7 @@ SLEEPS i64 sys_sched_getaffinity(struct task *task, const struct sysargs *args)
         return -EINVAL;
     if (!target)
         return -ESRCH;
-    u64 mask = target->sched_attr.affinity ? target->sched_attr.affinity : all_cpus(task);
+    u64 mask = task_affinity(target);
     int err = copy_to_user(task, arg_uaddr(args, 2), &mask, sizeof mask);
     return err ? err : (i64)sizeof mask;
 }

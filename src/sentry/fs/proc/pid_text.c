@@ -184,6 +184,26 @@ static int put_cred(struct buf *out, const struct task *task, const struct cred 
         seccomp_count(task->seccomp));
 }
 
+/* A mask, and the same as a list: "0-1,4". */
+static int put_cpus(struct buf *out, u64 mask)
+{
+    int err = buf_printf(out, "Cpus_allowed:\t%llx\nCpus_allowed_list:\t",
+                         (unsigned long long)mask);
+    const char *comma = "";
+    for (u32 from = 0; from < 64 && !err; from++) {
+        u32 to = from;
+        if (!(mask >> from & 1))
+            continue;
+        while (to < 63 && mask >> (to + 1) & 1)
+            to++;
+        err = to == from ? buf_printf(out, "%s%u", comma, from)
+                         : buf_printf(out, "%s%u-%u", comma, from, to);
+        comma = ",";
+        from = to;
+    }
+    return err ? err : buf_append_text(out, "\n");
+}
+
 SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
 {
     struct task *target = ask->target;
@@ -207,13 +227,11 @@ SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
     if (!err)
         err = put_cred(out, target, cred);
     if (!err)
-        err = buf_printf(
-            out,
-            "Cpus_allowed:\t%llx\nCpus_allowed_list:\t0-%u\nMems_allowed:\t1\nMems_allowed_list:"
-            "\t0\n"
-            "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n",
-            (unsigned long long)(target->sched_attr.affinity ? target->sched_attr.affinity : 1),
-            sched_cpu_count(target->kernel->sched) - 1,
-            (unsigned long long)target->group->voluntary_switches);
+        err = put_cpus(out, task_affinity(target));
+    if (!err)
+        err = buf_printf(out,
+                         "Mems_allowed:\t1\nMems_allowed_list:\t0\n"
+                         "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t0\n",
+                         (unsigned long long)target->group->voluntary_switches);
     return err;
 }
