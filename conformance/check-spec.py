@@ -41,6 +41,7 @@ REASONS = {
     "quota": "needs a file system with quotas",
     "race": "two things would have to happen in the same moment",
     "size": "takes more objects or bytes than a case may use",
+    "unserved": "belongs to what the row's note says is missing",
     "width": "cannot happen with 64-bit types",
 }
 

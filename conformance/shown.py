@@ -2,8 +2,8 @@
 """Which errors of which system calls the cases show, read from their sources.
 
 An error is shown by EXPECT_ERRNO(call, error), the call being a C library function, counted for the
-system call it makes (SYSTEM_CALL_OF), or syscall(SYS_name, ...). What a loop over a table shows
-stands in a comment beside it, which holds for the table's rows alone:
+system call it makes (SYSTEM_CALL_OF), or syscall(SYS_name, ...); INTERRUPTED(call) shows EINTR.
+What a loop over a table shows stands in a comment beside it, which holds for its rows alone:
 
     /* shows: mkdir mkdirat rmdir: ENOENT ENOTDIR */
 """
@@ -71,6 +71,9 @@ def read(folder):
             arguments = _argument_texts(text, match.end())
             error = arguments[-1]
             shown |= {(call, error) for call in _calls_in(", ".join(arguments[:-1]))}
+        for match in re.finditer(r"\bINTERRUPTED\(", text):
+            shown |= {(call, "EINTR") for call in
+                      _calls_in(", ".join(_argument_texts(text, match.end())))}
         for match in _TABLE.finditer(text):
             calls, _, errors = match.group(1).replace("\n *", " ").partition(":")
             shown |= {(call, error) for call in calls.split() for error in errors.split()}

@@ -96,6 +96,15 @@ bool file_is_epoll(const struct file *file)
     return file->ops == &epoll_ops;
 }
 
+const struct file *epoll_watched(const struct file *epoll, i32 fd, u32 skip)
+{
+    const struct epoll_item *item;
+    list_for_each (item, &epoll_of(epoll)->items, link)
+        if (item->fd == fd && skip-- == 0)
+            return item->file;
+    return NULL;
+}
+
 /* ---- items ---------------------------------------------------------------------------------- */
 
 static void item_make_ready(struct epoll_item *item)

@@ -181,6 +181,14 @@ struct file *fd_get(struct task *task, i32 fd)
     return REF_GET(table->files[fd]);
 }
 
+struct file *fd_get_open(struct task *task, i32 fd)
+{
+    struct file *file = fd_get(task, fd);
+    if (file && file->is_path)
+        REF_CLEAR(file);
+    return file;
+}
+
 static bool is_taken(const struct fd_table *table, u32 fd)
 {
     return fd < table->capacity && (table->files[fd] || bitmap_test(table->reserved, fd));

@@ -203,6 +203,8 @@ MUST_CHECK int fd_table_create(struct kernel *kernel, struct fd_table **out);
 MUST_CHECK int fd_table_fork(const struct fd_table *from, struct fd_table **out);
 /* The file at FD with a reference, or NULL. */
 MUST_CHECK struct file *fd_get(struct task *task, i32 fd);
+/* As fd_get; NULL also for what only names a place (O_PATH). */
+MUST_CHECK struct file *fd_get_open(struct task *task, i32 fd);
 /* Several numbers reserved first, installed or released later: both or neither. */
 #define FD_SLOTS_MAX 256
 struct fd_slots {

@@ -52,3 +52,5 @@ MUST_CHECK SLEEPS i64 epoll_wait_events(struct task *task, struct file *epoll,
 /* FILE's last reference goes: every epoll forgets it. */
 void epoll_forget_file(struct file *file);
 bool file_is_epoll(const struct file *file);
+/* What EPOLL watches under the number FD, the one behind SKIP others; lent, or NULL. */
+const struct file *epoll_watched(const struct file *epoll, i32 fd, u32 skip);

@@ -127,6 +127,15 @@ int task_clone_check(const struct task *parent, u64 flags)
     return 0;
 }
 
+u64 task_count_of_user(const struct kernel *kernel, u32 uid)
+{
+    u64 count = 0;
+    const struct task *task;
+    list_for_each (task, &kernel->tasks, kernel_link)
+        count += !task->is_kernel && task->cred->uid == uid;
+    return count;
+}
+
 /* RLIMIT_NPROC counts the tasks of the real user. */
 static bool may_have_one_more(const struct task *parent)
 {
@@ -134,11 +143,7 @@ static bool may_have_one_more(const struct task *parent)
     if (limit == RLIM_INFINITY_ || parent->cred->uid == 0 ||
         task_has_capability(parent, CAP_SYS_RESOURCE) || task_has_capability(parent, CAP_SYS_ADMIN))
         return true;
-    u64 count = 0;
-    const struct task *task;
-    list_for_each (task, &parent->kernel->tasks, kernel_link)
-        count += !task->is_kernel && task->cred->uid == parent->cred->uid;
-    return count < limit;
+    return task_count_of_user(parent->kernel, parent->cred->uid) < limit;
 }
 
 /* ---- parts ---------------------------------------------------------------------------------- */

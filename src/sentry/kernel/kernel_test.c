@@ -138,7 +138,13 @@ static void test_maps_of_user_namespaces(void)
     CU_ASSERT_EQUAL(user_ns_uid_out(ns, 100500), 500);
     CU_ASSERT_EQUAL(user_ns_gid_out(ns, 100500), ID_INVALID); /* its own map */
     CU_ASSERT_EQUAL(user_ns_uid_in(NULL, 5), 5);
-    CU_ASSERT_FATAL(user_ns_create(kernel, ns, task->cred, &below) == 0);
+    CU_ASSERT_EQUAL(user_ns_create(kernel, ns, task->cred, &below), -EPERM); /* 0 is unknown */
+    CU_ASSERT_EQUAL(user_ns_set_map(ns, true, extents, 1, task), 0);
+    struct cred *owner;
+    CU_ASSERT_FATAL(cred_copy(task->cred, &owner) == 0);
+    owner->euid = owner->egid = 100000;
+    CU_ASSERT_FATAL(user_ns_create(kernel, ns, owner, &below) == 0);
+    REF_PUT(owner);
     const struct id_extent inner[] = {{0, 10, 5}}; /* ids of the parent */
     CU_ASSERT_EQUAL(user_ns_set_map(below, false, inner, 1, task), 0);
     CU_ASSERT_EQUAL(user_ns_uid_in(below, 2), 100012);

@@ -96,6 +96,7 @@ static const struct field task_fields[] = {
     FIELD(struct task, fault_trapno),
     FIELD(struct task, fault_error),
     FIELD(struct task, personality),
+    FIELD(struct task, is_above_process_limit),
     FIELD(struct task, io_priority),
     FIELD(struct task, has_reset_on_fork),
     FIELD_NONE(struct task, kernel_main, "kernel tasks are not saved"),

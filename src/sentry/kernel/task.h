@@ -113,6 +113,7 @@ struct task {
     u64 fault_address;        /* of the last fault: cr2, trapno, err of signal frames */
     u32 fault_trapno, fault_error;
     u32 personality;
+    bool is_above_process_limit; /* its user was, when it took that id: execve(2) says EAGAIN */
     u32 io_priority;
     bool has_reset_on_fork;                            /* SCHED_RESET_ON_FORK */
     void (*kernel_main)(struct task *task, void *arg); /* kernel tasks */
@@ -380,6 +381,8 @@ void process_group_check_orphans(struct thread_group *group);
 
 /* Takes CRED. */
 void task_set_cred(struct task *task, struct cred *cred);
+/* Tasks whose real user is UID: what RLIMIT_NPROC counts. */
+u64 task_count_of_user(const struct kernel *kernel, u32 uid);
 /* Has TASK the capability in NS or by owning it? */
 bool task_has_capability_in(const struct task *task, const struct user_ns *ns, u32 capability);
 /* Copy the limits that memory/ judges to the address space. */

@@ -73,7 +73,10 @@ static int judge_advice(const struct vma *vma, i32 advice)
     case LINUX_MADV_REMOVE:
         if (!vma->mapping || (vma->flags & VMA_LOCKED))
             return -EINVAL;
-        return (vma->flags & VMA_SHARED) && (vma->prot & LINUX_PROT_WRITE) ? 0 : -EACCES;
+        return (vma->flags & VMA_SHARED) &&
+                       ((vma->prot & LINUX_PROT_WRITE) || (vma->flags & VMA_MAY_WRITE))
+                   ? 0
+                   : -EACCES;
     case LINUX_MADV_POPULATE_READ:
         return prot_bits(vma->prot) ? 0 : -EFAULT;
     case LINUX_MADV_POPULATE_WRITE:

@@ -390,8 +390,8 @@ SLEEPS i64 unix_receive(struct task *task, struct socket *base, struct socket_me
                         bool may_block)
 {
     struct unix_socket *socket = unix_of(base);
-    if (message->flags & LINUX_MSG_OOB)
-        return -EOPNOTSUPP;
+    if (message->flags & LINUX_MSG_OOB) /* no sender has such data here */
+        return base->type == LINUX_SOCK_STREAM ? -EINVAL : -EOPNOTSUPP;
     may_block = may_block && !(message->flags & LINUX_MSG_DONTWAIT);
     if (base->type == LINUX_SOCK_STREAM)
         return receive_stream(task, socket, message, may_block);

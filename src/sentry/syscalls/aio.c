@@ -41,6 +41,9 @@ static struct file *context_file(struct task *task, u64 id)
     return aio_of(file) ? REF_GET(file) : NULL;
 }
 
+#define AIO_RING_MAX 0x10000000u /* bytes of a ring */
+#define AIO_EVENT_SIZE 32u
+
 SLEEPS i64 sys_io_setup(struct task *task, const struct sysargs *args)
 {
     u32 count = arg_u32(args, 0);
@@ -48,7 +51,7 @@ SLEEPS i64 sys_io_setup(struct task *task, const struct sysargs *args)
     int err = copy_from_user(task, &id, arg_uaddr(args, 1), sizeof id);
     if (err)
         return err;
-    if (id != 0 || count == 0)
+    if (id != 0 || count == 0 || count > AIO_RING_MAX / AIO_EVENT_SIZE)
         return -EINVAL;
     if (count > AIO_EVENTS_MAX)
         return -EAGAIN;

@@ -179,8 +179,12 @@ SLEEPS static i64 do_exec(struct task *task, i32 dirfd, const struct sysargs *ar
     AUTO_USER_PATH struct user_path path = {0};
     if (!err)
         err = user_path_get(task, dirfd, arg_uaddr(args, first), walk_flags & WALK_EMPTY, &path);
+    if (!err && task->is_above_process_limit &&
+        task_count_of_user(task->kernel, task->cred->uid) > task_limit(task, RLIMIT_NPROC_))
+        err = -EAGAIN;
     if (err)
         return err;
+    task->is_above_process_limit = false;
     struct exec_request request = {
         .start = path.start, .path = path.text, .walk_flags = walk_flags, .name = path.text};
     char name[PATH_SIZE_MAX + 32];

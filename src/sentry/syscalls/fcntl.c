@@ -199,6 +199,8 @@ SLEEPS static i64 fcntl_more(struct task *task, struct file *file, i32 cmd, u64 
         return memfd_add_seals(task, file, (u32)arg);
     case LINUX_F_GET_SEALS:
         return memfd_get_seals(file);
+    case LINUX_F_NOTIFY:
+        return inode_is_dir(file->inode) ? -EINVAL : -ENOTDIR;
     default:
         return -EINVAL;
     }

@@ -31,7 +31,7 @@ SLEEPS i64 sys_inotify_add_watch(struct task *task, const struct sysargs *args)
     u32 mask = arg_u32(args, 2);
     if (!(mask & INOTIFY_ALL_EVENTS) || (mask & both) == both)
         return -EINVAL;
-    AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *file = fd_get_open(task, arg_fd(args, 0));
     if (!file)
         return -EBADF;
     if (file->ops != &inotify_ops)
@@ -48,6 +48,6 @@ SLEEPS i64 sys_inotify_add_watch(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_inotify_rm_watch(struct task *task, const struct sysargs *args)
 {
-    AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *file = fd_get_open(task, arg_fd(args, 0));
     return file ? inotify_remove(file, arg_i32(args, 1)) : -EBADF;
 }

@@ -300,20 +300,39 @@ static int judge_mode(u32 mode)
     return (mode & ~LINUX_MPOL_MODE_FLAGS) < LINUX_MPOL_MAX ? 0 : -EINVAL;
 }
 
-i64 sys_mbind(struct task *task, const struct sysargs *args)
+/* There is one node, so a set of nodes is only looked at: 0, -EFAULT, -EINVAL (too long). */
+SLEEPS static int judge_nodes(struct task *task, uaddr at, u64 bit_count)
+{
+    if (at.value == 0 || bit_count <= 1)
+        return 0;
+    if (bit_count - 1 > PAGE_SIZE * 8)
+        return -EINVAL;
+    for (u64 word = 0; word * 64 < bit_count - 1; word++) {
+        u64 bits;
+        int err = copy_from_user(task, &bits, uaddr_add(at, word * sizeof bits), sizeof bits);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+SLEEPS i64 sys_mbind(struct task *task, const struct sysargs *args)
 {
     u64 start, end;
     int err = arg_pages(args, &start, &end);
     if (!err)
         err = judge_mode(arg_u32(args, 2));
+    if (!err)
+        err = judge_nodes(task, arg_uaddr(args, 3), arg_u64(args, 4));
     if (!err && start < end && !mm_find_vma(task->mm, start))
         err = -EFAULT;
     return err;
 }
 
-i64 sys_set_mempolicy(struct task *task, const struct sysargs *args)
+SLEEPS i64 sys_set_mempolicy(struct task *task, const struct sysargs *args)
 {
-    return judge_mode(arg_u32(args, 0));
+    int err = judge_mode(arg_u32(args, 0));
+    return err ? err : judge_nodes(task, arg_uaddr(args, 1), arg_u64(args, 2));
 }
 
 i64 sys_get_mempolicy(struct task *task, const struct sysargs *args)

@@ -418,11 +418,35 @@ SLEEPS i64 sys_sendmmsg(struct task *task, const struct sysargs *args)
     return count;
 }
 
+/* When recvmmsg(2) takes no further message; its timeout is looked at after each one only. */
+SLEEPS static int receive_deadline(struct task *task, uaddr at, u64 *deadline_ns)
+{
+    *deadline_ns = UINT64_MAX;
+    if (at.value == 0)
+        return 0;
+    struct linux_timespec time;
+    int err = copy_from_user(task, &time, at, sizeof time);
+    if (err)
+        return err;
+    if (time.sec < 0 || time.nsec < 0 || time.nsec >= 1000000000)
+        return -EINVAL;
+    u64 now = kernel_monotonic_ns(task->kernel), wait;
+    if (!__builtin_mul_overflow((u64)time.sec, 1000000000u, &wait) &&
+        !__builtin_add_overflow(wait, (u64)time.nsec, &wait) &&
+        !__builtin_add_overflow(now, wait, &wait))
+        *deadline_ns = wait;
+    return 0;
+}
+
 SLEEPS i64 sys_recvmmsg(struct task *task, const struct sysargs *args)
 {
+    u64 deadline_ns;
+    int err = receive_deadline(task, arg_uaddr(args, 4), &deadline_ns);
+    if (err)
+        return err;
     AUTO_PUT struct file *file = NULL;
     struct socket *socket;
-    int err = socket_get(task, arg_fd(args, 0), &file, &socket);
+    err = socket_get(task, arg_fd(args, 0), &file, &socket);
     if (err)
         return err;
     u32 count = MIN(arg_u32(args, 2), MMSG_COUNT_MAX);
@@ -439,6 +463,8 @@ SLEEPS i64 sys_recvmmsg(struct task *task, const struct sysargs *args)
             return i > 0 ? (i64)i : result;
         if (flags & LINUX_MSG_WAITFORONE)
             flags |= LINUX_MSG_DONTWAIT;
+        if (deadline_ns != UINT64_MAX && kernel_monotonic_ns(task->kernel) >= deadline_ns)
+            return i + 1;
     }
     return count;
 }

@@ -11,6 +11,7 @@
 #include "sentry/fs/file.h"
 #include "sentry/fs/nsfs.h"
 #include "sentry/fs/pidfd.h"
+#include "sentry/fs/poll.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/ipc/ipc.h"
 #include "sentry/net/ns.h"
@@ -195,7 +196,8 @@ SLEEPS i64 sys_setns(struct task *task, const struct sysargs *args)
 
 /* ---- kcmp ----------------------------------------------------------------------------------------------- */
 
-enum { KCMP_FILE_, KCMP_VM_, KCMP_FILES_, KCMP_FS_, KCMP_SIGHAND_, KCMP_IO_, KCMP_SYSVSEM_ };
+enum { KCMP_FILE_, KCMP_VM_, KCMP_FILES_, KCMP_FS_, KCMP_SIGHAND_, KCMP_IO_, KCMP_SYSVSEM_,
+       KCMP_EPOLL_TFD_ };
 
 /* ptrace(2), "Ptrace access mode checking", as far as it needs no tracer. */
 static bool may_look_into(const struct task *task, const struct task *target)
@@ -222,6 +224,28 @@ static i64 compare_files(struct task *a, struct task *b, i32 first, i32 second)
     return left && right ? compare(left, right) : -EBADF;
 }
 
+struct linux_kcmp_epoll_slot {
+    u32 epoll_fd, fd, skip;
+};
+
+/* A description of A and what an epoll of B watches under a number. */
+SLEEPS static i64 compare_watched(struct task *task, struct task *a, struct task *b,
+                                  const struct sysargs *args)
+{
+    struct linux_kcmp_epoll_slot slot;
+    int err = copy_from_user(task, &slot, arg_uaddr(args, 4), sizeof slot);
+    if (err)
+        return err;
+    AUTO_PUT struct file *left = a->fds ? fd_get_open(a, arg_i32(args, 3)) : NULL;
+    AUTO_PUT struct file *epoll = b->fds ? fd_get_open(b, (i32)slot.epoll_fd) : NULL;
+    if (!left || !epoll)
+        return -EBADF;
+    if (!file_is_epoll(epoll))
+        return -EINVAL;
+    const struct file *right = epoll_watched(epoll, (i32)slot.fd, slot.skip);
+    return right ? compare(left, right) : -ENOENT;
+}
+
 SLEEPS i64 sys_kcmp(struct task *task, const struct sysargs *args)
 {
     i32 first = arg_i32(args, 0), second = arg_i32(args, 1);
@@ -245,6 +269,8 @@ SLEEPS i64 sys_kcmp(struct task *task, const struct sysargs *args)
     case KCMP_IO_:
     case KCMP_SYSVSEM_:
         return compare(a->group, b->group);
+    case KCMP_EPOLL_TFD_:
+        return compare_watched(task, a, b, args);
     default:
         return -EINVAL;
     }

@@ -289,6 +289,8 @@ SLEEPS i64 sys_getcwd(struct task *task, const struct sysargs *args)
                                                 : path_text(&task->fs->cwd, &task->fs->root, &text);
     if (!err)
         err = buf_append(&text, "", 1);
+    if (!err && text.size > PATH_SIZE_MAX)
+        err = -ENAMETOOLONG;
     if (!err && text.size > arg_u64(args, 1))
         err = -ERANGE;
     i64 size = (i64)text.size;

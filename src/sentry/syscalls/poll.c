@@ -352,11 +352,11 @@ SLEEPS i64 sys_epoll_ctl(struct task *task, const struct sysargs *args)
         if (err)
             return err;
     }
-    AUTO_PUT struct file *epoll = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *epoll = fd_get_open(task, arg_fd(args, 0));
     if (!epoll)
         return -EBADF;
-    AUTO_PUT struct file *target = fd_get(task, arg_fd(args, 2));
-    if (!target || target->is_path)
+    AUTO_PUT struct file *target = fd_get_open(task, arg_fd(args, 2));
+    if (!target)
         return -EBADF;
     return epoll_control(task, epoll, op, arg_fd(args, 2), target, &event);
 }
@@ -366,7 +366,7 @@ SLEEPS static i64 epoll_wait_common(struct task *task, const struct sysargs *arg
     i32 count = arg_i32(args, 2);
     if (count <= 0 || count > EPOLL_EVENTS_MAX)
         return -EINVAL;
-    AUTO_PUT struct file *epoll = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *epoll = fd_get_open(task, arg_fd(args, 0));
     if (!epoll)
         return -EBADF;
     if (!file_is_epoll(epoll))
@@ -437,7 +437,7 @@ SLEEPS static i64 signalfd_common(struct task *task, const struct sysargs *args,
         err = signalfd_create(task, set, flags, &file);
         return err ? err : fd_install(task, file, flags);
     }
-    AUTO_PUT struct file *old = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *old = fd_get_open(task, arg_fd(args, 0));
     if (!old)
         return -EBADF;
     err = signalfd_set(old, set);
@@ -503,7 +503,7 @@ SLEEPS i64 sys_timerfd_settime(struct task *task, const struct sysargs *args)
     u64 value_ns, interval_ns, old_value_ns, old_interval_ns;
     if (!timespec_to_ns(&spec.value, &value_ns) || !timespec_to_ns(&spec.interval, &interval_ns))
         return -EINVAL;
-    AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *file = fd_get_open(task, arg_fd(args, 0));
     if (!file)
         return -EBADF;
     err = timerfd_set(task, file, flags, value_ns, interval_ns, &old_value_ns, &old_interval_ns);
@@ -515,7 +515,7 @@ SLEEPS i64 sys_timerfd_settime(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_timerfd_gettime(struct task *task, const struct sysargs *args)
 {
-    AUTO_PUT struct file *file = fd_get(task, arg_fd(args, 0));
+    AUTO_PUT struct file *file = fd_get_open(task, arg_fd(args, 0));
     if (!file)
         return -EBADF;
     u64 value_ns, interval_ns;

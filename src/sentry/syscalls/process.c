@@ -413,6 +413,7 @@ SLEEPS i64 sys_waitid(struct task *task, const struct sysargs *args)
         return -EINVAL;
     struct wait_request request = {.id_type = (u32)type, .options = options};
     AUTO_PUT struct pid *held = NULL;
+    bool may_wait = true; /* a pidfd of O_NONBLOCK says EAGAIN instead */
     switch (type) {
     case LINUX_P_ALL:
         break;
@@ -431,6 +432,9 @@ SLEEPS i64 sys_waitid(struct task *task, const struct sysargs *args)
             return -EBADF;
         request.id_type = LINUX_P_PID;
         held = REF_GET(pid);
+        may_wait = !(file->flags & LINUX_O_NONBLOCK) || (options & LINUX_WNOHANG);
+        if (!may_wait)
+            request.options |= LINUX_WNOHANG;
         break;
     }
     default:
@@ -441,6 +445,8 @@ SLEEPS i64 sys_waitid(struct task *task, const struct sysargs *args)
     i64 found = task_wait(task, &request, &result);
     if (found < 0)
         return found;
+    if (!found && !may_wait)
+        return -EAGAIN;
     int err = put_siginfo(task, arg_uaddr(args, 2), found ? &result : NULL);
     if (!err && found)
         err = put_rusage(task, arg_uaddr(args, 4), &result);

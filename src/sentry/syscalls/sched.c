@@ -170,7 +170,7 @@ SLEEPS i64 sys_sched_setattr(struct task *task, const struct sysargs *args)
         return err;
     if (size == 0)
         size = sizeof attr;
-    if (size < sizeof attr)
+    if (size < sizeof attr || size > PAGE_SIZE)
         return -E2BIG;
     err = copy_from_user(task, &attr, arg_uaddr(args, 1), sizeof attr);
     if (err)

@@ -151,9 +151,12 @@ SLEEPS i64 sys_copy_file_range(struct task *task, const struct sysargs *args)
         err = offset_in(task, arg_uaddr(args, 3), &out);
     if (err)
         return err;
-    u64 size = MIN(arg_u64(args, 4), MOVE_MAX);
+    u64 size = arg_u64(args, 4);
     u64 from = in.has_offset ? in.offset : in_file->offset,
         to = out.has_offset ? out.offset : out_file->offset;
+    if (size > UINT64_MAX - MAX(from, to))
+        return -EOVERFLOW;
+    size = MIN(size, MOVE_MAX);
     if (in_file->inode == out_file->inode && from < to + size && to < from + size)
         return -EINVAL;
     i64 moved = copy_places(task, &in, &out, size);

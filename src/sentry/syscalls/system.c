@@ -416,7 +416,9 @@ SLEEPS i64 sys_syslog(struct task *task, const struct sysargs *args)
     case 10: /* SIZE_BUFFER */
         return SYSLOG_SIZE;
     default:
-        return task_has_capability(task, CAP_SYSLOG) ? -ENOSYS : -EPERM;
+        if (!task_has_capability(task, CAP_SYSLOG))
+            return -EPERM;
+        return arg_u32(args, 0) > 10 ? -EINVAL : -ENOSYS;
     }
 }
 
@@ -428,6 +430,26 @@ static i64 refuse(const struct task *task, u32 capability)
 SLEEPS i64 sys_reboot(struct task *task, const struct sysargs *args)
 {
     return refuse(task, CAP_SYS_BOOT);
+}
+SLEEPS i64 sys_kexec_load(struct task *task, const struct sysargs *args)
+{
+    return refuse(task, CAP_SYS_BOOT);
+}
+SLEEPS i64 sys_kexec_file_load(struct task *task, const struct sysargs *args)
+{
+    return refuse(task, CAP_SYS_BOOT);
+}
+SLEEPS i64 sys_bpf(struct task *task, const struct sysargs *args)
+{
+    return refuse(task, CAP_SYS_ADMIN);
+}
+SLEEPS i64 sys_migrate_pages(struct task *task, const struct sysargs *args)
+{
+    return refuse(task, CAP_SYS_NICE);
+}
+SLEEPS i64 sys_move_pages(struct task *task, const struct sysargs *args)
+{
+    return refuse(task, CAP_SYS_NICE);
 }
 SLEEPS i64 sys_acct(struct task *task, const struct sysargs *args)
 {
@@ -489,6 +511,56 @@ SLEEPS i64 sys_clock_settime(struct task *task, const struct sysargs *args)
 {
     return arg_u32(args, 0) == LINUX_CLOCK_REALTIME ? -EPERM : -EINVAL;
 }
+/* ---- adjtimex(2): the clock of a machine that nobody disciplines ----------------------------- */
+
+struct linux_timex {
+    u32 modes, pad;
+    i64 offset, freq, maxerror, esterror;
+    i32 status, pad2;
+    i64 constant, precision, tolerance, seconds, microseconds, tick;
+    i64 pps[8];
+    i32 tai, more[11];
+};
+_Static_assert(sizeof(struct linux_timex) == 208, "struct timex");
+#define TIMEX_ERROR_MAX 16000000
+#define TIMEX_STATUS_UNSYNC 0x40
+#define TIMEX_RESULT_ERROR 5
+
+SLEEPS static i64 read_timex(struct task *task, uaddr at)
+{
+    struct linux_timex timex;
+    int err = copy_from_user(task, &timex, at, sizeof timex);
+    if (err)
+        return err;
+    if (timex.modes)
+        return -EPERM;
+    u64 now = kernel_realtime_ns(task->kernel);
+    timex = (struct linux_timex){.maxerror = TIMEX_ERROR_MAX,
+                                 .esterror = TIMEX_ERROR_MAX,
+                                 .status = TIMEX_STATUS_UNSYNC,
+                                 .constant = 2,
+                                 .precision = 1,
+                                 .tolerance = 32768000,
+                                 .seconds = (i64)(now / 1000000000),
+                                 .microseconds = (i64)(now % 1000000000 / 1000),
+                                 .tick = 10000};
+    err = copy_to_user(task, at, &timex, sizeof timex);
+    return err ? err : TIMEX_RESULT_ERROR;
+}
+
+SLEEPS i64 sys_adjtimex(struct task *task, const struct sysargs *args)
+{
+    return read_timex(task, arg_uaddr(args, 0));
+}
+SLEEPS i64 sys_clock_adjtime(struct task *task, const struct sysargs *args)
+{
+    if (arg_i32(args, 0) < 0 || arg_i32(args, 0) > 11)
+        return -EINVAL;
+    if (arg_i32(args, 0) != LINUX_CLOCK_REALTIME)
+        return -EOPNOTSUPP;
+    return read_timex(task, arg_uaddr(args, 1));
+}
+
 SLEEPS i64 sys_settimeofday(struct task *task, const struct sysargs *args)
 {
     return -EPERM;
