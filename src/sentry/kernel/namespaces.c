@@ -231,8 +231,9 @@ int user_ns_create(struct kernel *kernel, struct user_ns *parent, const struct c
 {
     if (parent && parent->level + 1 >= USER_NS_DEPTH_MAX)
         return -ENOSPC;
-    if (parent && owner && (user_ns_uid_out(parent, owner->euid) == ID_INVALID ||
-                            user_ns_gid_out(parent, owner->egid) == ID_INVALID))
+    if (parent && owner &&
+        (user_ns_uid_out(parent, owner->euid) == ID_INVALID ||
+         user_ns_gid_out(parent, owner->egid) == ID_INVALID))
         return -EPERM; /* an owner that PARENT does not know */
     struct user_ns *ns = object_create(kernel->arena, &user_ns_kind);
     if (!ns)

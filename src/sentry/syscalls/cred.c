@@ -51,9 +51,9 @@ static void publish_uids(struct task *task, struct cred *cred)
     if (cred->euid != old->euid || cred->fsuid != old->fsuid || cred->fsgid != old->fsgid)
         task->group->is_dumpable = false;
     if (cred->uid != old->uid)
-        task->is_above_process_limit =
-            cred->uid != 0 &&
-            task_count_of_user(task->kernel, cred->uid) > task_limit(task, RLIMIT_NPROC_);
+        task->is_above_process_limit = cred->uid != 0 &&
+                                       task_count_of_user(task->kernel, cred->uid) >
+                                           task_limit(task, RLIMIT_NPROC_);
     task_set_cred(task, cred);
 }
 

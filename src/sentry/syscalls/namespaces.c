@@ -196,8 +196,16 @@ SLEEPS i64 sys_setns(struct task *task, const struct sysargs *args)
 
 /* ---- kcmp ----------------------------------------------------------------------------------------------- */
 
-enum { KCMP_FILE_, KCMP_VM_, KCMP_FILES_, KCMP_FS_, KCMP_SIGHAND_, KCMP_IO_, KCMP_SYSVSEM_,
-       KCMP_EPOLL_TFD_ };
+enum {
+    KCMP_FILE_,
+    KCMP_VM_,
+    KCMP_FILES_,
+    KCMP_FS_,
+    KCMP_SIGHAND_,
+    KCMP_IO_,
+    KCMP_SYSVSEM_,
+    KCMP_EPOLL_TFD_
+};
 
 /* ptrace(2), "Ptrace access mode checking", as far as it needs no tracer. */
 static bool may_look_into(const struct task *task, const struct task *target)

@@ -164,9 +164,9 @@ SLEEPS i64 sys_clock_nanosleep(struct task *task, const struct sysargs *args)
     u64 ns;
     bool is_absolute = arg_u32(args, 1) & LINUX_TIMER_ABSTIME;
     int err = clock_resolve(task, arg_i32(args, 0), &clock);
-    if (!err && (clock.id == LINUX_CLOCK_MONOTONIC_RAW || clock.id == LINUX_CLOCK_REALTIME_COARSE ||
-                 clock.id == LINUX_CLOCK_MONOTONIC_COARSE ||
-                 clock.id == LINUX_CLOCK_THREAD_CPUTIME_ID))
+    if (!err &&
+        (clock.id == LINUX_CLOCK_MONOTONIC_RAW || clock.id == LINUX_CLOCK_REALTIME_COARSE ||
+         clock.id == LINUX_CLOCK_MONOTONIC_COARSE || clock.id == LINUX_CLOCK_THREAD_CPUTIME_ID))
         err = -EOPNOTSUPP;
     if (!err)
         err = copy_from_user(task, &time, arg_uaddr(args, 2), sizeof time);
