@@ -9,5 +9,5 @@ conformance: $(O)/picket
 	conformance/run --platform ptrace
 unit-build: $(addprefix $(O)/test/,$(subst /,-,$(TEST_ROOMS)))
 test-kvm:
-	tests/vm/suite --all --seconds 1200
+	tests/vm/suite --all --resume --seconds 1200
 	@if [ -w /dev/kvm ]; then conformance/run --platform kvm; else echo 'SKIP  kvm on this machine itself: it has no /dev/kvm'; fi

@@ -40,7 +40,7 @@ STAGES = [
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",
                                      "--matrix", "build/conformance/matrix.html"]),
     ("checkpoint and restore", 300, ["python3", "tests/checkpoint/test.py", "build/picket"]),
-    ("kvm in an emulated machine", 600, ["tests/vm/suite", "--seconds", "280"]),
+    ("kvm in an emulated machine", 600, ["tests/vm/suite", "--seconds", "240", "--budget", "340"]),
 ]
 DIRECT_KVM = ("conformance on kvm", 1500, ["conformance/run", "--no-build", "--platform", "kvm", "--jobs", "2"])
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
