@@ -530,13 +530,9 @@ static bool processor_is_emulated(void)
     return memcmp(name, "TCGTCGTCGTCG", sizeof name) == 0;
 }
 
-/* No SSE exceptions, no alignment checks, no icebp, no stack faults, a wrong error code. A return
- * to the kernel's selectors ends a stub of ptrace there, why is not known; on a real processor it
- * does not, nor on kvm. */
+/* No SSE exceptions, no alignment checks, no icebp, no stack faults, a wrong error code. */
 static bool emulation_differs(const char *name)
 {
-    if (strcmp(name, "interrupt_return") == 0)
-        return strcmp(platform_now, "ptrace") == 0 && processor_is_emulated();
     static const char *const names[] = {"sse_divide", "alignment", "icebp", "bad_stack", "int21"};
     bool is_named = false;
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
