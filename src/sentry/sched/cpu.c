@@ -6,18 +6,18 @@
  * simulation there is no lock: all cpus are stepped by sched_run_until_quiet on one thread (sim.c),
  * and a fiber that goes to user code gives its cpu back until it is that cpu's turn.
  *
- * Waking another host thread is dear (tens of microseconds), so a fiber that becomes ready while
- * its waker is about to block is left for the waker's own cpu; only when the waker goes on to run
- * application code for long does an idle cpu hear of it.
+ * Waking another host thread is dear (tens of microseconds), and a fiber that moves takes its
+ * extended state along by a signal to the thread it leaves. So a fiber that becomes ready while its
+ * waker is about to block is left for the waker's own cpu, also by a cpu that is up for another
+ * reason; only when the waker goes on to run application code for long does an idle cpu take it.
  */
 #include "sentry/sched/internal.h"
 
 #include "platform/machine.h"
 
 #define SLICE_NS (10 * NS_PER_MS)
-/* A ready fiber waits at most this long for the cpu of a short-running one before another cpu is
- * woken. */
-#define HANDOVER_NS (500 * NS_PER_US)
+/* So many fibers are left for their waker's cpu; of more, one is for an idle cpu at once. */
+#define HANDOVER_COUNT 3u
 #define LOCK_SPINS 200u
 
 /* ---- the kernel lock ------------------------------------------------------------------------ */
@@ -58,6 +58,7 @@ static void cpu_end_idle(struct sched_cpu *cpu)
 {
     enum idle_state idle = cpu->idle;
     cpu->idle = IDLE_NO; /* one wake-up is enough */
+    cpu->is_called = true;
     if (idle == IDLE_POLLS) {
         host_wait_end(cpu->sched->host);
     } else if (idle == IDLE_WAITS) {
@@ -93,16 +94,18 @@ static void sched_interrupted(struct host_interrupt *self)
     host_wait_end(sched->host);
 }
 
-void sched_wake_idle(struct sched *sched)
+void sched_wake_idle(struct sched *sched, struct fiber *fiber)
 {
     if (sched->is_simulated)
         return;
     /* The cpu that holds the lock will look at the queue itself before it idles; see
      * fiber_run_user. */
-    bool somebody_looks = false;
+    fiber->waker = CPU_NONE;
     for (u32 i = 0; i < sched->cpu_count; i++)
-        somebody_looks |= sched->cpus[i].current && !sched->cpus[i].is_in_user;
-    if (somebody_looks && sched->ready_count <= 1)
+        if (sched->cpus[i].current && !sched->cpus[i].is_in_user)
+            fiber->waker = i;
+    fiber->ready_ns = sched_now_ns(sched);
+    if (fiber->waker != CPU_NONE && sched->ready_count <= HANDOVER_COUNT)
         return;
     struct sched_cpu *idle = find_idle(sched);
     if (idle)
@@ -138,9 +141,11 @@ static void before_user(struct sched *sched, struct fiber *fiber, u64 now_ns)
 {
     u64 deadline = sched_next_deadline(sched);
     if (sched->ready_count > 0) {
-        u64 handover = now_ns + HANDOVER_NS;
-        if (!find_idle(sched))
-            handover = fiber->slice_end_ns > now_ns ? fiber->slice_end_ns : now_ns + HANDOVER_NS;
+        u64 handover = now_ns + sched->handover_ns;
+        if (find_idle(sched))
+            sched->handover_at_ns = handover;
+        else if (fiber->slice_end_ns > now_ns)
+            handover = fiber->slice_end_ns;
         deadline = MIN(deadline, handover);
     }
     tell_earlier(sched, deadline, now_ns);
@@ -212,10 +217,38 @@ static bool somebody_polls(const struct sched *sched)
     return false;
 }
 
+/* CPU is up, and nobody called it: is FIBER for the cpu of its waker? */
+static bool is_left(const struct sched_cpu *cpu, const struct fiber *fiber)
+{
+    const struct sched *sched = cpu->sched;
+    return cpu->has_idled && !cpu->is_called && fiber->waker != CPU_NONE &&
+           fiber->waker != cpu->index && sched->cpus[fiber->waker].current &&
+           sched->ready_count <= HANDOVER_COUNT &&
+           sched_now_ns(cpu->sched) < fiber->ready_ns + sched->handover_ns;
+}
+
+/* CPU woke up to take a fiber that waits long, perhaps: was it worth it? */
+static void handover_judge(struct sched_cpu *cpu)
+{
+    struct sched *sched = cpu->sched;
+    if (sched->handover_at_ns == 0 || cpu->is_called || sched_now_ns(sched) < sched->handover_at_ns)
+        return;
+    const struct fiber *fiber = list_first_or_null(&sched->ready, struct fiber, link);
+    sched->handover_at_ns = 0;
+    sched->handover_ns = fiber && !is_left(cpu, fiber)
+                             ? MAX(sched->handover_ns / 2, HANDOVER_MIN_NS)
+                             : MIN(sched->handover_ns * 2, HANDOVER_MAX_NS);
+}
+
 static void cpu_idle(struct sched_cpu *cpu)
 {
     struct sched *sched = cpu->sched;
     u64 deadline = sched_next_deadline(sched);
+    const struct fiber *left = list_first_or_null(&sched->ready, struct fiber, link);
+    if (left)
+        deadline = MIN(deadline, left->ready_ns + sched->handover_ns);
+    cpu->has_idled = true;
+    cpu->is_called = false;
     if (somebody_polls(sched)) {
         cpu->idle = IDLE_WAITS;
         tell_earlier(sched, deadline,
@@ -232,13 +265,16 @@ static void cpu_idle(struct sched_cpu *cpu)
     sched_lock(sched);
     cpu->idle = IDLE_NO;
     sched_poll(sched);
+    handover_judge(cpu);
 }
 
-static struct fiber *take_ready(struct sched *sched)
+static struct fiber *take_ready(struct sched_cpu *cpu)
 {
+    struct sched *sched = cpu->sched;
     struct fiber *fiber = list_first_or_null(&sched->ready, struct fiber, link);
-    if (!fiber)
+    if (!fiber || is_left(cpu, fiber))
         return NULL;
+    cpu->has_idled = false;
     list_remove(&fiber->link);
     sched->ready_count--;
     return fiber;
@@ -254,10 +290,10 @@ static void cpu_loop(void *arg)
     while (!sched->is_stopping) {
         if (__atomic_load_n(&sched->interrupt_pending, __ATOMIC_ACQUIRE))
             sched_poll(sched);
-        struct fiber *fiber = take_ready(sched);
+        struct fiber *fiber = take_ready(cpu);
         if (!fiber) {
             sched_fire_timers(sched, sched_now_ns(sched));
-            fiber = take_ready(sched);
+            fiber = take_ready(cpu);
         }
         if (!fiber) {
             cpu_idle(cpu);

@@ -88,7 +88,7 @@ void fiber_make_ready(struct fiber *fiber)
     fiber->state = FIBER_READY;
     list_add_tail(&sched->ready, &fiber->link);
     sched->ready_count++;
-    sched_wake_idle(sched);
+    sched_wake_idle(sched, fiber);
 }
 
 void sched_switch_to(struct sched_cpu *cpu, struct fiber *fiber)

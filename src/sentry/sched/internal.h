@@ -28,6 +28,8 @@ struct sched_cpu {
     struct fiber *current;    /* running or in user code */
     bool is_in_user;          /* production: between unlock and lock; sim: waits for its turn */
     enum idle_state idle;
+    bool has_idled;           /* since it ran a fiber */
+    bool is_called;           /* another cpu ended its last wait to have a fiber run */
     u32 wake_word;            /* any thread: machine_wait's */
     void *loop_stack_pointer; /* while a fiber runs on it */
     void *sanitizer_stack;
@@ -45,6 +47,11 @@ struct kernel_lock {
 
 #define STACK_POOL_MAX 64u
 
+/* A ready fiber waits so long for the cpu of its waker before another cpu takes it: the longer the
+ * more often it would have been in vain. */
+#define HANDOVER_MIN_NS (500 * NS_PER_US)
+#define HANDOVER_MAX_NS (8 * NS_PER_MS)
+
 struct sched {
     struct arena *arena;
     struct host *host;
@@ -61,6 +68,8 @@ struct sched {
     u32 interrupt_pending; /* atomic: the poller has something, or a deadline came */
     struct host_interrupt interrupt;
     u64 poller_deadline_ns; /* what the poller was told */
+    u64 handover_ns;        /* how long a ready fiber waits for its waker's cpu now */
+    u64 handover_at_ns;     /* when an idle cpu is to look for one; 0: nobody asked for it */
     void *stack_pool[STACK_POOL_MAX];
     u32 stack_pool_count;
     struct list fibers_unused;
@@ -84,8 +93,9 @@ void sched_lock(struct sched *sched);
 void sched_unlock(struct sched *sched);
 /* Reap completions and fire timers that are due. */
 void sched_poll(struct sched *sched);
-/* Somebody became ready: is there a cpu to wake for it? */
-void sched_wake_idle(struct sched *sched);
+/* FIBER became ready: is there a cpu to wake for it? */
+void sched_wake_idle(struct sched *sched, struct fiber *fiber);
+#define CPU_NONE UINT32_MAX
 
 /* timer.c */
 void sched_fire_timers(struct sched *sched, u64 now_ns);

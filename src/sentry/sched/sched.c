@@ -29,6 +29,7 @@ int sched_create(struct arena *arena, struct host *host, struct platform *platfo
     sched->cpu_count = cpu_count;
     sched->fiber_next_id = 1;
     sched->poller_deadline_ns = NO_DEADLINE;
+    sched->handover_ns = HANDOVER_MIN_NS;
     list_init(&sched->ready);
     for (u32 i = 0; i < cpu_count; i++) {
         sched->cpus[i].sched = sched;
