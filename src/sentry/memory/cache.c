@@ -9,7 +9,12 @@
 #include "sentry/memory/frames.h"
 
 /* One fill asks a file for at most this many pages. */
-#define FILL_MAX 32u
+#define FILL_MAX 64u
+/* A fault asks for the aligned block around its page; in large programs, which are used here and
+ * there, for a larger one. */
+#define AROUND 32u
+#define AROUND_LARGE 64u
+#define LARGE_FILE ((u64)4 << 20)
 
 struct page_lru *page_lru_create(struct arena *arena)
 {
@@ -271,4 +276,15 @@ int cache_fill(struct mapping *mapping, struct fiber *fiber, u64 index, u64 coun
         err = ops_fill(mapping, fiber, index, fill.count, fill.bytes);
     fill_end(mapping, &fill, err);
     return err;
+}
+
+int cache_fill_around(struct mapping *mapping, struct fiber *fiber, u64 index)
+{
+    u64 block = mapping->size > LARGE_FILE ? AROUND_LARGE : AROUND;
+    if (mapping->use == FRAME_CACHE && mapping->memory->cache_max / 4 < block)
+        return cache_fill(mapping, fiber, index, 1);
+    u64 start = ALIGN_DOWN(index, block), end = start + block, below;
+    if (index > start && map_floor(&mapping->pages, index - 1, &below) && below >= start)
+        start = below + 1;
+    return cache_fill(mapping, fiber, start, end - start);
 }

@@ -34,6 +34,9 @@ struct page *cache_find(const struct mapping *mapping, u64 index);
 /* Put FRAME (its reference is taken on success) in as a ready page. 0, -EEXIST, -ENOMEM, -ENOSPC.
  */
 MUST_CHECK int cache_insert(struct mapping *mapping, u64 index, frame frame, struct page **out);
+/* Make the page at INDEX present, or some of those before it in its block; the block's absent pages
+ * with it. */
+MUST_CHECK SLEEPS int cache_fill_around(struct mapping *mapping, struct fiber *fiber, u64 index);
 /* Make pages from INDEX on present: at least that one, up to COUNT where they are cheap. */
 MUST_CHECK SLEEPS int cache_fill(struct mapping *mapping, struct fiber *fiber, u64 index,
                                  u64 count);

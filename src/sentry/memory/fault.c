@@ -23,6 +23,7 @@
 #define ANON_RUN_MAX 64u
 #define ANON_AHEAD_MAX 4u /* a new mapping of no more pages is filled at once */
 #define STACK_RUN 8u
+#define HEAP_RUN ((u64)48) /* to both sides, of a heap that grows and shrinks again and again */
 #define FILE_RUN 64u
 #define OWN_RUN 64u      /* rights given back after a fork */
 #define COPY_RUN 8u      /* shared pages copied at once after a fork */
@@ -111,7 +112,10 @@ static int fill_anonymous(struct fault *fault, struct vma *vma, u64 address)
 {
     struct mm *mm = fault->mm;
     struct window window = {vma->start, vma->end};
-    if (fault->run || !is_small_anonymous(vma, vma->end - vma->start))
+    if (!fault->run && mm->brk_has_shrunk && address - mm->brk_start < mm->brk_end - mm->brk_start)
+        window = (struct window){MAX(vma->start, address - MIN(address, HEAP_RUN << PAGE_SHIFT)),
+                                 MIN(vma->end, address + (HEAP_RUN << PAGE_SHIFT))};
+    else if (fault->run || !is_small_anonymous(vma, vma->end - vma->start))
         window = window_around(vma, address, anon_run(fault, vma, address));
     if (fault->run) /* what was asked for and no more */
         window = (struct window){MAX(window.start, fault->run_start),
@@ -325,17 +329,27 @@ static int copy_pages(struct vma *vma, u64 start, u64 end)
     return done ? 0 : err;
 }
 
-/* A private page of its own for a write: a copy of the file's, of those behind it too, the more the
- * longer writes come in order. */
+static bool is_copied(const struct vma *vma, u64 address)
+{
+    struct pagetable_entry entry;
+    return address >= vma->start && address < vma->end && entry_get(vma->mm, address, &entry) &&
+           frame_use_of(vma->mm->memory, entry.frame) == FRAME_ANON;
+}
+
+/* A private page of its own for a write: a copy of the file's, of its neighbours too, the more the
+ * more writes come beside each other, upwards or downwards. */
 static int copy_file(struct file_fault *file_fault)
 {
     struct vma *vma = file_fault->vma;
     u64 address = file_fault->address;
-    bool is_in_order = vma->fault_next == address && vma->fault_count;
-    vma->fault_count = is_in_order ? MIN(vma->fault_count * 2, FILE_COPY_MAX) : FILE_COPY_RUN;
-    u64 end = window_around(vma, address, vma->fault_count).end;
-    vma->fault_next = end;
-    int err = copy_pages(vma, address, end);
+    bool goes_on = is_copied(vma, address - PAGE_SIZE) || is_copied(vma, address + PAGE_SIZE);
+    vma->fault_count = goes_on && vma->fault_count ? MIN(vma->fault_count * 2, FILE_COPY_MAX)
+                                                   : FILE_COPY_RUN;
+    struct window window = window_around(vma, address, vma->fault_count);
+    u64 start = address;
+    while (start > window.start && copyable(vma, start - PAGE_SIZE))
+        start -= PAGE_SIZE;
+    int err = copy_pages(vma, start, window.end);
     return err ? fault_fail_by(file_fault->fault, err) : 0;
 }
 
@@ -376,12 +390,12 @@ void fault_ahead(struct mm *mm, u64 start, u64 size, bool is_program)
         anonymous_ahead(vma, start, size, is_program);
 }
 
-/* Files of the gofer read ahead; a tmpfs hole is filled page by page, shared memory in runs. */
+/* Files are read around the page; a tmpfs hole is filled page by page, shared memory in runs. */
 static u64 read_ahead(const struct vma *vma)
 {
-    bool has_file = vma->mapping->ops && vma->mapping->ops->fill;
-    bool is_own = vma->file && vma->file->kind == &shared_memory_kind;
-    return has_file || is_own ? FILE_RUN / 2 - 1 : 0;
+    if (vma->mapping->ops && vma->mapping->ops->fill)
+        return READ_AROUND;
+    return vma->file && vma->file->kind == &shared_memory_kind ? FILE_RUN / 2 - 1 : 0;
 }
 
 SLEEPS static int fault_file(struct fault *fault, struct vma *vma, u64 address)

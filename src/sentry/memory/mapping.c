@@ -88,7 +88,8 @@ int mapping_get_page(struct mapping *mapping, struct fiber *fiber, u64 index, u6
             *out = page->frame;
             return 0;
         }
-        int err = cache_fill(mapping, fiber, index, read_ahead + 1);
+        int err = read_ahead == READ_AROUND ? cache_fill_around(mapping, fiber, index)
+                                            : cache_fill(mapping, fiber, index, read_ahead + 1);
         if (err)
             return err;
     }

@@ -47,6 +47,8 @@ void mapping_init(struct mapping *mapping, struct memory *memory, enum frame_use
                   const struct mapping_ops *ops, void *owner);
 /* No vma maps it. Drops all pages, dirty ones too. */
 void mapping_fini(struct mapping *mapping);
+/* For READ_AHEAD: the pages around the one that is wanted. */
+#define READ_AROUND UINT64_MAX
 /*
  * The frame at INDEX with one more reference; filled on a miss, with READ_AHEAD pages more where
  * they are cheap. FOR_WRITE marks it dirty (the caller is about to change it). 0 or -errno

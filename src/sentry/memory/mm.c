@@ -28,6 +28,7 @@ static const struct field mm_fields[] = {
     FIELD_NONE(struct mm, is_reduced, "a new space has no cpu to tell"),
     FIELD(struct mm, brk_start),
     FIELD(struct mm, brk_end),
+    FIELD_NONE(struct mm, brk_has_shrunk, "a hint"),
     FIELD(struct mm, mmap_top),
     FIELD(struct mm, stack_start),
     FIELD(struct mm, arg_start),

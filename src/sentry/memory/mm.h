@@ -56,6 +56,7 @@ struct mm {
     bool is_edited;         /* entries were changed since the last commit */
     bool is_reduced;        /* … also present ones: the commit waits until every cpu knows */
     u64 brk_start, brk_end; /* heap */
+    bool brk_has_shrunk;    /* it grows and shrinks: faults take more of it at once */
     u64 mmap_top;           /* search downwards from here */
     u64 stack_start;        /* for /proc and growth */
     u64 arg_start, arg_end, env_start, env_end, code_start, code_end;

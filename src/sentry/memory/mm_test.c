@@ -99,7 +99,12 @@ SLEEPS_ROOT static void test_bad_accesses_get_the_right_signal(void)
     file->error = -EIO;
     u64 other = (u64)test_map_file(mm, file, 2, LINUX_PROT_READ, 0);
     CU_ASSERT_EQUAL(fault_at(other + PAGE_SIZE, PROT_READ_BIT, &code), 0); /* cached */
+    CU_ASSERT_EQUAL(fault_at(other, PROT_READ_BIT, &code), 0);             /* read around it */
+    struct test_file *bad = test_file_create(&world, 2);
+    bad->error = -EIO;
+    other = (u64)test_map_file(mm, bad, 2, LINUX_PROT_READ, 0);
     CU_ASSERT_EQUAL(fault_at(other, PROT_READ_BIT, &code), LINUX_SIGBUS);
+    REF_PUT(bad);
     REF_PUT(file);
     end();
 }
@@ -318,9 +323,41 @@ SLEEPS_ROOT static void test_private_file_pages_are_copied_and_shared_ones_dirty
     CU_ASSERT_EQUAL(test_load(mm, private + 2 * PAGE_SIZE), -EFAULT); /* the copy goes too */
     CU_ASSERT_EQUAL(test_load(mm, shared + 5 * PAGE_SIZE), -EFAULT);
     CU_ASSERT_EQUAL(test_load(mm, shared + PAGE_SIZE), 2);
-    CU_ASSERT_EQUAL(world.memory->used[FRAME_ANON], 0);
+    CU_ASSERT_EQUAL(world.memory->used[FRAME_ANON], 2); /* those before it stay */
     CU_ASSERT_EQUAL(mm_unmap(mm, NULL, shared, 16 * PAGE_SIZE), 0);
     CU_ASSERT_EQUAL(file->mapping.writable_shared_count, 0);
+    REF_PUT(file);
+    end();
+}
+
+SLEEPS_ROOT static void test_a_program_begins_with_what_the_cache_has_and_its_own_data(void)
+{
+    begin(1024);
+    struct test_file *file = test_file_create(&world, 16);
+    u64 first = (u64)test_map_file(mm, file, 16, LINUX_PROT_READ, 0);
+    CU_ASSERT_EQUAL(test_entry(mm, first), 0);
+    CU_ASSERT_EQUAL(test_load(mm, first + 9 * PAGE_SIZE), 10); /* one fill, pages before it too */
+    CU_ASSERT_EQUAL(file->fill_count, 1);
+    u64 again = (u64)test_map_file(mm, file, 16, LINUX_PROT_READ, 0);
+    for (u64 i = 0; i < 16; i++)
+        CU_ASSERT_EQUAL(test_entry(mm, again + (i << PAGE_SHIFT)), 8 | PROT_READ_BIT);
+    struct mm_map_request data = {.address = again + 4 * PAGE_SIZE,
+                                  .size = 4 * PAGE_SIZE,
+                                  .prot = RW,
+                                  .is_fixed = true,
+                                  .file = &file->object,
+                                  .mapping = &file->mapping,
+                                  .offset = 4 * PAGE_SIZE};
+    CU_ASSERT_EQUAL(mm_map(mm, NULL, &data), (i64)data.address);
+    CU_ASSERT_EQUAL(world.memory->used[FRAME_ANON], 4);
+    CU_ASSERT_EQUAL(test_entry(mm, data.address), 8 | PROT_READ_BIT | PROT_WRITE_BIT);
+    CU_ASSERT_EQUAL(test_load(mm, data.address), 5);
+    CU_ASSERT_EQUAL(test_map(mm, again + 8 * PAGE_SIZE, 4, RW, 0), (i64)again + 8 * PAGE_SIZE);
+    CU_ASSERT_EQUAL(test_entry(mm, again + 11 * PAGE_SIZE), 8 | PROT_READ_BIT | PROT_WRITE_BIT);
+    CU_ASSERT_EQUAL(test_entry(mm, again + 12 * PAGE_SIZE), 8 | PROT_READ_BIT);
+    u64 large = (u64)test_map(mm, 0, 16, RW, 0); /* nobody knows whether it is wanted */
+    CU_ASSERT_EQUAL(test_entry(mm, large), 0);
+    CU_ASSERT_EQUAL(test_load(mm, first + 5 * PAGE_SIZE), 6);
     REF_PUT(file);
     end();
 }
@@ -640,6 +677,7 @@ void mm_suite(void)
     CU_ADD_TEST(suite, test_brk_grows_shrinks_and_stops);
     CU_ADD_TEST(suite, test_fork_copies_on_write_and_the_last_owner_writes_in_place);
     CU_ADD_TEST(suite, test_private_file_pages_are_copied_and_shared_ones_dirty);
+    CU_ADD_TEST(suite, test_a_program_begins_with_what_the_cache_has_and_its_own_data);
     CU_ADD_TEST(suite, test_remapping_moves_grows_shrinks_and_duplicates);
     CU_ADD_TEST(suite, test_advice_changes_what_it_names);
     CU_ADD_TEST(suite, test_copies_cross_pages_and_stop_at_bad_memory);

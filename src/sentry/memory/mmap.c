@@ -341,6 +341,7 @@ u64 mm_brk(struct mm *mm, struct fiber *fiber, u64 end)
         end - mm->brk_start > mm->limit_data)
         return mm->brk_end;
     if (new_end < old_end) {
+        mm->brk_has_shrunk = true;
         if (mm_unmap(mm, fiber, new_end, old_end - new_end) < 0)
             return mm->brk_end;
     } else if (new_end > old_end) {

@@ -20,9 +20,13 @@ SLEEPS static int fill_some(struct kernel *kernel, struct host_file *file, struc
     op->type = HOST_OP_PREAD;
     op->file = file;
     op->offset = index << PAGE_SHIFT;
-    op->iov_count = (u32)count;
-    for (u64 i = 0; i < count; i++)
-        op->iov[i] = (struct host_iovec){pages[i], PAGE_SIZE};
+    for (u64 i = 0; i < count; i++) {
+        struct host_iovec *last = op->iov_count ? &op->iov[op->iov_count - 1] : NULL;
+        if (last && (u8 *)last->base + last->size == pages[i])
+            last->size += PAGE_SIZE;
+        else
+            op->iov[op->iov_count++] = (struct host_iovec){pages[i], PAGE_SIZE};
+    }
     u64 begin = host_monotonic_ns(kernel->host);
     i64 got = fiber_host_op(fiber, op);
     u64 waited = host_monotonic_ns(kernel->host) - begin;
