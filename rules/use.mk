@@ -12,7 +12,8 @@ install: $(O)/picket $(O)/picket-sim
 	install -D -m 755 $(O)/picket-sim $(DESTDIR)$(PREFIX)/bin/picket-sim
 deps:
 	sh tools/deps.sh test coverage
-bench: $(O)/picket
+bench: $(O)/picket $(O)/picket-sim
+	$(O)/picket-sim bench
 	conformance/bench/bench.py --environments native,crun,runsc-ptrace,picket-ptrace --statistic min
 	make -s -C conformance && conformance/bench/emulated.py --picket $(O)/picket || [ $$? = 77 ]
 fuzz:

@@ -56,12 +56,44 @@ static void draw_signal(const struct explore_spec *spec, struct op *op, const ch
     op->ends = number == 9;
 }
 
+#define RIGHT_CALLS 10u
+
+/* What there is at all in one sequence, and how often: leaving things out leads to where a mixture
+ * of everything never comes. */
+struct menu {
+    u8 right[RIGHT_CALLS * 3]; /* kinds of right calls, with weights */
+    u32 right_count;
+    u32 right_percent, odd_percent; /* the rest is raw bytes */
+    u32 client_percent;             /* of calls by clients that split, cut, wait */
+    u64 odd_seed;                   /* which methods the odd calls are of */
+    u32 odd_of_8;                   /* so many of eight */
+    bool pauses;
+};
+
+static void draw_menu(struct menu *menu, u64 seed)
+{
+    u64 state = seed * 0x9e6c63d0876a9a47u + 1;
+    bool is_plain = draw(&state, 3) == 0; /* everything, as often as usual */
+    *menu = (struct menu){.right_percent = is_plain ? 65 : 30 + draw(&state, 66),
+                          .client_percent = is_plain ? 45 : draw(&state, 101),
+                          .odd_seed = seed,
+                          .odd_of_8 = is_plain ? 8 : 1 + draw(&state, 8),
+                          .pauses = is_plain || draw(&state, 2)};
+    menu->odd_percent = (100 - menu->right_percent) * 4 / 5;
+    for (u32 kind = 0; kind < RIGHT_CALLS; kind++)
+        for (u32 weight = is_plain ? 1 : draw(&state, 4); weight > 0; weight--)
+            menu->right[menu->right_count++] = (u8)kind;
+    if (menu->right_count == 0)
+        menu->right[menu->right_count++] = 0;
+}
+
 /* What lifecycle.yaml has rows for. */
-static void draw_right(const struct explore_spec *spec, struct op *op, u64 *state)
+static void draw_right(const struct explore_spec *spec, const struct menu *menu, struct op *op,
+                       u64 *state)
 {
     char id[2] = {(char)('a' + op->id), 0};
     set_arg(op, "\"%s\"", id);
-    switch (draw(state, 10)) {
+    switch (menu->right[draw(state, menu->right_count)]) {
     case 0:
     case 1:
         set_call(spec, op, "CreateSubcontainer");
@@ -112,7 +144,8 @@ static bool is_tame(const char *name)
 }
 
 /* A method with an argument that is nearly right, or not at all; never about a, b, c, r. */
-static void draw_odd(const struct explore_spec *spec, struct op *op, u64 *state)
+static void draw_odd(const struct explore_spec *spec, const struct menu *menu, struct op *op,
+                     u64 *state)
 {
     static const char *const args[] = {
         "null",
@@ -147,9 +180,12 @@ static void draw_odd(const struct explore_spec *spec, struct op *op, u64 *state)
         "18446744073709551616",
     };
     const struct explore_method *method;
-    do
-        method = &spec->methods[draw(state, spec->method_count)];
-    while (!is_tame(method->name));
+    u64 choice;
+    do {
+        u32 at = draw(state, spec->method_count);
+        method = &spec->methods[at];
+        choice = menu->odd_seed * spec->method_count + at;
+    } while (!is_tame(method->name) || (draw(&choice, 8) >= menu->odd_of_8 && draw(state, 20)));
     op->id = EXPLORE_IDS;
     op->row = method;
     op->may_wait = strstr(method->name, ".Wait") != NULL;
@@ -181,21 +217,23 @@ static void draw_raw(struct op *op, u64 *state)
 
 void explore_draw(const struct explore_spec *spec, u64 seed, struct op *ops, u32 count)
 {
+    struct menu menu;
+    draw_menu(&menu, seed);
     for (u32 i = 0; i < count; i++) {
         u64 state = seed * 0x2545f4914f6cdd1du + i * 0x9e3779b97f4a7c15u;
         struct op *op = &ops[i];
         memset(op, 0, sizeof *op);
         op->id = (u8)draw(&state, EXPLORE_IDS);
         u32 kind = draw(&state, 100);
-        if (kind == 0)
+        if (kind == 0 && menu.pauses)
             op->pauses = (u8)(1 + draw(&state, 3));
-        else if (kind < 65)
-            draw_right(spec, op, &state);
-        else if (kind < 94)
-            draw_odd(spec, op, &state);
+        else if (kind < menu.right_percent)
+            draw_right(spec, &menu, op, &state);
+        else if (kind < menu.right_percent + menu.odd_percent)
+            draw_odd(spec, &menu, op, &state);
         else
             draw_raw(op, &state);
-        u32 client = draw(&state, 20);
+        u32 client = draw(&state, 100) < menu.client_percent ? draw(&state, 9) : 9;
         op->client = client == 0  ? CLIENT_CUT
                      : client < 3 ? CLIENT_SPLIT
                      : client < 4 ? CLIENT_SLOW

@@ -19,23 +19,13 @@
 #include "sim/bench.h"
 #include "sim/explore.h"
 #include "sim/methods.h"
+#include "sim/outcome.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
+#include "sim/sweep.h"
 
 #define PLATFORMS_MAX 8u
-#define WALL_SECONDS 60u
 #define TWIN_SEED 0x9e3779b97f4a7c15ull
-#define WRITE_FAILED_EXIT 77
-
-enum {
-    STATUS_FAILED = 1,
-    STATUS_BAD,
-    STATUS_TWIN,
-    STATUS_PLATFORM,
-    STATUS_STUCK,
-    STATUS_CRASHED,
-    STATUS_SKIPPED = 77
-};
 
 struct options {
     const char *platforms[PLATFORMS_MAX];
@@ -46,14 +36,6 @@ struct options {
     bool checkpoint_everywhere;
     bool has_seed;
     u64 seed;
-};
-
-/* What a run leaves: its verdict's text (empty: passed) and its trace. */
-struct outcome {
-    char *message, *trace;
-    bool has_passed;
-    int status; /* the exit status that says how it failed */
-    double seconds;
 };
 
 struct tally {
@@ -74,6 +56,7 @@ static int usage(FILE *out)
         "[-v] SCENARIO.yaml...\n"
         "       picket-sim explore [--seed N] [--steps N] [--length N] [--spec FOLDER] "
         "[--out FILE]\n"
+        "       picket-sim sweep [--every N] SCENARIO.yaml...\n"
         "       picket-sim bench [--lives N]\n"
         "Plays each scenario on each platform (default: script) and, on the first, once "
         "more with another\n"
@@ -83,98 +66,6 @@ static int usage(FILE *out)
         "differs,\n"
         "4 platforms differ, 5 stuck, 6 crashed, 77 all skipped.\n");
     return 2;
-}
-
-/* ---- one run -------------------------------------------------------------------------------------- */
-
-static void write_all(int fd, const void *bytes, size_t size)
-{
-    const u8 *at = bytes;
-    while (size > 0) {
-        ssize_t count = write(fd, at, size);
-        if (count <= 0)
-            _exit(WRITE_FAILED_EXIT);
-        at += count;
-        size -= (size_t)count;
-    }
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static char *read_all(int fd)
-{
-    off_t size = lseek(fd, 0, SEEK_END);
-    char *text = calloc(1, (size_t)size + 1);
-    if (!text || pread(fd, text, (size_t)size, 0) != size)
-        abort();
-    return text;
-}
-
-static NORETURN void child(const char *file, struct fy_document *document,
-                           const struct run_config *config, int message, int trace)
-{
-    const struct buf *records;
-    struct sim_error err = {0};
-    alarm(WALL_SECONDS);
-    int result = scenario_play(file, document, config, &records, &err);
-    if (result) {
-        char text[1024];
-        int size = err.place.line ? snprintf(text, sizeof text, "%s:%u:%u: %s", file,
-                                             err.place.line, err.place.column, err.text)
-                                  : snprintf(text, sizeof text, "%s: %s", file, err.text);
-        write_all(message, text, (size_t)size);
-    }
-    write_all(trace, buf_bytes(records), records->size);
-    _exit(result ? 1 : 0);
-}
-
-static struct outcome play(const char *file, struct fy_document *document,
-                           const struct run_config *config)
-{
-    struct outcome outcome = {0};
-    int message = memfd_create("message", MFD_CLOEXEC), trace = memfd_create("trace", MFD_CLOEXEC),
-        status = 0;
-    char text[256];
-    double begin = seconds_now();
-    fflush(NULL);
-    pid_t pid = message < 0 || trace < 0 ? -1 : fork();
-    if (pid < 0) {
-        perror("picket-sim: cannot start a run");
-        exit(1);
-    }
-    if (pid == 0)
-        child(file, document, config, message, trace);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    outcome.has_passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    outcome.seconds = seconds_now() - begin;
-    if (WIFSIGNALED(status)) {
-        int size = WTERMSIG(status) == SIGALRM
-                       ? snprintf(text, sizeof text, "%s: no end within %u s of wall time", file,
-                                  WALL_SECONDS)
-                       : snprintf(text, sizeof text, "%s: the run crashed: %s", file,
-                                  strsignal(WTERMSIG(status)));
-        write_all(message, text, (size_t)size);
-    }
-    outcome.message = read_all(message);
-    outcome.status = WIFSIGNALED(status)                 ? STATUS_CRASHED
-                     : strstr(outcome.message, " stuck") ? STATUS_STUCK
-                                                         : STATUS_FAILED;
-    outcome.trace = read_all(trace);
-    close(message);
-    close(trace);
-    return outcome;
-}
-
-static void outcome_fini(struct outcome *outcome)
-{
-    free(outcome->message);
-    free(outcome->trace);
 }
 
 /* ---- one scenario --------------------------------------------------------------------------------- */
@@ -257,7 +148,7 @@ static void play_twin(struct tally *tally, const char *file, struct fy_document 
                                       .is_verbose = options->is_verbose};
     char twin[64];
     snprintf(twin, sizeof twin, "%s, twin", platform);
-    struct outcome outcome = play(file, document, &config);
+    struct outcome outcome = outcome_play(file, document, &config);
     report(tally, name, twin, &outcome);
     compare(tally, name, platform, first, "twin", &outcome, STATUS_TWIN);
     outcome_fini(&outcome);
@@ -275,7 +166,7 @@ static void play_moved(struct tally *tally, const char *file, struct fy_document
                                       .checkpoint_everywhere = true};
     char moved[64];
     snprintf(moved, sizeof moved, "%s, moved", platform);
-    struct outcome outcome = play(file, document, &config);
+    struct outcome outcome = outcome_play(file, document, &config);
     report(tally, name, moved, &outcome);
     compare(tally, name, platform, first, "moved", &outcome, STATUS_TWIN);
     outcome_fini(&outcome);
@@ -310,7 +201,7 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
                                           .has_seed = options->has_seed,
                                           .seed = options->seed,
                                           .is_verbose = options->is_verbose};
-        struct outcome outcome = play(file, document, &config);
+        struct outcome outcome = outcome_play(file, document, &config);
         report(tally, name, platform, &outcome);
         if (first_name) {
             compare(tally, name, first_name, &first, platform, &outcome, STATUS_PLATFORM);
@@ -450,6 +341,8 @@ int main(int argc, char **argv)
         return explore_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "bench") == 0)
         return bench_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "sweep") == 0)
+        return sweep_main(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "run") != 0)
         return usage(stderr);
     if (read_options(argc - 1, argv + 1, &options))

@@ -445,6 +445,36 @@ static void first_leak(void *arg, const char *text)
         FAIL_AT(run, NULL, "left behind on the host at the end: %s", text);
 }
 
+/* With one more fault. Up to where a step fails; then all faults stop and everything must end. */
+static int play_swept(struct run *run, struct fy_node *steps)
+{
+    const struct sim_fault fault = {.id = "sweep",
+                                    .at = run->config->sweep_at,
+                                    .nth = run->config->sweep_nth,
+                                    .times = run->config->sweep_times,
+                                    .error = EIO,
+                                    .is_armed = true};
+    struct fy_node *step;
+    void *at = NULL;
+    if (sim_fault_add(run->host, &fault))
+        return FAIL_AT(run, NULL, "no such point: %s", fault.at);
+    while ((step = fy_node_sequence_iterate(steps, &at)) != NULL && step_run(run, step) == 0)
+        continue;
+    sim_fault_remove_all(run->host);
+    if (strstr(run->err->text, "a check fails") || strstr(run->err->text, "never rest"))
+        return -1;
+    run->err->text[0] = 0;
+    if (run->sandbox) /* that an end failed for the fault is no trouble of the engine */
+        run->sandbox->trouble = NULL;
+    if (step && !run->sandbox) /* it was never made: what was begun of it goes with the process */
+        return 0;
+    if (run_sandbox_end(run, steps))
+        return -1;
+    if (sim_leak_count(run->host) != 0)
+        sim_leak_lines(run->host, first_leak, run);
+    return run->err->text[0] ? -1 : 0;
+}
+
 static int play(struct run *run)
 {
     i64 number = 1;
@@ -464,9 +494,16 @@ static int play(struct run *run)
     run->begin_ns = host_monotonic_ns(run->host);
     struct fy_node *steps = node_get(run->root, "steps"), *step;
     void *at = NULL;
+    if (run->config->sweep_at)
+        return play_swept(run, steps);
+    u64 calls = sim_call_total(run->host), allocations = sim_alloc_total(run->host);
     while ((step = fy_node_sequence_iterate(steps, &at)) != NULL)
         if (step_run(run, step) || (run->config->checkpoint_everywhere && run_move(run, step)))
             return -1;
+    if (run->config->counts) {
+        run->config->counts->host_calls = sim_call_total(run->host) - calls;
+        run->config->counts->allocations = sim_alloc_total(run->host) - allocations;
+    }
     if (run_sandbox_end(run, steps) || outside_end(run))
         return -1;
     if (sim_leak_count(run->host) != 0)

@@ -48,22 +48,44 @@ static void task_event(struct task *task, const char *what, i64 value)
 
 /* ---- gofers --------------------------------------------------------------------------------------- */
 
+/* A place for one more: when all are taken, that of a gofer whose connection has ended. */
+static u32 gofer_slot(struct sandbox *sandbox)
+{
+    if (sandbox->gofer_count < SANDBOX_GOFERS_MAX)
+        return sandbox->gofer_count;
+    for (u32 i = 0; i < SANDBOX_GOFERS_MAX; i++) {
+        if (sandbox->gofers[i].stream)
+            continue;
+        gofer_core_destroy(sandbox->gofers[i].core);
+        sandbox->gofers[i].core = NULL;
+        return i;
+    }
+    return SANDBOX_GOFERS_MAX;
+}
+
 int sandbox_gofer(struct sandbox *sandbox, const char *path)
 {
     const struct gofer_options options = {0};
     struct host_file *root;
+    struct gofer_core *core;
     int fds[2];
-    u32 at = sandbox->gofer_count;
+    u32 at = gofer_slot(sandbox);
     if (at == SANDBOX_GOFERS_MAX || sim_pair(sandbox->host, SOCK_SEQPACKET, fds))
         return -1;
     if (host_open_path(sandbox->host, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, &root) ||
-        gofer_core_create(sandbox->host, root, &options, &sandbox->gofers[at].core))
-        return -1;
+        gofer_core_create(sandbox->host, root, &options, &core))
+        goto undo_pair;
+    sandbox->gofers[at].core = core;
     sandbox->gofers[at].stream = host_stream_from_fd(sandbox->host, fds[1]);
-    if (!sandbox->gofers[at].stream)
-        return -1;
-    sandbox->gofer_count++;
-    return fds[0];
+    sandbox->gofer_count = MAX(sandbox->gofer_count, at + 1);
+    if (sandbox->gofers[at].stream)
+        return fds[0];
+    fds[1] = -1; /* taken in any case */
+undo_pair:
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            sim_fd_close(sandbox->host, fds[i]);
+    return -1;
 }
 
 /* One request served; false: there was none. */
@@ -86,9 +108,12 @@ static bool gofer_step(struct sandbox *sandbox, u32 index)
         return false;
     }
     int fd = donation.file ? host_file_fd(donation.file) : -1;
-    if (answer > 0 && host_stream_write(stream, reply, (size_t)answer, &fd, fd >= 0) != answer)
-        sandbox->trouble = "a gofer's reply does not fit its connection";
+    i64 put = answer > 0 ? host_stream_write(stream, reply, (size_t)answer, &fd, fd >= 0) : answer;
     host_file_put(donation.file);
+    if (put < 0) /* a fault struck the gofer's own socket: it dies of it */
+        sandbox_kill_gofer(sandbox, index);
+    else if (put != answer)
+        sandbox->trouble = "a gofer's reply does not fit its connection";
     return true;
 }
 
@@ -99,7 +124,8 @@ static void gofers_end(struct sandbox *sandbox)
             continue;
         if (sandbox->gofers[i].stream)
             host_stream_put(sandbox->gofers[i].stream);
-        gofer_core_destroy(sandbox->gofers[i].core);
+        if (sandbox->gofers[i].core)
+            gofer_core_destroy(sandbox->gofers[i].core);
     }
     sandbox->gofer_count = 0;
 }

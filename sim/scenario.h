@@ -5,13 +5,23 @@
 #include "sim/program.h"
 #include "sim/trace.h"
 
+/* How often a run passed the points of a sweep. */
+struct sweep_counts {
+    u64 host_calls, allocations;
+};
+
 struct run_config {
     const char *platform;
     bool has_seed;         /* SEED in place of the scenario's */
     u64 seed, seed_offset; /* twins: added to the scenario's seed */
     u8 fill_byte;
     bool is_verbose;
-    bool checkpoint_everywhere; /* one and a restore between any two steps, unseen */
+    /* A fault that the scenario does not know: then its expectations may fail, and what must hold
+     * is that everything ends and nothing is left. NULL: none. */
+    const char *sweep_at; /* a point of sim.h */
+    u64 sweep_nth, sweep_times;
+    struct sweep_counts *counts; /* shared with the run's process; NULL: nobody asks */
+    bool checkpoint_everywhere;  /* one and a restore between any two steps, unseen */
 };
 
 /* Judges FILE's shape without running it. 0, or -1 with ERR. */
