@@ -10,6 +10,8 @@ FUZZ_NAMES := $(basename $(notdir $(wildcard fuzz/*.c)))
 FUZZ_ROOMS_urpc := wire host base
 FUZZ_ROOMS_oci := oci wire host base
 FUZZ_ROOMS_elf := sentry/exec base
+FUZZ_ROOMS_text := sentry/fs abi base
+FUZZ_ROOMS_record := runtime oci wire host base
 # Comparing byte for byte costs most of the time there, and a dictionary has the words: no traced comparisons.
 FUZZ_O_urpc := build/fuzz-urpc
 FUZZ_SAN_urpc := -fno-sanitize-coverage=trace-cmp

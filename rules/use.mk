@@ -22,7 +22,7 @@ fuzz:
 # Unit tests built with counters; the page lies in build/coverage/html/index.html.
 COVERAGE_O := build/coverage
 coverage:
-	-$(MAKE) -k O=$(COVERAGE_O) CFLAGS='-O0 -g --coverage' CCACHE= unit # counters complain in jails: tests that read errors fail
+	-$(MAKE) -k O=$(COVERAGE_O) CFLAGS='-O0 -g --coverage -DHAS_COVERAGE' CCACHE= unit
 	lcov --quiet --capture --directory $(COVERAGE_O)/src --base-directory . --no-external --output-file $(COVERAGE_O)/all.info
 	lcov --quiet --remove $(COVERAGE_O)/all.info '*_test.c' --output-file $(COVERAGE_O)/picket.info
 	genhtml --quiet --output-directory $(COVERAGE_O)/html $(COVERAGE_O)/picket.info
