@@ -81,7 +81,7 @@ static void put_json(FILE *out, const char *text)
 }
 
 /* For XML and HTML, text and attributes alike; what XML cannot hold becomes '?'. */
-static void put_xml(FILE *out, const char *text)
+void report_put_xml(FILE *out, const char *text)
 {
     for (; *text; text++) {
         u8 c = (u8)*text;
@@ -147,20 +147,20 @@ static void put_case(FILE *out, const struct verdict *row)
 {
     char command[512];
     fprintf(out, "<testcase classname=\"");
-    put_xml(out, row->platform);
+    report_put_xml(out, row->platform);
     fprintf(out, "\" name=\"");
-    put_xml(out, row->scenario);
+    report_put_xml(out, row->scenario);
     fprintf(out, "\" time=\"%.6f\">", row->seconds);
     if (row->status == VERDICT_SKIPPED) {
         fprintf(out, "<skipped message=\"");
-        put_xml(out, row->message ? row->message : "");
+        report_put_xml(out, row->message ? row->message : "");
         fprintf(out, "\"/>");
     } else if (row->status == VERDICT_FAILED) {
         verdict_command(row, command, sizeof command);
         fprintf(out, "<failure message=\"");
-        put_xml(out, row->message ? row->message : "");
+        report_put_xml(out, row->message ? row->message : "");
         fprintf(out, "\">");
-        put_xml(out, command);
+        report_put_xml(out, command);
         fprintf(out, "</failure>");
     }
     fprintf(out, "</testcase>\n");
@@ -173,7 +173,7 @@ static void put_suite(FILE *out, const struct report *report, const char *platfo
         if (strcmp(report->rows[i].platform, platform) == 0)
             counts[report->rows[i].status]++;
     fprintf(out, "<testsuite name=\"");
-    put_xml(out, platform);
+    report_put_xml(out, platform);
     fprintf(out, "\" tests=\"%u\" failures=\"%u\" skipped=\"%u\">\n",
             counts[0] + counts[1] + counts[2], counts[VERDICT_FAILED], counts[VERDICT_SKIPPED]);
     for (u32 i = 0; i < report->count; i++)
@@ -208,7 +208,9 @@ static const char page_head[] =
     "padding:.25rem 0;border-top:1px solid #dde3ea}summary b{flex:1;font-weight:500}"
     "pre{background:#f4f6f9;padding:.7rem;overflow:auto;font-size:12.5px}"
     ".passed i{color:#17743b}.failed i{color:#b3261e;font-weight:700}.skipped i{color:#6b7683}"
-    "i{font-style:normal;width:4.5rem}code{color:#5b6672}</style>\n"
+    "i{font-style:normal;width:4.5rem}code{color:#5b6672}summary span:last-child{width:4.5rem;"
+    "text-align:right}.lanes{overflow:auto;margin:.5rem 0}.lanes text{font-size:12px;fill:#5b6672}"
+    ".lanes path{stroke:#eef1f5}</style>\n"
     "<h1>picket-sim</h1>\n";
 
 static void put_row(FILE *out, const struct verdict *row)
@@ -217,20 +219,23 @@ static void put_row(FILE *out, const struct verdict *row)
     verdict_command(row, command, sizeof command);
     fprintf(out, "<details class=\"%s\"%s><summary><i>%s</i><b>", words[row->status],
             row->status == VERDICT_FAILED ? " open" : "", words[row->status]);
-    put_xml(out, row->scenario);
+    report_put_xml(out, row->scenario);
     fprintf(out, "</b><span>");
-    put_xml(out, row->platform);
+    report_put_xml(out, row->platform);
     fprintf(out, "</span><code>%.16s</code><span>%.0f ms</span></summary>", row->hash,
             row->seconds * 1000);
     if (row->message && row->message[0]) {
         fprintf(out, "<p>");
-        put_xml(out, row->message);
+        report_put_xml(out, row->message);
         fprintf(out, "</p>");
     }
     fprintf(out, "<p><code>");
-    put_xml(out, command);
-    fprintf(out, "</code></p><pre>");
-    put_xml(out, row->trace ? row->trace : "");
+    report_put_xml(out, command);
+    fprintf(out, "</code></p>");
+    if (row->trace)
+        report_put_lanes(out, row->trace);
+    fprintf(out, "<pre>");
+    report_put_xml(out, row->trace ? row->trace : "");
     fprintf(out, "</pre></details>\n");
 }
 

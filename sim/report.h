@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verdicts of runs, and their reports: JSON lines, JUnit XML, one HTML page. */
 #pragma once
+#include <stdio.h>
+
 #include "base/base.h"
 
 enum verdict_status { VERDICT_PASSED, VERDICT_FAILED, VERDICT_SKIPPED };
@@ -28,4 +30,8 @@ void verdict_command(const struct verdict *verdict, char *out, size_t size);
 MUST_CHECK int report_write_json(const struct report *report, const char *path);
 MUST_CHECK int report_write_junit(const struct report *report, const char *path);
 MUST_CHECK int report_write_html(const struct report *report, const char *path);
+/* TEXT as XML and HTML can hold it. */
+void report_put_xml(FILE *out, const char *text);
+/* lanes.c: TRACE as a picture (SVG), a lane for each task. */
+void report_put_lanes(FILE *out, const char *trace);
 void report_fini(struct report *report);
