@@ -153,9 +153,9 @@ int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)
     if (task_create_kernel(world.kernel, "fuzz", fuzz_job_main, &job, &task) || task_start(task))
         abort();
     object_put(&task->object);
-    fuzz_settle(&world);
+    fuzz_rest(&world);
     while (gofer && answer_one())
-        fuzz_settle(&world);
+        fuzz_rest(&world);
     if (gofer)
         host_stream_put(MOVE(gofer));
     fuzz_settle(&world);

@@ -81,12 +81,18 @@ SLEEPS_ROOT static inline void fuzz_job_main(struct task *task, void *arg)
     job->has_ended = true;
 }
 
+/* Until all is quiet; time stands still. */
+static inline void fuzz_rest(struct fuzz_world *world)
+{
+    fuzz_must(sched_run_until_quiet(world->kernel->sched, WORLD_STEPS_MAX), "it comes to rest");
+}
+
 /* Until all is quiet, time going on to whatever is due within a virtual minute. */
 static inline void fuzz_settle(struct fuzz_world *world)
 {
     u64 end = sched_now_ns(world->kernel->sched) + 60 * NS_PER_S;
     for (;;) {
-        fuzz_must(sched_run_until_quiet(world->kernel->sched, WORLD_STEPS_MAX), "it comes to rest");
+        fuzz_rest(world);
         u64 next = MIN(sched_next_deadline(world->kernel->sched),
                        host_next_completion_ns(world->host));
         if (next > end || next == NO_DEADLINE)
