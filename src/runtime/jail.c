@@ -49,8 +49,9 @@ static int fds_attach(int tree)
                         MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* Behind the new root the files of a coverage build's counters are out of reach. What was counted is
- * written now, once and for all: nothing is tried, and nobody complains, at the process's end. */
+/* Behind the new root the files of a coverage build's counters are out of reach. What was counted
+ * is written now, once and for all: nothing is tried, and nobody complains, at the process's end.
+ */
 static void write_counters(void)
 {
 #ifdef HAS_COVERAGE
