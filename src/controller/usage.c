@@ -2,6 +2,7 @@
 /* Receiver Usage: memory by category. Host files are never mapped, so Mapped is always 0. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "controller/internal.h"
 
@@ -32,13 +33,19 @@ static const struct wire_field usage_fields[] = {
 static const struct wire_type usage_type = WIRE_TYPE_STRUCT(struct memory_usage, usage_fields,
                                                             "control.MemoryUsage");
 
+static u64 used_bytes(const struct memory *memory)
+{
+    u64 total = 0;
+    for (u32 use = 0; use < FRAME_USE_COUNT; use++)
+        total += memory->used[use] * PAGE_SIZE;
+    return total;
+}
+
 static int collect(struct rpc_call *call, const void *arg)
 {
     const struct collect_call *collect = arg;
     const u64 *frames = call->kernel->memory->used;
-    u64 total = 0;
-    for (u32 use = 0; use < FRAME_USE_COUNT; use++)
-        total += frames[use] * PAGE_SIZE;
+    u64 total = used_bytes(call->kernel->memory);
     struct memory_usage usage = {.total = total};
     if (collect->is_full) {
         usage.system = frames[FRAME_SYSTEM] * PAGE_SIZE;
@@ -68,22 +75,38 @@ static const struct wire_field usage_fd_fields[] = {
 static const struct wire_type usage_fd_type = WIRE_TYPE_STRUCT(
     struct usage_fd_call, usage_fd_fields, "control.MemoryUsageFileOpts");
 
-/* The page needs no upkeep: its one number is Mapped, and host files are never mapped. */
+/* A one-page file with VALUE, or none of it stored if 0; a descriptor of it or -errno. */
+static int usage_page(u64 value)
+{
+    struct machine_memory page;
+    int err = machine_memory_create("picket-usage", 1, &page);
+    if (err)
+        return err;
+    if (value)
+        memcpy(machine_frame(&page, (frame){0}), &value, sizeof value);
+    int fd = machine_memory_share(&page);
+    machine_memory_destroy(&page);
+    return fd;
+}
+
+/*
+ * The page needs no upkeep: its one number is Mapped, and host files are never mapped. Where memory
+ * is no file (platform kvm) the number is what is used now, and an empty file stands for memory's.
+ */
 static int usage_fd(struct rpc_call *call, const void *arg)
 {
     const struct usage_fd_call *asked = arg;
-    struct machine_memory page;
     if (asked->version != 1)
         return error_set(call->err, EINVAL, "unsupported version requested: %lld",
                          (long long)asked->version);
     if (host_is_simulated(call->kernel->host)) /* its descriptors are no files of this machine */
         return error_set(call->err, ENOSYS, "a simulated host has no memory file to share");
-    int result = machine_memory_create("picket-usage", 1, &page);
-    if (result)
-        return error_set(call->err, -result, "usage page: %s", errno_text(-result));
-    int first = machine_memory_share(&page);
-    machine_memory_destroy(&page);
-    int second = machine_memory_share(call->kernel->memory->file);
+    const struct memory *memory = call->kernel->memory;
+    int second = machine_memory_share(memory->file);
+    bool is_file = second != -EBADF;
+    int first = usage_page(is_file ? 0 : used_bytes(memory));
+    if (!is_file)
+        second = usage_page(0);
     if (first >= 0)
         call->result_fds[call->result_fd_count++] = first;
     if (second >= 0)

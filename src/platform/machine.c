@@ -22,6 +22,7 @@
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
+#define HUGE_SIZE ((u64)2 << 20)
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -54,7 +55,8 @@ static struct {
 static void memory_drop(struct machine_memory *memory)
 {
     munmap(memory->base, memory->frame_count << PAGE_SHIFT);
-    close(memory->fd);
+    if (memory->fd >= 0)
+        close(memory->fd);
 }
 
 static void stack_drop(void *stack, size_t size)
@@ -144,6 +146,41 @@ void machine_memory_destroy(struct machine_memory *memory)
     *memory = (struct machine_memory){-1, NULL, 0};
 }
 
+/* SIZE bytes at a multiple of a huge page's size; NULL: the host refuses. */
+static u8 *own_memory_map(u64 size)
+{
+    u64 whole;
+    if (__builtin_add_overflow(size, HUGE_SIZE, &whole))
+        return NULL;
+    u8 *start = mmap(NULL, whole, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    u64 before = ALIGN_UP((u64)(uintptr_t)start, HUGE_SIZE) - (u64)(uintptr_t)start;
+    if (before)
+        munmap(start, before);
+    munmap(start + before + size, HUGE_SIZE - before);
+    return start + before;
+}
+
+int machine_memory_make_own(struct machine_memory *memory)
+{
+    u64 size = memory->frame_count << PAGE_SHIFT;
+    ASSERT(memory->fd >= 0);
+    if (madvise(memory->base, 0, MADV_POPULATE_WRITE) < 0) /* the host does not know it */
+        return -errno;
+    u8 *base = own_memory_map(size);
+    if (base == NULL)
+        return -ENOMEM;
+    (void)madvise(base, size, MADV_DONTDUMP);
+    (void)madvise(base, size, MADV_HUGEPAGE);
+    munmap(memory->base, size);
+    close(memory->fd);
+    memory->fd = -1;
+    memory->base = base;
+    return 0;
+}
+
 static bool frames_are_within(const struct machine_memory *memory, frame first, u64 count)
 {
     return first.index <= memory->frame_count && count <= memory->frame_count - first.index;
@@ -160,7 +197,8 @@ int machine_populate(struct machine_memory *memory, frame first, u64 count)
     } while (err < 0 && (errno == EINTR || errno == EAGAIN));
     if (err == 0)
         return 0;
-    if (errno != EINVAL) /* EFAULT: the file has no room; ENOMEM: the host has none */
+    /* EFAULT: the file has no room; ENOMEM: the host has none */
+    if (errno != EINVAL || memory->fd < 0)
         return -ENOMEM;
     do {
         err = fallocate(memory->fd, 0, (off_t)(first.index << PAGE_SHIFT),
@@ -174,6 +212,10 @@ void machine_discard(struct machine_memory *memory, frame first, u64 count)
     ASSERT(frames_are_within(memory, first, count));
     if (count == 0)
         return;
+    if (memory->fd < 0) {
+        ASSERT(madvise(machine_frame(memory, first), count << PAGE_SHIFT, MADV_DONTNEED) == 0);
+        return;
+    }
     int err;
     do {
         err = fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -184,6 +226,8 @@ void machine_discard(struct machine_memory *memory, frame first, u64 count)
 
 int machine_memory_share(const struct machine_memory *memory)
 {
+    if (memory->fd < 0)
+        return -EBADF;
     int fd = fcntl(memory->fd, F_DUPFD_CLOEXEC, 0);
     return fd < 0 ? -errno : fd;
 }
@@ -191,7 +235,7 @@ int machine_memory_share(const struct machine_memory *memory)
 u64 machine_memory_usage(const struct machine_memory *memory)
 {
     struct stat status;
-    ASSERT(fstat(memory->fd, &status) == 0);
+    ASSERT(memory->fd >= 0 && fstat(memory->fd, &status) == 0);
     return (u64)status.st_blocks * 512;
 }
 

@@ -9,7 +9,7 @@
 /* ---- a memory file: pages that the sentry and application spaces map ------------------------ */
 
 struct machine_memory {
-    int fd;
+    int fd;          /* -1: this process's own */
     u8 *base;        /* the sentry's own view of all of it */
     u64 frame_count; /* of the whole file; sparse until touched */
 };
@@ -18,7 +18,15 @@ struct machine_memory {
 MUST_CHECK int machine_memory_create(const char *name, u64 frame_count, struct machine_memory *out);
 void machine_memory_destroy(struct machine_memory *memory);
 
-/* A descriptor of the same file for another process; the caller's. -errno. */
+/*
+ * Nobody else will map it: let it be this process's own memory, for which hosts have huge pages
+ * (for files they seldom have). Nothing but zeros may be in it, and `base` changes. -errno: it
+ * stays a file. Source: Documentation/admin-guide/mm/transhuge.rst.
+ */
+MUST_CHECK int machine_memory_make_own(struct machine_memory *memory);
+
+/* A descriptor of the same file for another process; the caller's. -errno; -EBADF: it is no file.
+ */
 MUST_CHECK int machine_memory_share(const struct machine_memory *memory);
 
 /* The bytes of a frame in the sentry's view. */
@@ -30,7 +38,7 @@ static inline void *machine_frame(const struct machine_memory *memory, frame f)
 MUST_CHECK int machine_populate(struct machine_memory *memory, frame first, u64 count);
 /* Return COUNT pages to the host; they read as zero afterwards. */
 void machine_discard(struct machine_memory *memory, frame first, u64 count);
-/* Bytes that the file really uses (st_blocks). */
+/* Bytes that the file really uses (st_blocks); only of a file. */
 u64 machine_memory_usage(const struct machine_memory *memory);
 
 /* ---- threads and waiting -------------------------------------------------------------------- */

@@ -33,6 +33,32 @@ static void test_memory_is_sparse_and_reads_zero_after_discard(void)
     CU_ASSERT_EQUAL(machine_memory_create("picket-test", UINT64_MAX, &memory), -EINVAL);
 }
 
+static void test_memory_of_ones_own_is_sparse_too(void)
+{
+    struct machine_memory memory;
+    CU_ASSERT_EQUAL_FATAL(machine_memory_create("picket-test", (u64)1 << 24, &memory), 0);
+    int err = machine_memory_make_own(&memory);
+    if (err) { /* before Linux 5.14 */
+        CU_ASSERT_EQUAL(err, -EINVAL);
+        CU_ASSERT_TRUE(memory.fd >= 0);
+        machine_memory_destroy(&memory);
+        return;
+    }
+    CU_ASSERT_EQUAL((u64)(uintptr_t)memory.base % (2 << 20), 0);
+    u8 *page = machine_frame(&memory, (frame){12345});
+    CU_ASSERT_EQUAL(machine_populate(&memory, (frame){12345}, 3), 0);
+    CU_ASSERT_EQUAL(page[17], 0);
+    memset(page, 9, 3 * PAGE_SIZE);
+    machine_discard(&memory, (frame){12346}, 1);
+    CU_ASSERT_EQUAL(page[17], 9);
+    CU_ASSERT_EQUAL(page[PAGE_SIZE], 0);
+    CU_ASSERT_EQUAL(page[2 * PAGE_SIZE], 9);
+    *(u8 *)machine_frame(&memory, (frame){((u64)1 << 24) - 1}) = 1;
+    CU_ASSERT_EQUAL(machine_memory_share(&memory), -EBADF);
+    machine_memory_destroy(&memory);
+    machine_memory_destroy(&memory);
+}
+
 struct baton {
     u32 word;
     u32 turns;
@@ -140,6 +166,7 @@ void machine_suite(void)
     static CU_TestInfo tests[] = {
         {"memory is sparse and reads zero after discard",
          test_memory_is_sparse_and_reads_zero_after_discard},
+        {"memory of one's own is sparse too", test_memory_of_ones_own_is_sparse_too},
         {"threads wait for each other", test_threads_wait_for_each_other},
         {"a wait ends at its deadline", test_a_wait_ends_at_its_deadline},
         {"a stack has a guard below", test_a_stack_has_a_guard_below},

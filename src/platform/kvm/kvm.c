@@ -214,6 +214,14 @@ static void kvm_fini(struct platform *base)
     stub_destroy(platform);
 }
 
+/* The host maps the memfile into the machine page by page, huge ones where it has them. With shadow
+ * paging it stays a file, for frames_forget. */
+static void memory_prepare(struct kvm_platform *platform)
+{
+    if (!has_shadow(platform))
+        (void)!machine_memory_make_own(platform->base.memory);
+}
+
 static int kvm_init(struct platform *base, char *err_text, size_t err_size)
 {
     struct kvm_platform *platform = kvm_platform_of(base);
@@ -237,8 +245,10 @@ static int kvm_init(struct platform *base, char *err_text, size_t err_size)
         goto undo;
     }
     err = host_probe(platform, err_text, err_size);
-    if (err == 0)
+    if (err == 0) {
+        memory_prepare(platform);
         return 0;
+    }
 undo:
     kvm_fini(base);
     return err;
