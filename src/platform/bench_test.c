@@ -87,13 +87,15 @@ static void bench_calls(struct rig *rig)
     guest_destroy(&guest);
 }
 
-/* A demand fault that fills a run of FILL pages of fresh memory, until the next such fault. */
-static void bench_faults(struct rig *rig, u64 fill)
+/* A demand fault that fills a run of FILL pages of fresh memory, until the next such fault. Either
+ * the pages were never used, or they went back to the host and come again. */
+static void bench_faults(struct rig *rig, u64 fill, bool is_new)
 {
     char name[64];
     struct guest guest;
     struct figure fault = {.name = name, .count = 4};
-    snprintf(name, sizeof name, "fault, %lu fresh pages filled and touched", fill);
+    snprintf(name, sizeof name, "fault, %lu pages filled and touched, %s", fill,
+             is_new ? "never used" : "given back before");
     guest_create(&guest, rig, (struct bytes){code_touch, sizeof code_touch});
     guest.context.regs.rbx = DATA_ADDRESS;
     struct event event = guest_run(&guest, 0);
@@ -111,6 +113,10 @@ static void bench_faults(struct rig *rig, u64 fill)
         (void)space_commit(guest.space);
         guest.context.regs.rbx = DATA_ADDRESS;
         event = guest_run(&guest, 0);
+        if (is_new)
+            continue;
+        if (batch == 0) /* that one's were new */
+            fault.best = 0;
         machine_discard(&rig->memory, (frame){first}, rig->frame_next - first);
         rig->frame_next = first;
     }
@@ -225,9 +231,10 @@ static void test_figures(void)
         rig_attach(&rig, 0);
         printf("\n");
         bench_calls(&rig);
-        bench_faults(&rig, 1);
-        bench_faults(&rig, 16);
-        bench_faults(&rig, 64);
+        for (u64 fill = 1; fill <= 64; fill *= fill == 1 ? 16 : 4) {
+            bench_faults(&rig, fill, true);
+            bench_faults(&rig, fill, false);
+        }
         bench_refills(&rig, 1);
         bench_refills(&rig, 16);
 
