@@ -220,7 +220,8 @@ int tap_ended(long line, pid_t pid, int by_signal, int want)
 
 static void name_tmpdir(char *path, size_t size, pid_t pid)
 {
-    snprintf(path, size, "/tmp/conformance.%d", (int)pid);
+    const char *place = getenv("TAP_DIRECTORY"); /* conformance/run --mount */
+    snprintf(path, size, "%s/conformance.%d", place ? place : "/tmp", (int)pid);
 }
 
 const char *tap_tmpdir(void)

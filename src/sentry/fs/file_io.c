@@ -200,10 +200,13 @@ i64 file_write_kernel(struct task *task, struct file *file, const void *bytes, u
 
 /* ---- place ---------------------------------------------------------------------------------- */
 
-MUST_CHECK static i64 seek_hole_or_data(const struct inode *inode, i64 offset, bool data)
+MUST_CHECK SLEEPS static i64 seek_hole_or_data(struct task *task, struct inode *inode, i64 offset,
+                                               bool data)
 {
     if (offset < 0 || (u64)offset >= inode->size)
         return -ENXIO;
+    if (inode->ops->seek)
+        return inode->ops->seek(task, inode, (u64)offset, data);
     bool is_memory = inode->mapping.memory && !(inode->mapping.ops && inode->mapping.ops->fill);
     if (is_memory)
         return mapping_seek(&inode->mapping, (u64)offset, data);
@@ -230,7 +233,7 @@ SLEEPS static i64 seek_generic(struct task *task, struct file *file, i64 offset,
         if (err)
             return err;
         if (whence != LINUX_SEEK_END)
-            return seek_hole_or_data(inode, offset, whence == LINUX_SEEK_DATA);
+            return seek_hole_or_data(task, inode, offset, whence == LINUX_SEEK_DATA);
         base = (i64)inode->size;
         break;
     }

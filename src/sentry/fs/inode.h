@@ -85,6 +85,9 @@ struct inode_ops {
     SLEEPS_OP bool (*revalidate)(struct task *task, struct inode *dir, struct dentry *dentry);
     SLEEPS_OP int (*allocate)(struct task *task, struct inode *inode, i32 mode, u64 offset,
                               u64 size); /* fallocate */
+    /* The next data or hole at OFFSET or behind it, below the size; -ENXIO. NULL: what the pages
+     * in memory say, or a file without holes. */
+    SLEEPS_OP i64 (*seek)(struct task *task, struct inode *inode, u64 offset, bool is_data);
     /* O_TMPFILE: a regular file without a name, link_count 0. NULL: -EOPNOTSUPP. */
     SLEEPS_OP int (*tmpfile)(struct task *task, struct inode *dir, u32 mode, struct inode **out);
 };

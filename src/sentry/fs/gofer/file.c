@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "abi/fcntl.h"
 #include "sentry/fs/gofer/call.h"
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -127,6 +128,58 @@ SLEEPS static int gofer_fsync(struct task *task, struct file *file)
     op.type = HOST_OP_SYNC;
     op.file = inode->write_file;
     return (int)fiber_host_op(&task->fiber, &op);
+}
+
+/* The host's file does it, when it has all that was written; pages of a hole are forgotten. Modes
+ * that move content are refused. */
+int gofer_allocate(struct task *task, struct inode *inode, i32 mode, u64 offset, u64 size)
+{
+    const u32 clears = LINUX_FALLOC_PUNCH_HOLE | LINUX_FALLOC_ZERO_RANGE;
+    u32 how = (u32)mode;
+    if (how & ~(clears | LINUX_FALLOC_KEEP_SIZE) || (how & clears) == clears)
+        return -EOPNOTSUPP;
+    if ((how & LINUX_FALLOC_PUNCH_HOLE) && !(how & LINUX_FALLOC_KEEP_SIZE))
+        return -EOPNOTSUPP;
+    struct host_file *file;
+    int err = gofer_inode_open(gofer_of(inode), &task->fiber, true, false, &file);
+    if (!err)
+        err = mapping_sync(&inode->mapping, &task->fiber);
+    if (err)
+        return err;
+    struct host_op op;
+    memset(&op, 0, sizeof op);
+    op.type = HOST_OP_ALLOCATE;
+    op.file = file;
+    op.flags = how;
+    op.offset = offset;
+    op.length = size;
+    err = (int)fiber_host_op(&task->fiber, &op);
+    if (!err && (how & clears))
+        err = mapping_punch(&inode->mapping, &task->fiber, offset, size);
+    if (err)
+        return err;
+    if (!(how & LINUX_FALLOC_KEEP_SIZE) && offset + size > inode->size)
+        inode->size = inode->mapping.size = offset + size;
+    inode_touch(inode, (how & clears ? ATTR_MTIME : 0) | ATTR_CTIME);
+    return 0;
+}
+
+i64 gofer_seek(struct task *task, struct inode *inode, u64 offset, bool is_data)
+{
+    struct gofer_inode *gofer = gofer_of(inode);
+    struct host_file *file = gofer->read_file ? gofer->read_file : gofer->write_file;
+    int err = file ? 0 : gofer_inode_open(gofer, &task->fiber, false, false, &file);
+    if (!err)
+        err = mapping_sync(&inode->mapping, &task->fiber);
+    if (err)
+        return err;
+    struct host_op op;
+    memset(&op, 0, sizeof op);
+    op.type = HOST_OP_SEEK;
+    op.file = file;
+    op.flags = is_data ? LINUX_SEEK_DATA : LINUX_SEEK_HOLE;
+    op.offset = offset;
+    return fiber_host_op(&task->fiber, &op);
 }
 
 const struct file_ops gofer_file_ops = {

@@ -99,6 +99,11 @@ void gofer_inode_take_stat(struct gofer_inode *inode, const struct host_stat *st
 MUST_CHECK SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber,
                                        bool for_write, bool truncate, struct host_file **out);
 
+/* inode_ops.allocate and inode_ops.seek of regular files (file.c). */
+MUST_CHECK SLEEPS int gofer_allocate(struct task *task, struct inode *inode, i32 mode, u64 offset,
+                                     u64 size);
+MUST_CHECK SLEEPS i64 gofer_seek(struct task *task, struct inode *inode, u64 offset, bool is_data);
+
 extern const struct inode_ops gofer_inode_ops;
 extern const struct super_ops gofer_super_ops;
 extern const struct mapping_ops gofer_mapping_ops;

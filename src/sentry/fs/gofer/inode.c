@@ -383,7 +383,7 @@ SLEEPS static int gofer_mkdir(struct task *task, struct inode *dir_inode, const 
 {
     struct gofer_inode *dir = gofer_of(dir_inode);
     struct gofer_mkdir message = {.name = name,
-                                  .mode = mode & 07777u,
+                                  .mode = (mode & 07777u) | (dir_inode->mode & LINUX_S_ISGID),
                                   .uid = task->cred->fsuid,
                                   .gid = gid_for(task, dir_inode)};
     int err = gofer_inode_fid(dir, &task->fiber, &message.dir);
@@ -622,8 +622,8 @@ SLEEPS static i64 gofer_getxattr(struct task *task, struct inode *base, const ch
                                  size_t size)
 {
     struct gofer_inode *inode = gofer_of(base);
-    if (inode->has_no_caps && is_caps(name))
-        return -ENODATA;
+    if ((inode->has_no_caps && is_caps(name)) || inode_is_symlink(base))
+        return -ENODATA; /* links have none that the gofer passes */
     struct gofer_get_xattr message = {.name = name,
                                       .size = (u32)MIN(size, (size_t)GOFER_XATTR_MAX)};
     i64 result = gofer_inode_fid(inode, &task->fiber, &message.fid);
@@ -647,6 +647,8 @@ SLEEPS static int gofer_setxattr(struct task *task, struct inode *base, const ch
                                  const void *value, size_t size, int flags)
 {
     struct gofer_inode *inode = gofer_of(base);
+    if (inode_is_symlink(base))
+        return -EPERM;
     struct gofer_set_xattr message = {
         .name = name, .value = value, .size = (u32)size, .flags = (u32)flags};
     int err = gofer_inode_fid(inode, &task->fiber, &message.fid);
@@ -664,6 +666,8 @@ SLEEPS static int gofer_setxattr(struct task *task, struct inode *base, const ch
 SLEEPS static i64 gofer_listxattr(struct task *task, struct inode *base, char *out, size_t size)
 {
     struct gofer_inode *inode = gofer_of(base);
+    if (inode_is_symlink(base))
+        return 0;
     struct gofer_list_xattr message = {.size = (u32)MIN(size, (size_t)GOFER_XATTR_MAX)};
     i64 result = gofer_inode_fid(inode, &task->fiber, &message.fid);
     if (result)
@@ -713,4 +717,6 @@ const struct inode_ops gofer_inode_ops = {
     .listxattr = gofer_listxattr,
     .removexattr = gofer_removexattr,
     .revalidate = gofer_revalidate,
+    .allocate = gofer_allocate,
+    .seek = gofer_seek,
 };
