@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "controller/internal.h"
-#include "sentry/kernel/control_group.h"
+#include "sentry/fs/cgroup/cgroup.h"
 
 struct control_file {
     char *controller, *path, *name;
@@ -56,7 +56,8 @@ static const struct wire_type write_call_type = WIRE_TYPE_STRUCT(
 static const char *find_group(struct rpc_call *call, const struct control_file *file,
                               struct control_group **out)
 {
-    const char *wrong = control_group_controller(rpc_text(file->controller));
+    const char *wrong = control_group_controller(rpc_text(file->controller),
+                                                 cgroup_mounted(call->kernel));
     if (wrong)
         return wrong;
     if (rpc_text(file->path)[0] != '/')
@@ -108,8 +109,8 @@ static void write_one(struct rpc_call *call, const struct control_arg *arg)
     const char *wrong = find_group(call, &arg->file, &group);
     const char *value = wrong ? NULL : trimmed(call, rpc_text(arg->value));
     if (!wrong)
-        wrong = value ? control_group_write(group, arg->file.controller, rpc_text(arg->file.name),
-                                            value)
+        wrong = value ? control_group_write(call->kernel, group, arg->file.controller,
+                                            rpc_text(arg->file.name), value)
                       : "out of memory";
     put_result(call->result, wrong ? wrong : "", wrong ? strlen(wrong) : 0, wrong != NULL);
 }

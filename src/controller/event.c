@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "controller/internal.h"
+#include "sentry/fs/cgroup/cgroup.h"
 
 struct cpu_usage {
     u64 kernel, user, total;
@@ -159,6 +160,17 @@ static u64 pids_limit(const struct rpc_call *call, const char *id)
                : 0;
 }
 
+/* With control groups mounted, what they account: cpuacct.usage and memory.usage_in_bytes. */
+static int fill_of_group(struct rpc_call *call, const char *id, struct stats_data *data)
+{
+    struct control_group *group = control_group_of(call->kernel, *id ? id : NULL);
+    if (!group)
+        return -1;
+    data->cpu.usage.total = control_group_cpu_ns(call->kernel, group);
+    data->memory.usage.usage = control_group_memory(call->kernel, group);
+    return 0;
+}
+
 static int event(struct rpc_call *call, const void *arg)
 {
     const struct rpc_string *asked = arg;
@@ -172,7 +184,8 @@ static int event(struct rpc_call *call, const void *arg)
     data->pids.current = loader_container_process_count(call->loader, id);
     data->pids.limit = pids_limit(call, id);
     data->cpu.usage.total = loader_container_cpu_ns(call->loader, id);
-    if (!fill_container_usage(call, &out))
+    bool has_groups = cgroup_mounted(call->kernel) != 0;
+    if (has_groups ? fill_of_group(call, id, data) : !fill_container_usage(call, &out))
         return error_set(call->err, ENOMEM, "out of memory");
     wire_encode(call->result, &out_type, &out);
     return 0;

@@ -64,6 +64,13 @@ static int describe_container(struct container *container, struct pool *pool,
 {
     out->id = container->id;
     out->name = container_name(container, pool);
+    struct control_group *group = control_group_of(container->loader->kernel, container->id);
+    if (group && group->nr) {
+        out->group = group->nr;
+        out->limits = group->limits;
+        out->cpus = group->cpus;
+        out->mems = group->mems;
+    }
     if (container_has_ended(container)) {
         out->status = (u32)container->init->exit_code;
         return out->name ? 0 : -ENOMEM;

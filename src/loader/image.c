@@ -8,11 +8,27 @@
 #include "loader/internal.h"
 #include "sentry/state/state.h"
 
+static const struct wire_field limits_fields[] = {
+    WIRE_FIELD(struct control_limits, pids_max, "pids_max", &wire_uint64),
+    WIRE_FIELD(struct control_limits, cpu_shares, "cpu_shares", &wire_uint64),
+    WIRE_FIELD(struct control_limits, cpu_period_us, "cpu_period", &wire_uint64),
+    WIRE_FIELD(struct control_limits, cpu_quota_us, "cpu_quota", &wire_int64),
+    WIRE_FIELD(struct control_limits, memory_limit, "memory", &wire_uint64),
+    WIRE_FIELD(struct control_limits, memory_soft_limit, "memory_soft", &wire_uint64),
+    WIRE_FIELD(struct control_limits, job_id, "job", &wire_int64),
+    WIRE_END,
+};
+static const struct wire_type limits_type = WIRE_TYPE_STRUCT(struct control_limits, limits_fields,
+                                                             "picket.Limits");
 static const struct wire_field image_container_fields[] = {
     WIRE_FIELD(struct image_container, name, "name", &wire_string),
     WIRE_FIELD(struct image_container, id, "id", &wire_string),
     WIRE_FIELD(struct image_container, init, "init", &wire_uint32),
     WIRE_FIELD(struct image_container, status, "status", &wire_uint32),
+    WIRE_FIELD(struct image_container, group, "group", &wire_uint32),
+    WIRE_FIELD(struct image_container, limits, "limits", &limits_type),
+    WIRE_FIELD(struct image_container, cpus, "cpus", &wire_string),
+    WIRE_FIELD(struct image_container, mems, "mems", &wire_string),
     WIRE_FIELD(struct image_container, gofers, "gofers", WIRE_LIST_OF(&wire_uint32, "[]uint32")),
     WIRE_FIELD(struct image_container, stdio, "stdio", WIRE_LIST_OF(&wire_uint32, "[]uint32")),
     WIRE_END,

@@ -4,6 +4,7 @@
 #include "loader/loader.h"
 #include "sentry/exec/exec.h"
 #include "sentry/fs/vfs.h"
+#include "sentry/kernel/control_group.h"
 
 struct state_metadata;
 struct strace;
@@ -226,7 +227,10 @@ struct image_container {
     char *name, *id;
     char *marked; /* not in the image: what its processes are called while ids are exchanged */
     u32 init;     /* its first process in the root PID namespace; 0: had ended … */
-    u32 status;   /* … with this wait status; then there are no gofers and no stdio */
+    u32 group;    /* the number of its control group, 0: none; what that holds: */
+    struct control_limits limits;
+    char *cpus, *mems;
+    u32 status; /* … with this wait status; then there are no gofers and no stdio */
     WIRE_LIST(u32)
     gofers; /* device numbers of the file systems behind gofers, in the order of their descriptors
              */

@@ -11,6 +11,7 @@
 #include "abi/fcntl.h"
 #include "abi/mount.h"
 #include "loader/internal.h"
+#include "sentry/fs/cgroup/cgroup.h"
 #include "sentry/fs/erofs/erofs.h"
 #include "sentry/fs/mount.h"
 
@@ -280,6 +281,38 @@ SLEEPS static int mount_bind(struct building *building, const struct oci_mount *
     return err;
 }
 
+/* A small read-only tree with a folder for each controller, where the container's own group is. */
+SLEEPS static int mount_groups(struct building *building, const struct oci_mount *mount,
+                               const struct mount_options *options)
+{
+    struct kernel *kernel = building->by->kernel;
+    AUTO_PUT struct super *tree = NULL;
+    AUTO_PATH struct path point = {0};
+    AUTO_PUT struct mount *root = NULL;
+    u32 flags = (u32)options->flags;
+    int err = tmpfs_create(building->by, "mode=755", &tree);
+    if (!err)
+        err = find_point(building->by, mount->destination, true, &point);
+    if (!err)
+        err = mount_attach(building->by, tree, tree->root, &point, flags & ~LINUX_MS_RDONLY,
+                           mount->source, &root);
+    for (u32 i = 0; i < CONTROL_COUNT && !err; i++) {
+        AUTO_PUT struct super *super = NULL;
+        AUTO_BUF struct buf path;
+        buf_init(&path, kernel->arena, 0);
+        err = buf_printf(&path, "%s/%s", mount->destination, control_controller_name(i));
+        if (!err && !buf_text(&path))
+            err = -ENOMEM;
+        if (!err)
+            err = cgroup_fs_create(building->by, 1u << i, building->container->id, &super);
+        if (!err)
+            err = attach(building, super, buf_text(&path), flags, "cgroup");
+    }
+    if (!err)
+        root->flags |= flags & LINUX_MS_RDONLY;
+    return err;
+}
+
 /* Different names of one thing; whatever is asked for at /dev is the sentry's own. */
 static const char *type_of(const struct oci_mount *mount)
 {
@@ -297,6 +330,8 @@ SLEEPS static int mount_one(struct building *building, const struct oci_mount *m
     int err = mount_options_parse(arena, mount->options.items, mount->options.count, &options);
     if (!err && oci_mount_is_bind(mount))
         err = mount_bind(building, mount, &options);
+    else if (!err && strcmp(type_of(mount), "cgroup") == 0)
+        err = mount_groups(building, mount, &options);
     else if (!err)
         err = mount_plain(building, type_of(mount), mount->source, mount->destination, &options);
     arena_free_string(arena, options.data);

@@ -108,6 +108,24 @@ static int rename_groups(struct loader *loader, const char *from, const char *to
     return 0;
 }
 
+/* Its control group goes on under the container's present id, with the number that open files know.
+ */
+static int adopt_group(struct container *container, const struct image_container *image)
+{
+    struct kernel *kernel = container->loader->kernel;
+    if (!image->group)
+        return 0;
+    struct control_group *group = control_group_make(kernel, container->id);
+    if (!group)
+        return -ENOMEM;
+    group->nr = image->group;
+    group->limits = image->limits;
+    strncpy(group->cpus, image->cpus ? image->cpus : "", CONTROL_LIST_SIZE - 1);
+    strncpy(group->mems, image->mems ? image->mems : "", CONTROL_LIST_SIZE - 1);
+    kernel->control_group_last = MAX(kernel->control_group_last, image->group);
+    return 0;
+}
+
 static int adopt_init(struct container *container, u32 init, u32 status)
 {
     struct kernel *kernel = container->loader->kernel;
@@ -213,6 +231,8 @@ SLEEPS static int adopt_container(struct loader *loader, struct task *by,
         return error_set(err, EINVAL, "unable to remap task with CID %s",
                          image->id ? image->id : "");
     int result = rename_groups(loader, image->marked, container->id);
+    if (!result)
+        result = adopt_group(container, image);
     if (!result)
         result = adopt_init(container, image->init, image->status);
     if (!result)

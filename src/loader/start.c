@@ -176,15 +176,28 @@ SLEEPS static int make_fds(struct container *container, struct task *by, struct 
     return err;
 }
 
-/* Its control group, with the limit on tasks that its spec asks for. */
+/* Its control group, with the limits that its spec asks for. */
 static int make_group(struct container *container)
 {
     struct control_group *group = control_group_make(container->loader->kernel, container->id);
-    const struct oci_spec *spec = container->spec;
+    const struct oci_limits *asked = container->spec->on_linux ? &container->spec->on_linux->limits
+                                                               : NULL;
     if (!group)
         return -ENOMEM;
-    if (spec->on_linux && spec->on_linux->limits.has_pids && spec->on_linux->limits.pids > 0)
-        group->pids_max = (u64)spec->on_linux->limits.pids;
+    if (!asked)
+        return 0;
+    if (asked->has_pids && asked->pids > 0)
+        group->limits.pids_max = (u64)asked->pids;
+    if (asked->has_memory && asked->memory > 0)
+        group->limits.memory_limit = (u64)asked->memory;
+    if (asked->has_memory_reservation && asked->memory_reservation > 0)
+        group->limits.memory_soft_limit = (u64)asked->memory_reservation;
+    if (asked->has_cpu_shares && asked->cpu_shares >= 2)
+        group->limits.cpu_shares = asked->cpu_shares;
+    if (asked->has_cpu_quota && asked->cpu_quota > 0)
+        group->limits.cpu_quota_us = asked->cpu_quota;
+    if (asked->has_cpu_period && asked->cpu_period > 0)
+        group->limits.cpu_period_us = asked->cpu_period;
     return 0;
 }
 
@@ -228,9 +241,7 @@ SLEEPS static int start_process(struct container *container, struct task *by, st
     if (process_spec_caps(container->loader, process, &plan.caps, err) ||
         process_spec_limits(process, &limits, err))
         return -1;
-    int result = make_group(container);
-    if (!result)
-        result = make_fds(container, by, &plan.fds);
+    int result = make_fds(container, by, &plan.fds);
     if (result)
         return error_set(err, -result, "opening standard input and output: %s",
                          errno_text(-result));
@@ -244,9 +255,12 @@ SLEEPS static int start_steps(struct container *container, struct task *by, stru
 {
     if (container->args->exec_fd >= 0)
         return error_set(err, ENOSYS, "starting a program from a descriptor is not supported");
+    int result = make_group(container); /* mounts may show it */
+    if (result)
+        return error_set(err, -result, "cannot make a control group: %s", errno_text(-result));
     if (mounts_create(container, by, container->args, err))
         return -1;
-    int result = make_namespaces(container);
+    result = make_namespaces(container);
     if (result)
         return error_set(err, -result, "cannot make namespaces: %s", errno_text(-result));
     return start_process(container, by, err);

@@ -400,3 +400,38 @@ def links_of_a_client_are_seen_by_ip(box: Box):
     box.ok("restore", "--detach", "--image-path", box.path("image"), "--bundle", bundle, "two")
     assert box.ok("exec", "two", "sh", "-c", look).out == seen
     box.ok("delete", "--force", "two")
+
+
+def with_groups(config):
+    config["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                             "options": ["nosuid", "noexec", "nodev", "ro"]})
+    config["linux"]["resources"] = {"pids": {"limit": 200}, "memory": {"limit": 1 << 28}, "cpu": {"shares": 512}}
+
+
+@test
+def control_groups_inside(box: Box):
+    """a cgroup mount shows a container its own group; what is set outside is read inside, also after a restore"""
+    bundle = box.bundle("sleep", "1000", change=with_groups)
+    box.ok("create", "--bundle", bundle, "one")
+    box.ok("start", "one")
+    look = ("cd /sys/fs/cgroup && ls && cat pids/pids.max memory/memory.limit_in_bytes cpu/cpu.shares job/job.id "
+            "cpuset/cpuset.mems devices/devices.list; cat /proc/self/cgroup; grep pids /proc/cgroups")
+    seen = box.ok("exec", "one", "sh", "-c", look).out
+    assert seen.splitlines() == ["cpu", "cpuacct", "cpuset", "devices", "job", "memory", "pids", "200", str(1 << 28), "512", "0",
+                                 "0", "a *:* rwm", "7:pids:/", "6:memory:/", "5:job:/", "4:devices:/", "3:cpuset:/",
+                                 "2:cpuacct:/", "1:cpu:/", "pids\t7\t1\t1"], seen
+    box.run("exec", "one", "sh", "-c", "echo 9 > /sys/fs/cgroup/pids/pids.max").want(1)
+    box.ok("write-control", "one", "pids", "/one", "pids.max", "5")
+    box.ok("write-control", "one", "job", "/one", "job.id", "41")
+    assert "5" == box.ok("exec", "one", "cat", "/sys/fs/cgroup/pids/pids.max").out.strip()
+    fork = "for i in 1 2 3 4 5 6; do sleep 100 & done; cat /sys/fs/cgroup/pids/pids.current"
+    assert "resource temporarily unavailable" in box.run("exec", "one", "sh", "-c", fork).err.lower()
+    box.ok("checkpoint", "--image-path", box.path("image"), "one")
+    box.ok("delete", "--force", "one")
+    box.ok("restore", "--detach", "--image-path", box.path("image"), "--bundle", bundle, "two")
+    look = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/job/job.id /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    assert box.ok("exec", "two", "sh", "-c", look).out == f"5\n41\n{1 << 28}\n"
+    box.ok("read-control", "two", "pids", "/two", "pids.max").want(out="5\n")
+    usage = json.loads(box.ok("events", "--stats", "two").out)["data"]
+    assert usage["pids"]["current"] >= 1 and usage["memory"]["usage"]["usage"] > 0
+    box.ok("delete", "--force", "two")

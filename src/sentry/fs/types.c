@@ -2,6 +2,7 @@
 /* All file system types. One row each; a type that users may not mount is for the sentry alone. */
 #include <string.h>
 
+#include "sentry/fs/cgroup/cgroup.h"
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/erofs/erofs.h"
 #include "sentry/fs/gofer/gofer.h"
@@ -17,6 +18,10 @@ extern const struct super_ops proc_super_ops, gofer_super_ops;
 static const struct fs_type types[] = {
     {.name = "proc", .may_users_mount = true, .super_ops = &proc_super_ops, .mount = proc_mount},
     {.name = "sysfs", .may_users_mount = true, .super_ops = &proc_super_ops, .mount = sysfs_mount},
+    {.name = "cgroup",
+     .may_users_mount = true,
+     .super_ops = &proc_super_ops,
+     .mount = cgroup_mount},
     {.name = "devpts",
      .may_users_mount = true,
      .super_ops = &devpts_super_ops,

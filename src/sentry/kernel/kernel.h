@@ -91,6 +91,7 @@ struct kernel {
     struct call_observer *call_observers; /* chain; NULL: nobody looks */
     u32 profiles_running;                 /* the controller's: one profile of a kind at a time */
     struct list control_groups;           /* struct control_group.link, owned */
+    u32 control_group_last;               /* the last number that was given */
     struct list tasks; /* struct task.kernel_link: all, in order of creation, kernel tasks too */
     u32 task_count;
     u64 boot_monotonic_ns;   /* monotonic time at boot: /proc/uptime, CLOCK_BOOTTIME base */

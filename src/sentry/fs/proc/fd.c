@@ -25,7 +25,7 @@ static bool key_from_name(const struct proc_ask *ask, const char *name, u64 *key
     return *end == 0 && file_of(&there);
 }
 
-static bool next_fd(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
+static bool next_fd(struct proc_ask *ask, u64 *key, char name[PROC_NAME_MAX], u8 *type)
 {
     const struct fd_table *fds = ask->target ? ask->target->fds : NULL;
     for (u64 fd = *key; fds && fd < fds->capacity; fd++) {

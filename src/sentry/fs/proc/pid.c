@@ -9,6 +9,7 @@
 #include "abi/process.h"
 #include "sentry/fs/nsfs.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/kernel/control_group.h"
 #include "sentry/kernel/cred.h"
 
 /* ---- strings in the program's own memory ---------------------------------------------------- */
@@ -147,7 +148,10 @@ SLEEPS static int show_io(struct proc_ask *ask, struct buf *out)
 
 SLEEPS static int show_cgroup(struct proc_ask *ask, struct buf *out)
 {
-    return buf_append_text(out, "0::/\n");
+    int err = 0;
+    for (u32 i = CONTROL_COUNT; i > 0 && !err; i--) /* as in a namespace of its own */
+        err = buf_printf(out, "%u:%s:/\n", i, control_controller_name(i - 1));
+    return err;
 }
 
 SLEEPS static int show_children(struct proc_ask *ask, struct buf *out)
@@ -564,7 +568,7 @@ SLEEPS static const struct proc_node *find_fdinfo_in(struct proc_ask *ask, const
 {
     return proc_fdinfo_dir.find(ask, name, key);
 }
-static bool next_fd_in(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
+static bool next_fd_in(struct proc_ask *ask, u64 *key, char name[PROC_NAME_MAX], u8 *type)
 {
     return proc_fd_dir.next(ask, key, name, type);
 }
@@ -579,7 +583,7 @@ SLEEPS static const struct proc_node *find_task(struct proc_ask *ask, const char
     return task && task->group == ask->target->group ? &proc_task_dir : NULL;
 }
 
-static bool next_task(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
+static bool next_task(struct proc_ask *ask, u64 *key, char name[PROC_NAME_MAX], u8 *type)
 {
     /* In order of their numbers, so that a listing can go on after threads came and went. */
     const struct task *task, *best = NULL;

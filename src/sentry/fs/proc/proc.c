@@ -82,9 +82,11 @@ static const struct proc_node *find_in(const struct proc_node *table, const char
 static const struct {
     const char *name;
     const struct proc_node *node;
-} stars[] = {{"*pid", &proc_pid_dir},        {"*task", &proc_task_dir}, {"*fd", &proc_fd_link},
-             {"*fdinfo", &proc_fdinfo_file}, {"proc", &proc_root},      {"sys", &sys_root},
-             {"*cpu", &sys_cpu_dir}};
+} stars[] = {{"*pid", &proc_pid_dir},    {"*task", &proc_task_dir},
+             {"*fd", &proc_fd_link},     {"*fdinfo", &proc_fdinfo_file},
+             {"proc", &proc_root},       {"sys", &sys_root},
+             {"*cpu", &sys_cpu_dir},     {"cgroup", &cgroup_root},
+             {"*control", &cgroup_file}, {"*control_rw", &cgroup_writable}};
 
 static const struct proc_node *node_by_path(const char *path)
 {
@@ -262,7 +264,7 @@ SLEEPS static int proc_readdir(struct task *task, struct file *file, struct dir_
         file->offset = DYNAMIC_BASE;
     for (;;) {
         u64 key = file->offset - DYNAMIC_BASE;
-        char name[24];
+        char name[PROC_NAME_MAX];
         u8 type;
         if (!dir->node->next(&ask, &key, name, &type))
             return 0;
@@ -463,8 +465,8 @@ static const struct inode_ops proc_magic_ops = {
 
 const struct super_ops proc_super_ops = {0};
 
-SLEEPS static int tree_mount(struct task *task, const char *type, u32 magic,
-                             const struct proc_node *root, u32 flags, struct super **out)
+int proc_tree_mount(struct task *task, const char *type, u32 magic, const struct proc_node *root,
+                    u64 key, u32 flags, struct super **out)
 {
     AUTO_PUT struct super *super = NULL;
     int err = super_create(task->kernel, type, magic, flags, &super);
@@ -472,7 +474,7 @@ SLEEPS static int tree_mount(struct task *task, const char *type, u32 magic,
         return err;
     super->ops = &proc_super_ops;
     struct proc_inode *inode;
-    err = proc_inode_create(super, root, star_of(root), NULL, 0, &inode);
+    err = proc_inode_create(super, root, star_of(root), NULL, key, &inode);
     if (err)
         return err;
     inode->inode.ino = 1;
@@ -486,11 +488,11 @@ SLEEPS static int tree_mount(struct task *task, const char *type, u32 magic,
 SLEEPS int proc_mount(struct task *task, const char *source, u32 flags, const char *options,
                       struct super **out)
 {
-    return tree_mount(task, "proc", PROC_MAGIC, &proc_root, flags, out);
+    return proc_tree_mount(task, "proc", PROC_MAGIC, &proc_root, 0, flags, out);
 }
 
 SLEEPS int sysfs_mount(struct task *task, const char *source, u32 flags, const char *options,
                        struct super **out)
 {
-    return tree_mount(task, "sysfs", SYSFS_MAGIC, &sys_root, flags, out);
+    return proc_tree_mount(task, "sysfs", SYSFS_MAGIC, &sys_root, 0, flags, out);
 }

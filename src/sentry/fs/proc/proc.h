@@ -21,6 +21,9 @@ struct proc_ask {
     u64 key; /* of a node made by `children`: a descriptor's number, … */
 };
 
+#define PROC_NAME_MAX 32u /* bytes of a name that `next` gives */
+#define CGROUP_MAGIC 0x27e0ebu
+
 struct proc_node {
     const char *name;
     u32 mode;                      /* with the type */
@@ -34,7 +37,7 @@ struct proc_node {
      * … */
     SLEEPS_OP const struct proc_node *(*find)(struct proc_ask *ask, const char *name, u64 *key);
     /* … and the next name at or after *KEY into NAME; false at the end. */
-    bool (*next)(struct proc_ask *ask, u64 *key, char name[24], u8 *type);
+    bool (*next)(struct proc_ask *ask, u64 *key, char name[PROC_NAME_MAX], u8 *type);
     SLEEPS_OP int (*open)(struct proc_ask *ask,
                           struct file *file); /* other than text: /proc/PID/mem */
     void (*attr)(const struct proc_ask *ask,
@@ -65,6 +68,7 @@ extern const struct proc_node proc_pid_table[], proc_task_table[], proc_sys_tabl
 extern const struct proc_node proc_pid_dir, proc_task_dir;
 extern const struct proc_node proc_fd_dir, proc_fd_link, proc_fdinfo_dir, proc_fdinfo_file,
     proc_ns_dir, sys_cpu_dir;
+extern const struct proc_node cgroup_root, cgroup_file, cgroup_writable; /* fs/cgroup */
 
 extern const struct super_ops proc_super_ops;
 SLEEPS int proc_mount(struct task *task, const char *source, u32 flags, const char *options,
@@ -73,6 +77,10 @@ SLEEPS int sysfs_mount(struct task *task, const char *source, u32 flags, const c
                        struct super **out);
 /* The process whose folder /proc/PID FILE is: lent, or NULL if it is something else. */
 struct pid *proc_dir_pid(const struct file *file);
+/* A file system of TYPE made of the tree ROOT, whose inode has KEY. */
+MUST_CHECK SLEEPS int proc_tree_mount(struct task *task, const char *type, u32 magic,
+                                      const struct proc_node *root, u64 key, u32 flags,
+                                      struct super **out);
 /* May ASKER look into TARGET (ptrace(2), PTRACE_MODE_READ)? */
 bool proc_may_look(const struct task *asker, const struct task *target);
 /* A process's mounts: root.c */

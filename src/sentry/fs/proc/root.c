@@ -7,6 +7,7 @@
 
 #include "sentry/fs/mount.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/kernel/control_group.h"
 
 #define HZ 100u
 #define KIB(frames) ((unsigned long long)(frames) << (PAGE_SHIFT - 10))
@@ -136,7 +137,7 @@ SLEEPS static int show_stat(struct proc_ask *ask, struct buf *out)
 
 SLEEPS static int show_filesystems(struct proc_ask *ask, struct buf *out)
 {
-    static const char *const names[] = {"tmpfs",  "proc",   "sysfs",   "devtmpfs",
+    static const char *const names[] = {"tmpfs",  "proc",   "cgroup",  "sysfs", "devtmpfs",
                                         "devpts", "mqueue", "overlay", "9p"};
     int err = 0;
     for (size_t i = 0; i < ARRAY_COUNT(names) && !err; i++)
@@ -152,7 +153,10 @@ SLEEPS static int show_devices(struct proc_ask *ask, struct buf *out)
 
 SLEEPS static int show_cgroups(struct proc_ask *ask, struct buf *out)
 {
-    return buf_append_text(out, "#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
+    int err = buf_append_text(out, "#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
+    for (u32 i = 0; i < CONTROL_COUNT && !err; i++) /* a group is seen as the only one */
+        err = buf_printf(out, "%s\t%u\t1\t1\n", control_controller_name(i), i + 1);
+    return err;
 }
 
 SLEEPS static int show_swaps(struct proc_ask *ask, struct buf *out)
@@ -357,7 +361,7 @@ SLEEPS static const struct proc_node *find_pid(struct proc_ask *ask, const char 
     return *end == 0 && task_find(ask->asker->ns->pid_ns, (u32)*key) ? &proc_pid_dir : NULL;
 }
 
-static bool next_pid(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
+static bool next_pid(struct proc_ask *ask, u64 *key, char name[PROC_NAME_MAX], u8 *type)
 {
     u32 nr;
     if (!pid_ns_next_group(ask->asker->ns->pid_ns, (u32)*key, &nr))

@@ -53,7 +53,7 @@ SLEEPS static const struct proc_node *find_cpu(struct proc_ask *ask, const char 
     return *end == 0 && *key < sched_cpu_count(ask->asker->kernel->sched) ? &sys_cpu_dir : NULL;
 }
 
-static bool next_cpu(struct proc_ask *ask, u64 *key, char name[24], u8 *type)
+static bool next_cpu(struct proc_ask *ask, u64 *key, char name[PROC_NAME_MAX], u8 *type)
 {
     if (*key >= sched_cpu_count(ask->asker->kernel->sched))
         return false;
