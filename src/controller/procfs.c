@@ -5,11 +5,14 @@
  * sleep: they come first, and a process that has gone by then is left out.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/sort.h"
 #include "controller/internal.h"
+#include "sentry/fs/cgroup/cgroup.h"
 #include "sentry/fs/file.h"
+#include "sentry/fs/proc/look.h"
 
 #define AREA_MAX ((u64)128 << 10)
 
@@ -21,31 +24,6 @@ struct dump {
 };
 
 /* ---- pieces --------------------------------------------------------------------------------- */
-
-SLEEPS static int read_area(struct dump *dump, u64 start, u64 end, struct buf *out)
-{
-    struct mm *mm = dump->leader->mm;
-    if (!mm || end <= start)
-        return 0;
-    REF_GET(mm);
-    u64 left = MIN(end - start, AREA_MAX);
-    int err = 0;
-    while (left > 0 && !err) {
-        u8 *room;
-        u64 step = MIN(left, (u64)PAGE_SIZE);
-        err = buf_reserve(out, step, &room);
-        i64 got = err ? 0
-                      : mm_copy_force(mm, &dump->call->task->fiber, room, uaddr_make(start), step,
-                                      false);
-        if (got <= 0)
-            break;
-        buf_grow(out, (size_t)got);
-        start += (u64)got;
-        left -= (u64)got;
-    }
-    REF_PUT(mm);
-    return err;
-}
 
 /* Strings that each end with a NUL. */
 static void put_strings(struct json_writer *w, const char *name, const struct buf *area)
@@ -113,6 +91,37 @@ static void put_limits(struct dump *dump)
     json_end_object(w);
 }
 
+static void put_text(struct json_writer *w, const char *name, const char *text)
+{
+    json_name(w, name);
+    json_put_string(w, text);
+}
+
+/* Where it is in each hierarchy that is mounted; left out when there is none. */
+static void put_groups(struct dump *dump)
+{
+    struct json_writer *w = dump->w;
+    struct kernel *kernel = dump->call->kernel;
+    u32 mounted = cgroup_mounted(kernel);
+    const struct control_group *group = control_group_of(kernel, dump->leader->group->container_id);
+    if (!mounted || !group)
+        return;
+    json_name(w, "cgroup");
+    json_begin_array(w);
+    for (u32 i = CONTROL_COUNT; i > 0; i--) {
+        char number[16];
+        if (!(mounted & 1u << (i - 1)))
+            continue;
+        snprintf(number, sizeof number, "%u", i);
+        json_begin_object(w);
+        put_text(w, "hierarchy_id", number);
+        put_text(w, "controllers", control_controller_name(i - 1));
+        put_text(w, "path", group->path);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void put_ids(struct json_writer *w, const char *name, u32 real, u32 effective, u32 saved)
 {
     json_name(w, name);
@@ -127,25 +136,24 @@ static void put_status(struct dump *dump)
 {
     struct json_writer *w = dump->w;
     const struct task *leader = dump->leader;
-    const struct thread_group *group = leader->group;
-    const struct pid_ns *ns = leader->kernel->root_pid_ns;
     const struct cred *cred = leader->cred;
-    const struct mm *mm = leader->mm;
+    struct process_look look;
+    process_look(leader, leader->kernel->root_pid_ns, &look);
     json_name(w, "status");
     json_begin_object(w);
     json_name(w, "comm");
     json_put_string_size(w, leader->comm, strnlen(leader->comm, COMM_SIZE));
-    put_number(w, "pid", thread_group_pid_in(group, ns));
-    put_number(w, "ppid", group->parent ? thread_group_pid_in(group->parent, ns) : 0);
+    put_number(w, "pid", look.tid);
+    put_number(w, "ppid", look.ppid);
     put_ids(w, "uid", cred->uid, cred->euid, cred->suid);
     put_ids(w, "gid", cred->gid, cred->egid, cred->sgid);
-    put_number(w, "vm_size", mm ? mm->virtual_size / 1024 : 0);
-    put_number(w, "vm_rss", mm ? mm->resident_count * (PAGE_SIZE / 1024) : 0);
+    put_number(w, "vm_size", look.virtual_kib);
+    put_number(w, "vm_rss", look.resident_kib);
     json_end_object(w);
     json_name(w, "stat");
     json_begin_object(w);
-    put_number(w, "pgid", group->pgrp ? pid_nr_in(group->pgrp->pid, ns) : 0);
-    put_number(w, "sid", group->pgrp ? pid_nr_in(group->pgrp->session->pid, ns) : 0);
+    put_number(w, "pgid", look.pgid);
+    put_number(w, "sid", look.sid);
     json_end_object(w);
 }
 
@@ -225,6 +233,7 @@ static void put_process(struct dump *dump)
     put_number(w, "clone_ts", kernel_realtime_ns(kernel) - age);
     put_path(dump, "root", leader->fs ? &leader->fs->root : NULL);
     put_limits(dump);
+    put_groups(dump);
     put_status(dump);
     put_maps(dump);
     json_end_object(w);
@@ -235,14 +244,17 @@ SLEEPS static int dump_process(struct dump *dump)
 {
     const struct task *leader = dump->leader;
     const struct mm *mm = leader->mm;
+    struct fiber *fiber = &dump->call->task->fiber;
     if (leader->phase >= PHASE_EXIT || !mm)
         return 0;
     buf_clear(&dump->args);
     buf_clear(&dump->env);
-    int err = read_area(dump, mm->arg_start, mm->arg_end, &dump->args);
+    int err = process_read_area(leader->mm, fiber, mm->arg_start, mm->arg_end, AREA_MAX,
+                                &dump->args);
     mm = leader->mm;
     if (!err && mm)
-        err = read_area(dump, mm->env_start, mm->env_end, &dump->env);
+        err = process_read_area(leader->mm, fiber, mm->env_start, mm->env_end, AREA_MAX,
+                                &dump->env);
     if (!err && leader->phase < PHASE_EXIT && leader->mm)
         put_process(dump);
     return err;

@@ -287,7 +287,9 @@ static bool has_live_group(struct container *container)
 static struct gofer_conn *root_conn(const struct container *container)
 {
     const struct super *super = container->gofer_count > 0 ? container->gofers[0] : NULL;
-    return super ? container_of(super->private_object, struct gofer_conn, object) : NULL;
+    bool is_gofer = super && super->private_object &&
+                    super->private_object->kind == &gofer_conn_kind; /* or an image */
+    return is_gofer ? container_of(super->private_object, struct gofer_conn, object) : NULL;
 }
 
 /* Runs in whoever found the connection broken: never sleeps. */

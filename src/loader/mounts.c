@@ -61,7 +61,7 @@ SLEEPS static int gofer_super(struct building *building, bool is_readonly, bool 
     return err;
 }
 
-/* The next descriptor is an image. A restored sandbox has lost it (fs/erofs/erofs.h). */
+/* The next descriptor is an image. */
 SLEEPS static int image_super(struct building *building, struct super **out)
 {
     struct container_args *args = building->args;
@@ -72,7 +72,13 @@ SLEEPS static int image_super(struct building *building, struct super **out)
     if (!file)
         return -ENOMEM;
     *fd = -1; /* the file's */
-    return erofs_create(building->by, file, out);
+    AUTO_PUT struct super *super = NULL;
+    int err = erofs_create(building->by, file, &super);
+    if (!err)
+        err = container_add_gofer(building->container, super);
+    if (!err)
+        *out = MOVE(super);
+    return err;
 }
 
 /* A fresh tmpfs that will be at DESTINATION; with an image of file systems, as that says. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "loader/internal.h"
+#include "sentry/fs/erofs/erofs.h"
 #include "sentry/fs/host_std.h"
 #include "sentry/state/state.h"
 
@@ -153,6 +154,31 @@ static struct super *find_super(struct kernel *kernel, u32 dev)
     return NULL;
 }
 
+/* SUPER speaks to the gofer, or reads the image, that FD is. */
+SLEEPS static int reconnect(struct task *by, struct super *super, int *fd)
+{
+    struct host *host = by->kernel->host;
+    bool is_image = strcmp(super->type_name, "erofs") == 0;
+    struct host_stream *stream = is_image ? NULL : host_stream_from_fd(host, *fd);
+    struct host_file *file = is_image ? host_file_from_fd(host, *fd) : NULL;
+    if (!stream && !file)
+        return -ENOMEM;
+    *fd = -1;
+    return is_image ? erofs_reconnect(by, super, file) : gofer_fs_reconnect(by, super, stream);
+}
+
+/* Images that calls have mounted have nobody who gives them back. */
+static void tell_lost_images(struct loader *loader)
+{
+    const struct super *super;
+    list_for_each (super, &loader->kernel->vfs->supers, link)
+        if (strcmp(super->type_name, "erofs") == 0 &&
+            !container_of(super->private_object, struct erofs, object)->file)
+            log_warn(loader->kernel->log, "loader",
+                     "an image that a call had mounted is not there after the restore: what is not "
+                     "cached answers EIO");
+}
+
 SLEEPS static int reconnect_gofers(struct container *container, struct task *by,
                                    const struct image_container *image)
 {
@@ -162,12 +188,7 @@ SLEEPS static int reconnect_gofers(struct container *container, struct task *by,
         return -EBADF;
     for (u32 i = 0; i < image->gofers.count; i++) {
         struct super *super = find_super(kernel, image->gofers.items[i]);
-        struct host_stream *stream = super ? host_stream_from_fd(kernel->host, args->gofers[i])
-                                           : NULL;
-        if (!stream)
-            return super ? -ENOMEM : -EINVAL;
-        args->gofers[i] = -1;
-        int err = gofer_fs_reconnect(by, super, stream);
+        int err = super ? reconnect(by, super, &args->gofers[i]) : -EINVAL;
         if (!err)
             err = container_add_gofer(container, super);
         if (err)
@@ -301,6 +322,7 @@ SLEEPS static int adopt_all(struct loader *loader, struct task *by,
         if (adopt_container(loader, by, &images.list.items[i], &pool, err))
             return -1;
     kill_execs(loader);
+    tell_lost_images(loader);
     return 0;
 }
 

@@ -401,3 +401,28 @@ SLEEPS int erofs_create(struct task *task, struct host_file *file, struct super 
     *out = MOVE(super);
     return 0;
 }
+
+int erofs_reconnect(struct task *task, struct super *super, struct host_file *file)
+{
+    struct erofs *image = container_of(super->private_object, struct erofs, object);
+    AUTO_PUT struct erofs *other = object_create(task->kernel->arena, &erofs_kind);
+    if (!other) {
+        host_file_put(file);
+        return -ENOMEM;
+    }
+    other->kernel = task->kernel;
+    other->file = file;
+    int err = file_size(&task->fiber, file, &other->size);
+    if (!err)
+        err = read_super(other, &task->fiber);
+    if (!err && (other->size != image->size || other->block_bits != image->block_bits ||
+                 other->blocks != image->blocks || other->meta_block != image->meta_block ||
+                 other->xattr_block != image->xattr_block || other->root_nid != image->root_nid ||
+                 other->build_time_ns != image->build_time_ns))
+        err = -ESTALE;
+    if (err)
+        return err;
+    host_file_put(image->file);
+    image->file = MOVE(other->file);
+    return 0;
+}

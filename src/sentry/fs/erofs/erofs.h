@@ -12,7 +12,7 @@
 struct erofs {
     struct object object;
     struct kernel *kernel;
-    struct host_file *file; /* owned; NULL after a load: a restored sandbox has lost its images */
+    struct host_file *file; /* owned; NULL after a load, until erofs_reconnect */
     u64 size;               /* of the image, in bytes */
     u32 block_bits;
     u32 blocks;
@@ -48,6 +48,9 @@ static inline u64 erofs_block_size(const struct erofs *image)
 /* FILE is taken in any case. A super with the image's root; -EINVAL: no such image; -EUCLEAN:
  * damaged; -EOPNOTSUPP: made with a feature that is not known here. */
 MUST_CHECK SLEEPS int erofs_create(struct task *task, struct host_file *file, struct super **out);
+/* After a load: SUPER's image is FILE again (taken in any case). -ESTALE: that is another image. */
+MUST_CHECK SLEEPS int erofs_reconnect(struct task *task, struct super *super,
+                                      struct host_file *file);
 /* SIZE bytes at PLACE of the image. 0, -EUCLEAN behind its end, or the host's error. */
 MUST_CHECK SLEEPS int erofs_read(struct erofs *image, struct fiber *fiber, u64 place, void *out,
                                  u64 size);

@@ -8,6 +8,7 @@
 
 #include "abi/process.h"
 #include "sentry/fs/nsfs.h"
+#include "sentry/fs/proc/look.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/kernel/control_group.h"
 #include "sentry/kernel/cred.h"
@@ -18,26 +19,7 @@
 
 SLEEPS static int put_area(struct proc_ask *ask, u64 start, u64 end, struct buf *out)
 {
-    struct mm *mm = ask->target->mm;
-    if (!mm || end <= start)
-        return 0;
-    REF_GET(mm);
-    u64 left = MIN(end - start, AREA_MAX);
-    int err = 0;
-    while (left > 0 && !err) {
-        u8 *room;
-        u64 step = MIN(left, (u64)PAGE_SIZE);
-        err = buf_reserve(out, step, &room);
-        i64 got = err ? 0
-                      : mm_copy_force(mm, &ask->asker->fiber, room, uaddr_make(start), step, false);
-        if (got <= 0)
-            break;
-        buf_grow(out, (size_t)got);
-        start += (u64)got;
-        left -= (u64)got;
-    }
-    REF_PUT(mm);
-    return err;
+    return process_read_area(ask->target->mm, &ask->asker->fiber, start, end, AREA_MAX, out);
 }
 
 SLEEPS static int show_cmdline(struct proc_ask *ask, struct buf *out)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sentry/fs/proc/look.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/kernel/cred.h"
@@ -47,14 +48,9 @@ static void handled_signals(const struct task *task, u64 *ignored, u64 *caught)
     }
 }
 
-static u32 parent_pid(const struct task *target, const struct pid_ns *ns)
-{
-    const struct thread_group *parent = target->group ? target->group->parent : NULL;
-    return parent ? thread_group_pid_in(parent, ns) : 0;
-}
-
 struct stat_numbers {
-    u32 pgrp, sid, tty_device;
+    struct process_look look;
+    u32 tty_device;
     i32 foreground;
     u64 user, system, children_user, children_system;
     u64 start;
@@ -66,6 +62,7 @@ static void gather(struct proc_ask *ask, struct stat_numbers *n)
     const struct pid_ns *ns = ask->asker->ns->pid_ns;
     struct thread_group *group = target->group;
     *n = (struct stat_numbers){.foreground = -1};
+    process_look(target, ns, &n->look);
     bool is_thread = strstr(ask->inode->path, "*task") != NULL;
     if (is_thread)
         task_times(target, &n->user, &n->system);
@@ -76,11 +73,7 @@ static void gather(struct proc_ask *ask, struct stat_numbers *n)
     u64 boot = target->kernel->boot_monotonic_ns;
     n->start = target->start_ns > boot ? target->start_ns - boot : 0;
     const struct process_group *pgrp = group->pgrp;
-    if (!pgrp)
-        return;
-    n->pgrp = pid_nr_in(pgrp->pid, ns);
-    n->sid = pid_nr_in(pgrp->session->pid, ns);
-    if (!pgrp->session->tty)
+    if (!pgrp || !pgrp->session->tty)
         return;
     char name[32];
     tty_name(container_of(pgrp->session->tty, struct tty, object), name, sizeof name,
@@ -92,7 +85,6 @@ static void gather(struct proc_ask *ask, struct stat_numbers *n)
 SLEEPS int proc_show_stat(struct proc_ask *ask, struct buf *out)
 {
     struct task *target = ask->target;
-    const struct pid_ns *ns = ask->asker->ns->pid_ns;
     const struct mm *mm = target->mm;
     struct stat_numbers n;
     u64 ignored, caught;
@@ -103,8 +95,8 @@ SLEEPS int proc_show_stat(struct proc_ask *ask, struct buf *out)
     int err = buf_printf(
         out,
         "%u (%s) %c %u %u %u %u %d 0 0 0 0 0 %llu %llu %lld %lld %d %d %u 0 %llu %llu %llu %llu ",
-        task_tid_in(target, ns), target->comm, state_letter(target), parent_pid(target, ns), n.pgrp,
-        n.sid, n.tty_device, n.foreground, (unsigned long long)(n.user / TICK_NS),
+        n.look.tid, target->comm, state_letter(target), n.look.ppid, n.look.pgid, n.look.sid,
+        n.tty_device, n.foreground, (unsigned long long)(n.user / TICK_NS),
         (unsigned long long)(n.system / TICK_NS), (long long)(n.children_user / TICK_NS),
         (long long)(n.children_system / TICK_NS), 20 + target->nice, target->nice, threads,
         (unsigned long long)(n.start / TICK_NS), (unsigned long long)(mm ? mm->virtual_size : 0),
@@ -139,19 +131,18 @@ static int put_groups(struct buf *out, const struct cred *cred)
     return err ? err : buf_append_text(out, cred->group_count ? "\n" : " \n");
 }
 
-static int put_memory(struct buf *out, const struct task *target)
+static int put_memory(struct buf *out, const struct task *target, const struct process_look *look)
 {
     const struct mm *mm = target->mm;
+    unsigned long long size = look->virtual_kib;
     if (!mm)
         return 0;
-    unsigned long long size = mm->virtual_size / 1024,
-                       resident = mm->resident_count * (PAGE_SIZE / 1024);
-    unsigned long long peak = MAX(mm->resident_max, mm->resident_count) * (PAGE_SIZE / 1024);
     return buf_printf(out,
                       "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 "
                       "kB\nVmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\n"
                       "VmData:\t%8llu kB\nVmSwap:\t       0 kB\n",
-                      size, size, (unsigned long long)mm->locked_size / 1024, peak, resident,
+                      size, size, (unsigned long long)mm->locked_size / 1024,
+                      (unsigned long long)look->peak_kib, (unsigned long long)look->resident_kib,
                       (unsigned long long)mm->data_size / 1024);
 }
 
@@ -209,19 +200,21 @@ SLEEPS int proc_show_status(struct proc_ask *ask, struct buf *out)
     struct task *target = ask->target;
     const struct pid_ns *ns = ask->asker->ns->pid_ns;
     const struct cred *cred = target->cred;
+    struct process_look look;
+    process_look(target, ns, &look);
     int err = buf_printf(out,
                          "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:"
                          "\t%u\nTracerPid:\t0\n"
                          "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\n",
                          target->comm, target->fs ? target->fs->umask : 022,
                          state_text(state_letter(target)), thread_group_pid_in(target->group, ns),
-                         task_tid_in(target, ns), parent_pid(target, ns), cred->uid, cred->euid,
-                         cred->suid, cred->fsuid, cred->gid, cred->egid, cred->sgid, cred->fsgid,
+                         look.tid, look.ppid, cred->uid, cred->euid, cred->suid, cred->fsuid,
+                         cred->gid, cred->egid, cred->sgid, cred->fsgid,
                          target->fds ? target->fds->capacity : 0);
     if (!err)
         err = put_groups(out, cred);
     if (!err)
-        err = put_memory(out, target);
+        err = put_memory(out, target, &look);
     if (!err)
         err = put_signals(out, target);
     if (!err)
