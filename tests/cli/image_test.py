@@ -280,3 +280,33 @@ def file_systems_alone(box: Box):
     box.run("create", "--bundle", bundle, "--fs-restore-image-path", box.path("bad"), "four", flags=over).want(
         128, line="*opening filesystem checkpoint file*fscheckpoint.pb*")
     box.ok("delete", "--force", "three")
+
+
+@test
+def root_of_an_image_comes_back(box: Box):
+    """a root in an EROFS image is read on after a restore, from the restoring side's descriptor; another image is refused"""
+    if not shutil.which("mkfs.erofs"):
+        raise Skip("no mkfs.erofs here")
+    root, image = box.path("rootfs"), box.path("img")
+    shutil.copytree(box.rootfs, root, symlinks=True)
+    write(os.path.join(root, "data", "big"), "0123456789" * 100000)
+    subprocess.run(["mkfs.erofs", "--quiet", image, root], check=True, timeout=20)
+
+    def from_image(config):
+        config["annotations"] = {"dev.gvisor.spec.rootfs.source": image, "dev.gvisor.spec.rootfs.type": "erofs",
+                                 "dev.gvisor.spec.rootfs.overlay": "memory"}
+
+    bundle = box.bundle("sleep", "1000", change=from_image)
+    box.ok("create", "--bundle", bundle, "one")
+    box.ok("start", "one")
+    box.ok("checkpoint", "--image-path", box.path("state"), "one")
+    box.ok("delete", "--force", "one")
+    box.ok("restore", "--detach", "--image-path", box.path("state"), "--bundle", bundle, "two")
+    box.ok("exec", "two", "sh", "-c", "wc -c < /data/big").want(out="1000000\n")
+    box.ok("delete", "--force", "two")
+    write(os.path.join(root, "data", "more"), "x" * 100000)
+    os.unlink(image)
+    subprocess.run(["mkfs.erofs", "--quiet", image, root], check=True, timeout=20)
+    box.run("restore", "--detach", "--image-path", box.path("state"), "--bundle", bundle, "three").want(
+        128, line="*stale file handle")
+    box.run("delete", "--force", "three")
