@@ -12,9 +12,11 @@ install: $(O)/picket $(O)/picket-sim
 	install -D -m 755 $(O)/picket-sim $(DESTDIR)$(PREFIX)/bin/picket-sim
 deps:
 	sh tools/deps.sh test coverage
-bench: $(O)/picket $(O)/picket-sim
+bench: $(O)/picket $(O)/picket-sim $(O)/test/controller
 	$(O)/picket-sim bench
 	conformance/bench/bench.py --environments native,crun,runsc-ptrace,picket-ptrace --statistic min
+	PICKET_BENCH=1 $(O)/test/controller | grep -o "sim host.*connection"
+	python3 conformance/bench/control.py --picket $(O)/picket
 	make -s -C conformance && conformance/bench/emulated.py --picket $(O)/picket || [ $$? = 77 ]
 fuzz:
 	for name in $(FUZZ_NAMES); do $(MAKE) fuzz-$$name || exit 1; done

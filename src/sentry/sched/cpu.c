@@ -102,7 +102,7 @@ void sched_wake_idle(struct sched *sched, struct fiber *fiber)
      * fiber_run_user. */
     fiber->waker = CPU_NONE;
     for (u32 i = 0; i < sched->cpu_count; i++)
-        if (sched->cpus[i].current && !sched->cpus[i].is_in_user)
+        if (sched->cpus[i].is_looking && !sched->cpus[i].is_in_user)
             fiber->waker = i;
     fiber->ready_ns = sched_now_ns(sched);
     if (fiber->waker != CPU_NONE && sched->ready_count <= HANDOVER_COUNT)
@@ -249,6 +249,7 @@ static void cpu_idle(struct sched_cpu *cpu)
         deadline = MIN(deadline, left->ready_ns + sched->handover_ns);
     cpu->has_idled = true;
     cpu->is_called = false;
+    cpu->is_looking = false;
     if (somebody_polls(sched)) {
         cpu->idle = IDLE_WAITS;
         tell_earlier(sched, deadline,
@@ -264,6 +265,7 @@ static void cpu_idle(struct sched_cpu *cpu)
     }
     sched_lock(sched);
     cpu->idle = IDLE_NO;
+    cpu->is_looking = true; /* what the poll makes ready it runs itself */
     sched_poll(sched);
     handover_judge(cpu);
 }
@@ -287,6 +289,7 @@ static void cpu_loop(void *arg)
     if (cpu->platform_cpu && cpu_attach(cpu->platform_cpu) != 0)
         return;
     sched_lock(sched);
+    cpu->is_looking = true;
     while (!sched->is_stopping) {
         if (__atomic_load_n(&sched->interrupt_pending, __ATOMIC_ACQUIRE))
             sched_poll(sched);
@@ -302,6 +305,7 @@ static void cpu_loop(void *arg)
         fiber->slice_end_ns = sched_now_ns(sched) + SLICE_NS;
         sched_switch_to(cpu, fiber);
     }
+    cpu->is_looking = false;
     for (u32 i = 0; i < sched->cpu_count; i++)
         cpu_end_idle(&sched->cpus[i]);
     sched_unlock(sched);

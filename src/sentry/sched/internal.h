@@ -27,6 +27,7 @@ struct sched_cpu {
     struct cpu *platform_cpu; /* NULL without a platform */
     struct fiber *current;    /* running or in user code */
     bool is_in_user;          /* production: between unlock and lock; sim: waits for its turn */
+    bool is_looking; /* its loop runs: outside user code it looks at the queue before it sleeps */
     enum idle_state idle;
     bool has_idled;           /* since it ran a fiber */
     bool is_called;           /* another cpu ended its last wait to have a fiber run */
