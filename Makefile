@@ -18,6 +18,9 @@ endif
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Isrc -I. $(WARN) $(CFLAGS) -fno-strict-aliasing -fno-omit-frame-pointer -MMD -MP $(SAN)
 LDLIBS := -lseccomp -lcjson -lfyaml -lzstd -lxxhash -lpthread -lm
+# picket itself takes those that are there as archives into it: a command that only looks is mostly the start of its process.
+STATIC := $(foreach l,zstd xxhash,$(filter /%,$(shell $(CC) -print-file-name=lib$(l).a)))
+PICKET_LIBS := $(if $(word 2,$(STATIC)),$(STATIC) -lseccomp -lcjson -lpthread -lm,$(LDLIBS))
 
 # From the top room down; a room knows only rooms below it (tools/lint checks the includes).
 ROOMS := cli runtime controller loader gofer sentry/observe sentry/state sentry/syscalls sentry/exec sentry/net \
@@ -65,7 +68,7 @@ $(O)/%.o: %.S
 	$(CCACHE) $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(O)/picket: $(O)/src/cli/main.o $(LIBS)
-	$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group $(PICKET_LIBS)
 SIM_OBJS := $(call objs,$(filter-out %_test.c,$(wildcard sim/*.c))) $(O)/guests/interpreter.o
 $(O)/picket-sim: $(SIM_OBJS) $(LIBS)
 	$(CC) $(ALL_CFLAGS) -o $@ $(SIM_OBJS) -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS)
