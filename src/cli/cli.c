@@ -122,10 +122,28 @@ int cli_bundle(struct cli *cli, const char *id, const char *given, char **bundle
     return result;
 }
 
-int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count,
+/* Descriptors of our own close at an exec, so what stays open there is the caller's. */
+static int preserve_fds(i64 preserved, int *hosts, int *guests, u32 *count, struct error *err)
+{
+    if (preserved < 0 || preserved > PASS_FDS_MAX)
+        return error_set(err, EINVAL, "invalid value \"%lld\" for flag -preserve-fds",
+                         (long long)preserved);
+    for (int fd = 3; fd < 3 + (int)preserved; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags < 0 || (flags & FD_CLOEXEC))
+            return error_set(err, EBADF, "cannot preserve descriptor %d: it is not open", fd);
+        hosts[*count] = fd;
+        guests[(*count)++] = fd;
+    }
+    return 0;
+}
+
+int cli_pass_fds(const struct flag_list *list, i64 preserved, int *hosts, int *guests, u32 *count,
                  struct error *err)
 {
     *count = 0;
+    if (preserve_fds(preserved, hosts, guests, count, err) < 0)
+        return -1;
     for (u32 i = 0; i < list->count; i++) {
         const char *at = list->items[i];
         while (*at) {

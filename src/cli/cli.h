@@ -58,9 +58,10 @@ MUST_CHECK int cli_bundle(struct cli *cli, const char *id, const char *given, ch
                           struct oci_spec **spec, struct error *err);
 /* The whole file at PATH ("-": standard input), terminated; free with free. */
 MUST_CHECK int cli_read_file(const char *path, char **out, size_t *size, struct error *err);
-/* "M:N" or "N", perhaps several with commas, into pairs. */
-MUST_CHECK int cli_pass_fds(const struct flag_list *list, int *hosts, int *guests, u32 *count,
-                            struct error *err);
+/* "M:N" or "N", perhaps several with commas, into pairs; and the PRESERVED descriptors from 3 on,
+ * under their own numbers. */
+MUST_CHECK int cli_pass_fds(const struct flag_list *list, i64 preserved, int *hosts, int *guests,
+                            u32 *count, struct error *err);
 /* Name or number of a signal; -1. */
 int signal_parse(const char *text);
 
@@ -77,6 +78,7 @@ struct create_options {
     const char *fs_image_path;
     bool is_detached;
     struct flag_list pass_fds;
+    i64 preserved_fds;
     i64 exec_fd;
 };
 /* Fills in what create needs; SPEC and BUNDLE are cli_bundle's. */

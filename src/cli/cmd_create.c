@@ -15,8 +15,8 @@ int create_args_fill(const struct create_options *options, const char *id, const
                                 .user_log = options->user_log,
                                 .fs_image_path = options->fs_image_path,
                                 .exec_fd = (int)options->exec_fd};
-    return cli_pass_fds(&options->pass_fds, out->pass_hosts, out->pass_guests, &out->pass_count,
-                        err);
+    return cli_pass_fds(&options->pass_fds, options->preserved_fds, out->pass_hosts,
+                        out->pass_guests, &out->pass_count, err);
 }
 
 static int create(struct cli *cli, const struct create_options *options, const char *id,

@@ -139,8 +139,8 @@ static int exec_in(struct record *record, const struct exec_command_options *opt
                                 .exec_fd = (int)options->exec_fd};
     if (container_want_status(record, "execute in", states, err) < 0 ||
         record_spec(record, &spec, err) < 0 ||
-        cli_pass_fds(&options->pass_fds, exec.pass_hosts, exec.pass_guests, &exec.pass_count, err) <
-            0)
+        cli_pass_fds(&options->pass_fds, options->preserved_fds, exec.pass_hosts, exec.pass_guests,
+                     &exec.pass_count, err) < 0)
         return -1;
     int result = *options->process
                      ? process_from_file(spec, options, &exec.process, err)

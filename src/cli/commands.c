@@ -22,7 +22,8 @@
         ROW(s, "exec-fd", FLAG_INT, prefix exec_fd, "-1", "descriptor of the program to run"),    \
         FLAG_NOTHING("no-pivot", FLAG_IGNORED_BOOL),                                              \
         FLAG_NOTHING("no-new-keyring", FLAG_IGNORED_BOOL),                                        \
-        FLAG_NOTHING("preserve-fds", FLAG_IGNORED),                                               \
+        ROW(s, "preserve-fds", FLAG_INT, prefix preserved_fds, "0",                               \
+            "so many descriptors from 3 on are the container's too"),                             \
         ROW(s, "fs-restore-image-path", FLAG_STRING, prefix fs_image_path, "",                    \
             "folder of an image of fscheckpoint, to begin with"),                                 \
         FLAG_NOTHING("fs-restore-direct", FLAG_IGNORED_BOOL)
@@ -80,7 +81,8 @@ static const struct flag exec_flags[] = {
         "M:N, the host's descriptor M as its N"),
     ROW(exec_command_options, "exec-fd", FLAG_INT, exec_fd, "-1",
         "descriptor of the program to run"),
-    FLAG_NOTHING("preserve-fds", FLAG_IGNORED),
+    ROW(exec_command_options, "preserve-fds", FLAG_INT, preserved_fds, "0",
+        "so many descriptors from 3 on are its too"),
     FLAG_NOTHING("no-subreaper", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("apparmor", FLAG_IGNORED),
     FLAG_NOTHING("process-label", FLAG_IGNORED),

@@ -18,6 +18,7 @@ struct exec_command_options {
     bool no_new_privs;
     const char *process;
     const char *pid_file, *internal_pid_file, *console_socket;
+    i64 preserved_fds;
     i64 exec_fd;
 };
 struct kill_options {

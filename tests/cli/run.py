@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
-PARTS = ["profile", "life", "exec", "terminal", "hooks", "image", "bad", "crash", "golden", "options", "tour"]
+PARTS = ["profile", "life", "exec", "terminal", "hooks", "image", "bad", "crash", "golden", "peers", "options", "tour"]
 CONTROL = ["spec", "hostile"]
 ENGINES = ["client", "podman", "containerd"]
 
