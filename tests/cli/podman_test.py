@@ -90,7 +90,10 @@ def podman_run(box: Box):
 
 @test
 def podman_life(box: Box):
-    """podman run -d, ps, logs, exec, pause, unpause, top, kill, stop, restart, inspect, rm"""
+    """podman run -d, ps, logs, exec, pause, unpause, stats, kill, stop, start, restart, inspect, rm
+
+    Not top and cp of a running container: podman looks for /proc and files in the mount namespace of the pid that it was
+    told, and a sandbox's has an empty root."""
     def body(podman):
         script = "trap 'echo caught; exit 4' TERM; echo started; while :; do sleep 0.1; done"
         done = podman.run("-d", "--name", "one", "bb", "/bin/sh", "-c", script)
@@ -112,6 +115,9 @@ def podman_life(box: Box):
         assert podman.ok("logs", "one") == "started\ncaught\n"
         assert json.loads(podman.ok("inspect", "one"))[0]["State"]["ExitCode"] == 4
         podman.ok("start", "one")
+        assert "one" in podman.ok("stats", "--no-stream", "one")
+        podman.ok("restart", "--time", "0", "one")
+        assert podman.status("one") == "running"
         podman.ok("kill", "--signal", "KILL", "one")
         wait_until(lambda: podman.status("one") == "exited", "the end")
         assert json.loads(podman.ok("inspect", "one"))[0]["State"]["ExitCode"] == 137
