@@ -4,6 +4,9 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -489,6 +492,74 @@ CASE(user_area)
     kill(pid, SIGUSR1); /* blocked now */
     EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
     EXPECT_EXIT(pid, 0);
+}
+
+CASE(pending_signals_are_shown)
+{
+    struct {
+        unsigned long offset;
+        unsigned int flags;
+        int count;
+    } ask = {0, 0, 10};
+    static siginfo_t infos[10];
+    CHILD(pid)
+    {
+        sigset_t set;
+        sigfillset(&set);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        union sigval value = {.sival_int = 7};
+        sigqueue(getpid(), SIGRTMIN, value);
+        kill(getpid(), SIGUSR1);
+        syscall(SYS_tkill, getpid(), SIGUSR2);
+        trace_me();
+    }
+    expect_stop(__LINE__, pid, SIGSTOP);
+    EXPECT_EQ(ptrace(PTRACE_PEEKSIGINFO, pid, &ask, infos), 1);
+    EXPECT_EQ(infos[0].si_signo, SIGUSR2);
+    ask.flags = 1;
+    EXPECT_EQ(ptrace(PTRACE_PEEKSIGINFO, pid, &ask, infos), 2);
+    EXPECT_EQ(infos[0].si_signo, SIGRTMIN);
+    EXPECT_EQ(infos[0].si_value.sival_int, 7);
+    EXPECT_EQ(infos[1].si_signo, SIGUSR1);
+    ask.offset = 1;
+    EXPECT_EQ(ptrace(PTRACE_PEEKSIGINFO, pid, &ask, infos), 1);
+    EXPECT_EQ(infos[0].si_signo, SIGUSR1);
+    ask.offset = 5;
+    EXPECT_EQ(ptrace(PTRACE_PEEKSIGINFO, pid, &ask, infos), 0);
+    ask.flags = 2;
+    EXPECT_ERRNO(ptrace(PTRACE_PEEKSIGINFO, pid, &ask, infos), EINVAL);
+    ask.flags = 0, ask.count = -1;
+    EXPECT_ERRNO(ptrace(PTRACE_PEEKSIGINFO, pid, &ask, infos), EINVAL);
+    kill(pid, SIGKILL);
+    EXPECT_KILLED(pid, SIGKILL);
+}
+
+CASE(filters_are_shown)
+{
+    struct sock_filter rules[2] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                                   {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+    struct sock_fprog two = {2, rules}, one = {1, rules + 1};
+    struct sock_filter got[8];
+    CHILD(pid)
+    {
+        MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+        MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &two));
+        MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &one));
+        trace_me();
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    long count = 0; /* of filters, some perhaps from outside */
+    while (ptrace(PTRACE_SECCOMP_GET_FILTER, pid, count, NULL) > 0)
+        count++;
+    EXPECT(count >= 2);
+    EXPECT_ERRNO(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, count, NULL), ENOENT);
+    EXPECT_EQ(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, count - 2, got), 2);
+    EXPECT_MEM(got, rules, 2 * sizeof *got);
+    EXPECT_EQ(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, count - 1, got), 1);
+    EXPECT_MEM(got, rules + 1, sizeof *got);
+    EXPECT_ERRNO(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, count - 1, (void *)8), EFAULT);
+    kill(pid, SIGKILL);
+    EXPECT_KILLED(pid, SIGKILL);
 }
 
 CASE(waits_see_tracees)

@@ -38,8 +38,10 @@ enum {
     PTRACE_SEIZE_ = 0x4206,
     PTRACE_INTERRUPT_ = 0x4207,
     PTRACE_LISTEN_ = 0x4208,
+    PTRACE_PEEKSIGINFO_ = 0x4209,
     PTRACE_GETSIGMASK_ = 0x420a,
     PTRACE_SETSIGMASK_ = 0x420b,
+    PTRACE_SECCOMP_GET_FILTER_ = 0x420c,
     PTRACE_GET_SYSCALL_INFO_ = 0x420e,
 };
 
@@ -235,6 +237,68 @@ SLEEPS static i64 get_or_set_siginfo(const struct request *r, bool is_set)
     return err;
 }
 
+struct linux_peeksiginfo_args {
+    u64 offset;
+    u32 flags;
+    i32 count;
+};
+#define PEEKSIGINFO_SHARED_ 1u
+
+static const struct pending_signal *nth_pending(const struct signal_queue *queue, u64 nth)
+{
+    const struct pending_signal *pending;
+    list_for_each (pending, &queue->list, link)
+        if (nth-- == 0)
+            return pending;
+    return NULL;
+}
+
+/* Pending signals in their order, which stay pending: how many were told. */
+SLEEPS static i64 peek_siginfo(const struct request *r)
+{
+    struct linux_peeksiginfo_args args;
+    int err = copy_from_user(r->task, &args, uaddr_make(r->address), sizeof args);
+    if (err)
+        return err;
+    if ((args.flags & ~PEEKSIGINFO_SHARED_) || args.count < 0)
+        return -EINVAL;
+    const struct signal_queue *queue = args.flags & PEEKSIGINFO_SHARED_
+                                           ? &r->target->group->signals.queue
+                                           : &r->target->signals.queue;
+    for (i32 i = 0; i < args.count; i++) {
+        u64 nth = args.offset + (u64)i;
+        const struct pending_signal *pending = nth < args.offset ? NULL : nth_pending(queue, nth);
+        if (!pending)
+            return i;
+        struct linux_siginfo info = pending->info;
+        err = copy_to_user(r->task, uaddr_add(uaddr_make(r->data), (u64)i * sizeof info), &info,
+                           sizeof info);
+        if (err)
+            return i > 0 ? i : err;
+    }
+    return args.count;
+}
+
+/* The instructions of a filter, the oldest having number 0; their count. */
+SLEEPS static i64 seccomp_get_filter(const struct request *r)
+{
+    if (!task_has_capability(r->task, CAP_SYS_ADMIN))
+        return -EACCES;
+    struct seccomp_filter *filter = r->target->seccomp;
+    u64 count = seccomp_count(filter);
+    if (count == 0)
+        return -EINVAL;
+    if (r->address >= count)
+        return -ENOENT;
+    for (u64 above = count - 1 - r->address; above > 0; above--)
+        filter = filter->parent;
+    AUTO_PUT struct seccomp_filter *held = REF_GET(filter);
+    int err = r->data ? copy_to_user(r->task, uaddr_make(r->data), held->code,
+                                     held->count * sizeof held->code[0])
+                      : 0;
+    return err ? err : (i64)held->count;
+}
+
 SLEEPS static i64 get_or_set_mask(const struct request *r, bool is_set)
 {
     u64 mask = r->target->signals.has_saved_mask ? r->target->signals.saved_mask
@@ -345,6 +409,10 @@ SLEEPS static i64 serve_stopped(const struct request *r, u64 what)
     case PTRACE_GETSIGMASK_:
     case PTRACE_SETSIGMASK_:
         return get_or_set_mask(r, what == PTRACE_SETSIGMASK_);
+    case PTRACE_PEEKSIGINFO_:
+        return peek_siginfo(r);
+    case PTRACE_SECCOMP_GET_FILTER_:
+        return seccomp_get_filter(r);
     case PTRACE_GETEVENTMSG_:
         return copy_to_user(r->task, uaddr_make(r->data), &r->target->trace.message, sizeof(u64));
     case PTRACE_GET_SYSCALL_INFO_:
