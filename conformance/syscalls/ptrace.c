@@ -590,3 +590,47 @@ CASE(waits_see_tracees)
     EXPECT_EXIT(tracer, 0);
     EXPECT_KILLED(pid, SIGUSR1);
 }
+
+/* A tracer's bad registers are refused, and the tracee goes on with its own. */
+CASE(bad_registers)
+{
+    static const unsigned long selectors[] = {0, 0x10, 0x18, 0x30, 0x7000};
+    static _Alignas(64) unsigned char good[8192], bad[8192];
+    struct user_regs_struct regs, changed;
+    CHILD(pid)
+    {
+        trace_me();
+        _exit(5);
+    }
+    EXPECT_STOP(pid, SIGSTOP);
+    struct iovec iov = {good, sizeof good};
+    MUST(ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &iov));
+    size_t size = iov.iov_len;
+    for (size_t word = 64; word < 72; word++) { /* of the header: no feature of bit 63, nothing reserved */
+        memcpy(bad, good, size);
+        bad[word * 8 + 7] |= 0x80;
+        iov = (struct iovec){bad, size};
+        EXPECT_ERRNO(ptrace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, &iov), EINVAL);
+    }
+    memcpy(bad, good, size);
+    bad[27] = 0xff; /* mxcsr */
+    iov = (struct iovec){bad, size};
+    EXPECT_ERRNO(ptrace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, &iov), EINVAL);
+    iov = (struct iovec){good, size};
+    EXPECT_EQ(ptrace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, &iov), 0);
+    MUST(ptrace(PTRACE_GETREGS, pid, NULL, &regs));
+    for (size_t i = 0; i < sizeof selectors / sizeof selectors[0]; i++) {
+        changed = regs;
+        changed.cs = selectors[i];
+        EXPECT_ERRNO(ptrace(PTRACE_SETREGS, pid, NULL, &changed), EIO);
+        changed = regs;
+        changed.ss = selectors[i];
+        EXPECT_ERRNO(ptrace(PTRACE_SETREGS, pid, NULL, &changed), EIO);
+    }
+    changed = regs;
+    changed.fs_base = 0x1234567800000000;
+    EXPECT_ERRNO(ptrace(PTRACE_SETREGS, pid, NULL, &changed), EIO);
+    EXPECT_EQ(ptrace(PTRACE_SETREGS, pid, NULL, &regs), 0);
+    EXPECT_EQ(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    EXPECT_EXIT(pid, 5);
+}

@@ -50,6 +50,7 @@ enum {
 #define NT_X86_XSTATE_ 0x202u
 #define USER_AREA_SIZE 928u /* the kernel's struct user, two words longer than the C library's */
 #define FPREGS_SIZE 512u
+#define MXCSR_BITS 0xffffu /* the processor refuses to load any other */
 
 struct request {
     struct task *task;   /* the tracer */
@@ -85,8 +86,25 @@ static void fetch_xstate(struct task *target)
         context_sync(&target->context);
 }
 
+/* A header that the processor takes and with nothing in its reserved words; no unknown bit of
+ * MXCSR. */
+static bool is_good_xstate(const u8 *bytes, u64 size)
+{
+    u64 header[8] = {0};
+    u32 mxcsr;
+    memcpy(&mxcsr, bytes + XSTATE_MXCSR_OFFSET, sizeof mxcsr);
+    if (size >= XSTATE_HEADER_OFFSET + sizeof header)
+        memcpy(header, bytes + XSTATE_HEADER_OFFSET, sizeof header);
+    for (size_t i = 2; i < ARRAY_COUNT(header); i++)
+        if (header[i] != 0)
+            return false;
+    return xstate_header_is_good(header) && !(mxcsr & ~MXCSR_BITS);
+}
+
 static int set_xstate(struct task *target, const u8 *bytes, u64 size)
 {
+    if (!is_good_xstate(bytes, size))
+        return -EINVAL;
     struct xstate state = target->xstate;
     fetch_xstate(target);
     memcpy(state.bytes, target->xstate.bytes, XSTATE_SIZE);
