@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "controller/internal.h"
 
@@ -198,6 +199,10 @@ static void read_sources(const char *folder, char **text, size_t *size)
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         FILE *file = fopen(path, "r");
         CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+        struct stat stat;
+        CU_ASSERT_EQUAL_FATAL(fstat(fileno(file), &stat), 0);
+        *text = realloc(*text, *size + (size_t)stat.st_size + 1);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(*text);
         bool is_inside = false;
         for (int byte; (byte = fgetc(file)) != EOF;) {
             if (byte == '\\' && is_inside)
@@ -208,7 +213,6 @@ static void read_sources(const char *folder, char **text, size_t *size)
             } else if (!is_inside && strchr(" \n\t", byte)) {
                 continue; /* so that split literals meet */
             }
-            *text = realloc(*text, *size + 2);
             (*text)[(*size)++] = (char)byte;
         }
         fclose(file);
