@@ -87,23 +87,27 @@ static u32 access_of_data(struct ptrace_cpu *cpu, const siginfo_t *info, u64 add
     return access ? access : access_exact(cpu, info);
 }
 
-/* What the fault at ADDRESS, whose entry gives PROT, wanted. The stub had not mapped it if it
- * IS_UNMAPPED; the host does not tell, for there is a reservation. */
+/*
+ * What the fault at ADDRESS, whose entry gives PROT, wanted. The stub had not mapped it if it
+ * IS_UNMAPPED; the host does not tell, for there is a reservation. And if not, that proves nothing:
+ * another thread may only be about to map what is marked already. So a fetch that the entry allows
+ * is tried again; should an instruction write to itself, the tries are counted.
+ */
 static u32 access_find(struct ptrace_cpu *cpu, const siginfo_t *info, u64 address, u32 prot,
                        bool is_unmapped)
 {
     u64 rip = cpu->context->regs.rip;
-    if (address == rip && (!(prot & PROT_EXEC_BIT) || is_unmapped))
+    if (address == rip)
         return PROT_EXEC_BIT;
-    bool is_behind = address % PAGE_SIZE == 0 && address - rip < INSTRUCTION_SIZE_MAX &&
-                     address != rip; /* the instruction may go on there */
+    /* The instruction may go on there. */
+    bool is_behind = address % PAGE_SIZE == 0 && address - rip < INSTRUCTION_SIZE_MAX;
     if (is_behind && !(prot & PROT_EXEC_BIT))
         return access_exact(cpu, info);
     if (prot & PROT_WRITE_BIT)
         return PROT_WRITE_BIT;
     /* A page that is only not mapped yet: let a write come again rather than look at every read. */
-    if (is_behind && is_unmapped)
-        return PROT_READ_BIT;
+    if (is_behind)
+        return is_unmapped ? PROT_READ_BIT : access_exact(cpu, info);
     return access_of_data(cpu, info, address);
 }
 
