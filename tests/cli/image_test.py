@@ -104,7 +104,7 @@ def bash_on_a_terminal(box: Box):
     terminal.send("f; jobs\n")
     terminal.expect("f-kept")
     terminal.expect(r"\[1\]\+\s+Stopped\s+sleep 1000")
-    terminal.send("kill -9 %1; exit 4\n")
+    terminal.send("kill -9 %1; wait; exit 4\nexit 4\n")  # "There are stopped jobs" may come first
     wait_until(lambda: box.status("two") == "stopped", "the end")
     terminal.close()
     console.close()
