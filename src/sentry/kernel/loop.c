@@ -170,10 +170,11 @@ static void fault_signal(struct task *task, const struct event *event, i32 signo
     info.signo = signo;
     info.code = code;
     info.fault.address = event->address;
-    log_debug(task->kernel->log, "kernel",
-              "task %u (%s): a fault of its own: signal %d code %d at 0x%llx, access %u, rip 0x%llx",
-              task->root_tid, task->comm, signo, code, (unsigned long long)event->address,
-              event->access, (unsigned long long)task->context.regs.rip);
+    log_debug(
+        task->kernel->log, "kernel",
+        "task %u (%s): a fault of its own: signal %d code %d at 0x%llx, access %u, rip 0x%llx",
+        task->root_tid, task->comm, signo, code, (unsigned long long)event->address, event->access,
+        (unsigned long long)task->context.regs.rip);
     task->fault_trapno = event->trapno;
     task->fault_error = event->error_code;
     if (event->type == EVENT_FAULT || event->trapno == TRAP_PAGE_FAULT)
