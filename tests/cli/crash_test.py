@@ -28,7 +28,7 @@ def sandbox_killed(box: Box):
         os.kill(sandbox_and_gofer(box, "one")[0], signal.SIGKILL)
         if child:
             assert child.wait(timeout=20) == 128
-        assert box.status("one") == "stopped", state
+        wait_until(lambda: box.status("one") == "stopped", f"the end ({state})")  # dying takes a moment
         box.ok("delete", "--force", "one")
         left = box.left()
         assert not left, (state, left)
