@@ -78,31 +78,22 @@ SLEEPS static void visit(struct task *task, const char *path, u32 depth)
     free(names);
 }
 
+SLEEPS static void visit_all(struct task *task)
+{
+    file_count = 0;
+    visit(task, "/", 0);
+}
+
 SLEEPS static void body(struct task *task, struct fuzz_world *at_world, struct fuzz_input input)
 {
     struct host_file *image;
     struct super *super;
-    struct mount_ns *ns;
-    struct fs_context *fs;
     if (sim_put_file(at_world->host, "/image", input.bytes, input.size, 0644) ||
         host_open_path(at_world->host, "/image", O_RDONLY, 0, &image))
         abort();
     if (erofs_create(task, image, &super))
         return;
-    if (mount_ns_create(task->kernel, super, 0, &ns))
-        abort();
-    const struct path root = {ns->root, ns->root->root};
-    if (fs_context_create(task->kernel, &root, &root, &fs))
-        abort();
-    struct fs_context *own = task->fs;
-    task->fs = fs;
-    file_count = 0;
-    visit(task, "/", 0);
-    task->fs = own;
-    object_put(&fs->object);
-    object_put(&ns->object);
-    object_put(&super->object);
-    vfs_drop_cache(task->kernel);
+    fuzz_with_root(task, super, visit_all);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)

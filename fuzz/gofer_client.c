@@ -116,8 +116,6 @@ SLEEPS static void use_mount(struct task *task)
 SLEEPS static void body(struct task *task, struct fuzz_world *at_world, struct fuzz_input input)
 {
     struct super *super;
-    struct mount_ns *ns;
-    struct fs_context *fs;
     int fds[2];
     if (sim_put_file(at_world->host, "/donated", "content", 7, 0644) ||
         sim_pair(at_world->host, SOCK_SEQPACKET, fds))
@@ -126,19 +124,7 @@ SLEEPS static void body(struct task *task, struct fuzz_world *at_world, struct f
     struct host_stream *stream = host_stream_from_fd(at_world->host, fds[0]);
     if (gofer_fs_create(task, stream, false, input.size & 1, &super))
         return;
-    if (mount_ns_create(task->kernel, super, 0, &ns))
-        abort();
-    const struct path root = {ns->root, ns->root->root};
-    if (fs_context_create(task->kernel, &root, &root, &fs))
-        abort();
-    struct fs_context *own = task->fs;
-    task->fs = fs;
-    use_mount(task);
-    task->fs = own;
-    object_put(&fs->object);
-    object_put(&ns->object);
-    object_put(&super->object);
-    vfs_drop_cache(task->kernel);
+    fuzz_with_root(task, super, use_mount);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *bytes, size_t size)

@@ -114,6 +114,26 @@ static inline void fuzz_world_run(struct fuzz_world *world, fuzz_body *body, con
     fuzz_must(job.has_ended, "the input was served to its end");
 }
 
+/* VISIT with SUPER (taken) as the root of all; no name of it is remembered afterwards. */
+SLEEPS static inline void fuzz_with_root(struct task *task, struct super *super,
+                                         SLEEPS_OP void (*visit)(struct task *task))
+{
+    struct mount_ns *ns;
+    struct fs_context *fs, *own = task->fs;
+    if (mount_ns_create(task->kernel, super, 0, &ns))
+        abort();
+    const struct path root = {ns->root, ns->root->root};
+    if (fs_context_create(task->kernel, &root, &root, &fs))
+        abort();
+    task->fs = fs;
+    visit(task);
+    task->fs = own;
+    object_put(&fs->object);
+    object_put(&ns->object);
+    object_put(&super->object);
+    vfs_drop_cache(task->kernel);
+}
+
 /* The same, and nothing is left of it. */
 static inline void fuzz_world_run_clean(struct fuzz_world *world, fuzz_body *body, const u8 *bytes,
                                         size_t size)

@@ -15,19 +15,6 @@ static char room[4096];
 static struct iovec iov = {room, 1};
 static const struct timespec minute = {60, 0};
 
-static void on_signal(int signal)
-{
-}
-
-#define INTERRUPTED(call_)                                                                        \
-    do {                                                                                          \
-        struct itimerval soon = {{0, 20000}, {0, 20000}}, never = {{0, 0}, {0, 0}};               \
-        tap_handle(SIGALRM, on_signal, 0);                                                        \
-        MUST(setitimer(ITIMER_REAL, &soon, NULL));                                                \
-        EXPECT_ERRNO(call_, EINTR);                                                               \
-        MUST(setitimer(ITIMER_REAL, &never, NULL));                                               \
-    } while (0)
-
 CASE(reads_and_writes)
 {
     int fds[2];

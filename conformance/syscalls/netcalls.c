@@ -361,20 +361,6 @@ CASE(names_of_files)
     MUST(umount2("mnt", 0));
 }
 
-static void on_signal(int signal)
-{
-}
-
-/* The block's call is interrupted by a handler without SA_RESTART. */
-#define INTERRUPTED(call_)                                                                        \
-    do {                                                                                          \
-        struct itimerval soon = {{0, 20000}, {0, 20000}}, never = {{0, 0}, {0, 0}};               \
-        tap_handle(SIGALRM, on_signal, 0);                                                        \
-        MUST(setitimer(ITIMER_REAL, &soon, NULL));                                                \
-        EXPECT_ERRNO(call_, EINTR);                                                               \
-        MUST(setitimer(ITIMER_REAL, &never, NULL));                                               \
-    } while (0)
-
 /* shows: sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg accept accept4 connect: EINTR */
 CASE(interrupted)
 {

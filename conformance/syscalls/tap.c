@@ -352,6 +352,10 @@ void tap_write_file(const char *path, const char *text)
     close(fd);
 }
 
+void tap_ignore(int signal)
+{
+}
+
 void tap_handle(int signal, void (*handler)(int), int flags)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};

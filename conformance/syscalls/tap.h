@@ -107,6 +107,17 @@ long tap_read_file(const char *path, char *text, size_t size_max);
 void tap_write_file(const char *path, const char *text);
 /* Install a handler with these flags and an empty mask. */
 void tap_handle(int signal, void (*handler)(int), int flags);
+/* A handler that does nothing. */
+void tap_ignore(int signal);
+/* CALL is interrupted by a handler without SA_RESTART, the signal coming until it was. */
+#define INTERRUPTED(call_)                                                                        \
+    do {                                                                                          \
+        struct itimerval soon = {{0, 20000}, {0, 20000}}, never = {{0, 0}, {0, 0}};               \
+        tap_handle(SIGALRM, tap_ignore, 0);                                                       \
+        MUST(setitimer(ITIMER_REAL, &soon, NULL));                                                \
+        EXPECT_ERRNO(call_, EINTR);                                                               \
+        MUST(setitimer(ITIMER_REAL, &never, NULL));                                               \
+    } while (0)
 void tap_handle_info(int signal, void (*handler)(int, siginfo_t *, void *), int flags);
 /* Private anonymous read-write memory of so many pages. */
 char *tap_pages(size_t count);

@@ -101,28 +101,33 @@ static int checkpoint(const struct record *record, const struct checkpoint_optio
     return 0;
 }
 
-int cmd_checkpoint(struct cli *cli, const void *given, int argc, char **argv)
+/* The one container of the words, in a state that can be saved, for an image at IMAGE_PATH. */
+static int container_to_save(struct cli *cli, const char *id, const char *image_path,
+                             struct record **record, struct error *err)
 {
     static const char *const states[] = {STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, NULL};
-    const struct checkpoint_options *options = given;
     struct runtime runtime;
+    if (!*image_path)
+        return error_set(err, 0, "image-path flag must be provided");
+    if (cli_container(cli, id, true, &runtime, record, err) < 0)
+        return -1;
+    runtime_close(&runtime);
+    return container_want_status(*record, "checkpoint", states, err);
+}
+
+int cmd_checkpoint(struct cli *cli, const void *given, int argc, char **argv)
+{
+    const struct checkpoint_options *options = given;
     struct error err;
     AUTO_RECORD struct record *record = NULL;
     if (argc != 1)
         return cli_usage(cli);
-    if (!*options->image_path) {
-        error_set(&err, 0, "image-path flag must be provided");
-        return cli_fail(cli, &err);
-    }
-    if (strcmp(options->compression, "none") != 0 &&
+    if (*options->image_path && strcmp(options->compression, "none") != 0 &&
         strcmp(options->compression, "flate-best-speed") != 0) {
         error_set(&err, 0, "invalid compression level: %s", options->compression);
         return cli_fail(cli, &err);
     }
-    if (cli_container(cli, argv[0], true, &runtime, &record, &err) < 0)
-        return cli_fail(cli, &err);
-    runtime_close(&runtime);
-    if (container_want_status(record, "checkpoint", states, &err) < 0 ||
+    if (container_to_save(cli, argv[0], options->image_path, &record, &err) < 0 ||
         checkpoint(record, options, &err) < 0)
         return cli_fail(cli, &err);
     return 0;
@@ -168,21 +173,12 @@ static int fscheckpoint(struct record *record, const struct fscheckpoint_options
 
 int cmd_fscheckpoint(struct cli *cli, const void *given, int argc, char **argv)
 {
-    static const char *const states[] = {STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, NULL};
     const struct fscheckpoint_options *options = given;
-    struct runtime runtime;
     struct error err;
     AUTO_RECORD struct record *record = NULL;
     if (argc != 1)
         return cli_usage(cli);
-    if (!*options->image_path) {
-        error_set(&err, 0, "image-path flag must be provided");
-        return cli_fail(cli, &err);
-    }
-    if (cli_container(cli, argv[0], true, &runtime, &record, &err) < 0)
-        return cli_fail(cli, &err);
-    runtime_close(&runtime);
-    if (container_want_status(record, "checkpoint", states, &err) < 0 ||
+    if (container_to_save(cli, argv[0], options->image_path, &record, &err) < 0 ||
         fscheckpoint(record, options, &err) < 0)
         return cli_fail(cli, &err);
     return 0;

@@ -285,6 +285,10 @@ void fs_image_free(struct loader *loader);
 
 /* All containers of the image are registered: read it. loader->state says how it went. */
 MUST_CHECK SLEEPS int restore_run(struct loader *loader, struct task *by, struct error *err);
+/* Each container's spec against the one of that name in the image FILE, before anything else of it
+ * is read. An image without specs is from a sandbox that had none. */
+MUST_CHECK SLEEPS int restore_judge_specs(struct loader *loader, struct image_file *file,
+                                          struct error *err);
 /* One more container, with ARGS (taken). */
 MUST_CHECK SLEEPS int restore_subcontainer(struct loader *loader, struct task *by, const char *id,
                                            struct container_args *args, struct error *err);

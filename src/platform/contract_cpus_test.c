@@ -251,6 +251,60 @@ static void test_edits_leave_the_registers_of_a_running_cpu_alone(void)
     rig_destroy(&rig);
 }
 
+/* A call, so that both cpus have all that they need, then the code pages at rbx. */
+SNIPPET(cpus_chain, "syscall; jmp *%rbx");
+
+/* COUNT pages of code with a gap behind each: a store to the stack and a jump to the next one, and
+ * calls at the end. */
+static void chain_write(struct guest *guest, u64 address, u64 count)
+{
+    static const u8 start[] = {0x50, 0x58, 0xe9};     /* push %rax; pop %rax; jmp */
+    static const u8 end[] = {0x0f, 0x05, 0xeb, 0xfc}; /* 1: syscall; jmp 1b */
+    const i32 distance = 2 * PAGE_SIZE - (i32)sizeof start - 4;
+    for (u64 i = 0; i < count; i++) {
+        u8 *page = guest_map(guest, address + 2 * i * PAGE_SIZE, 1, R | X);
+        memcpy(page, start, sizeof start);
+        memcpy(page + sizeof start, &distance, sizeof distance);
+        if (i + 1 == count)
+            memcpy(page, end, sizeof end);
+    }
+}
+
+/* Pages come in some at a time: what one cpu is only about to map is no fault of the other. */
+static void test_cpus_meet_pages_that_are_just_mapped(void)
+{
+    enum { ROUNDS = 30, PAGES = 300 };
+    struct rig rig;
+    u64 faults = 0;
+    rig_create(&rig, platform_now, 2);
+    for (u32 round = 0; round < ROUNDS; round++) {
+        struct worker workers[2] = {0};
+        struct guest guests[2];
+        pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        guest_create(&guests[0], &rig, BYTES(cpus_chain));
+        guest_sibling(&guests[1], &guests[0]);
+        (void)guest_map(&guests[0], DATA_ADDRESS, 2, R | W); /* a stack for each */
+        chain_write(&guests[0], DATA_ADDRESS + 4 * PAGE_SIZE, PAGES);
+        for (u32 i = 0; i < 2; i++) {
+            guests[i].context.regs.rbx = DATA_ADDRESS + 4 * PAGE_SIZE;
+            guests[i].context.regs.rsp = DATA_ADDRESS + (i + 1) * PAGE_SIZE;
+            worker_start(&workers[i], &guests[i], i, &lock);
+        }
+        for (u32 i = 0; i < 2; i++)
+            worker_wait(&workers[i], EVENT_SYSCALL, 2);
+        for (u32 i = 0; i < 2; i++) {
+            worker_halt(&workers[i]);
+            faults += workers[i].counts[EVENT_FAULT] + workers[i].counts[EVENT_EXCEPTION];
+        }
+        context_forget(rig.platform, &guests[1].context);
+        guest_destroy(&guests[0]);
+        for (u32 i = 0; i < 2; i++)
+            worker_end(&workers[i]);
+    }
+    CU_ASSERT_EQUAL(faults, 0);
+    rig_destroy(&rig);
+}
+
 SNIPPET(cpus_spin, "1: inc %rax; jmp 1b");
 
 static void test_a_space_is_torn_down_while_another_cpu_runs_it(void)
@@ -516,6 +570,7 @@ static CU_TestInfo cpu_tests[] = {
     {"PP6 one thread may be all cpus", test_one_thread_may_be_all_cpus},
     {"PP8 edits leave the registers of a running cpu alone",
      test_edits_leave_the_registers_of_a_running_cpu_alone},
+    {"PP9 cpus meet pages that are just mapped", test_cpus_meet_pages_that_are_just_mapped},
     {"PL1 there may be more mappings than the host allows",
      test_there_may_be_more_mappings_than_the_host_allows},
     CU_TEST_INFO_NULL,

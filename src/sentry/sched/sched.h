@@ -44,8 +44,8 @@ struct fiber {
     bool is_interruptible; /* the present sleep is */
     bool has_timed_out;
     u32 cpu_index; /* where it runs or last ran */
-    u32 waker;     /* production, while ready: which cpu's fiber woke it, or CPU_NONE */
-    u64 ready_ns;  /* and when */
+    u32 waker; /* production, while ready: which cpu woke it, by a fiber or a poll; or CPU_NONE */
+    u64 ready_ns; /* and when */
     u64 slice_end_ns;
     u64 away_ns;       /* in all, spent blocked or waiting for a cpu: not the task's system time */
     u64 away_since_ns; /* 0: it is on a cpu */

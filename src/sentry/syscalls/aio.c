@@ -12,6 +12,7 @@
 #include "abi/fcntl.h"
 #include "sentry/fs/poll.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 struct linux_iocb {
     u64 data;
@@ -230,21 +231,11 @@ SLEEPS i64 sys_io_submit(struct task *task, const struct sysargs *args)
 
 SLEEPS static int deadline_arg(struct task *task, uaddr at, u64 *deadline_ns)
 {
-    struct linux_timespec time;
-    *deadline_ns = NO_DEADLINE;
-    if (at.value == 0)
-        return 0;
-    int err = copy_from_user(task, &time, at, sizeof time);
-    if (err)
-        return err;
-    if (time.sec < 0 || time.nsec < 0 || time.nsec >= (i64)NS_PER_S)
-        return -EINVAL;
     u64 ns;
-    if (__builtin_mul_overflow((u64)time.sec, NS_PER_S, &ns) ||
-        __builtin_add_overflow(ns, (u64)time.nsec, &ns))
-        return 0;
-    *deadline_ns = task_deadline(task, ns);
-    return 0;
+    int err = timespec_from_user(task, at, &ns);
+    if (!err)
+        *deadline_ns = task_deadline(task, ns);
+    return err;
 }
 
 SLEEPS i64 sys_io_getevents(struct task *task, const struct sysargs *args)

@@ -7,6 +7,7 @@
 #include "abi/process.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 struct futex_call {
     uaddr at;
@@ -35,13 +36,10 @@ SLEEPS static int read_deadline(struct task *task, uaddr at, struct futex_call *
     call->deadline_ns = NO_DEADLINE;
     if (at.value == 0 || !has_timeout(call->command))
         return 0;
-    struct linux_timespec time;
-    int err = copy_from_user(task, &time, at, sizeof time);
+    u64 ns;
+    int err = timespec_from_user(task, at, &ns);
     if (err)
         return err;
-    if (time.sec < 0 || time.nsec < 0 || time.nsec >= (i64)NS_PER_S)
-        return -EINVAL;
-    u64 ns = MIN((u64)time.sec, UINT64_MAX / NS_PER_S - 1) * NS_PER_S + (u64)time.nsec;
     bool is_realtime = call->is_realtime || call->command == LINUX_FUTEX_LOCK_PI;
     if (call->command == LINUX_FUTEX_WAIT)
         call->deadline_ns = task_deadline(task, ns);

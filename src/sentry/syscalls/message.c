@@ -8,6 +8,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/net/socket.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 #define CONTROL_SIZE_MAX ((u64)10 << 10)
 #define MMSG_COUNT_MAX 1024u
@@ -421,20 +422,13 @@ SLEEPS i64 sys_sendmmsg(struct task *task, const struct sysargs *args)
 /* When recvmmsg(2) takes no further message; its timeout is looked at after each one only. */
 SLEEPS static int receive_deadline(struct task *task, uaddr at, u64 *deadline_ns)
 {
-    *deadline_ns = UINT64_MAX;
-    if (at.value == 0)
-        return 0;
-    struct linux_timespec time;
-    int err = copy_from_user(task, &time, at, sizeof time);
+    u64 ns;
+    int err = timespec_from_user(task, at, &ns);
     if (err)
         return err;
-    if (time.sec < 0 || time.nsec < 0 || time.nsec >= 1000000000)
-        return -EINVAL;
-    u64 now = kernel_monotonic_ns(task->kernel), wait;
-    if (!__builtin_mul_overflow((u64)time.sec, 1000000000u, &wait) &&
-        !__builtin_add_overflow(wait, (u64)time.nsec, &wait) &&
-        !__builtin_add_overflow(now, wait, &wait))
-        *deadline_ns = wait;
+    if (ns == NO_DEADLINE ||
+        __builtin_add_overflow(kernel_monotonic_ns(task->kernel), ns, deadline_ns))
+        *deadline_ns = NO_DEADLINE;
     return 0;
 }
 
@@ -463,7 +457,7 @@ SLEEPS i64 sys_recvmmsg(struct task *task, const struct sysargs *args)
             return i > 0 ? (i64)i : result;
         if (flags & LINUX_MSG_WAITFORONE)
             flags |= LINUX_MSG_DONTWAIT;
-        if (deadline_ns != UINT64_MAX && kernel_monotonic_ns(task->kernel) >= deadline_ns)
+        if (kernel_monotonic_ns(task->kernel) >= deadline_ns)
             return i + 1;
     }
     return count;

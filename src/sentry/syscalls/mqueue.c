@@ -9,6 +9,7 @@
 #include "abi/signal.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 #define NAME_SIZE (NAME_SIZE_MAX + 2u)
 
@@ -43,19 +44,11 @@ static struct file *queue_get(struct task *task, i32 fd)
 /* An absolute time of the realtime clock as a deadline. */
 SLEEPS static int deadline_arg(struct task *task, uaddr at, u64 *deadline_ns)
 {
-    struct linux_timespec time;
-    *deadline_ns = NO_DEADLINE;
-    if (at.value == 0)
-        return 0;
-    int err = copy_from_user(task, &time, at, sizeof time);
-    if (err)
-        return err;
-    if (time.sec < 0 || time.nsec < 0 || time.nsec >= (i64)NS_PER_S)
-        return -EINVAL;
     u64 ns;
-    if (__builtin_mul_overflow((u64)time.sec, NS_PER_S, &ns) ||
-        __builtin_add_overflow(ns, (u64)time.nsec, &ns))
-        return 0;
+    *deadline_ns = NO_DEADLINE;
+    int err = timespec_from_user(task, at, &ns);
+    if (err || ns == NO_DEADLINE)
+        return err;
     u64 now = kernel_realtime_ns(task->kernel);
     u64 left = ns > now ? ns - now : 0;
     if (__builtin_add_overflow(sched_now_ns(task->kernel->sched), left, deadline_ns))

@@ -6,6 +6,7 @@
 
 #include "sentry/fs/poll.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 #define POLL_ALWAYS (POLL_ERR | POLL_HUP | POLL_NVAL)
 #define EPOLL_EVENTS_MAX (INT32_MAX / (i32)sizeof(struct linux_epoll_event))
@@ -17,29 +18,6 @@ struct linux_pollfd {
 };
 
 /* ---- time-outs and masks -------------------------------------------------------------------- */
-
-/* A struct timespec of the program, judged; *TIMEOUT_NS is UINT64_MAX without one. */
-SLEEPS static int timeout_from_user(struct task *task, uaddr at, u64 *timeout_ns)
-{
-    *timeout_ns = UINT64_MAX;
-    if (at.value == 0)
-        return 0;
-    struct linux_timespec time;
-    int err = copy_from_user(task, &time, at, sizeof time);
-    if (err)
-        return err;
-    if (time.sec < 0 || time.nsec < 0 || time.nsec >= (i64)NS_PER_S)
-        return -EINVAL;
-    if (__builtin_mul_overflow((u64)time.sec, NS_PER_S, timeout_ns) ||
-        __builtin_add_overflow(*timeout_ns, (u64)time.nsec, timeout_ns))
-        *timeout_ns = UINT64_MAX - 1;
-    return 0;
-}
-
-static u64 deadline_of(struct task *task, u64 timeout_ns)
-{
-    return timeout_ns == UINT64_MAX ? NO_DEADLINE : task_deadline(task, timeout_ns);
-}
 
 /* ppoll(2) and select(2) tell what is left of the time. A bad address there is not an error. */
 SLEEPS static void timeout_to_user(struct task *task, uaddr at, u64 deadline_ns, u64 unit_ns)
@@ -123,7 +101,7 @@ SLEEPS static i64 poll_common(struct task *task, uaddr user, u32 count, u64 time
         return -ENOMEM;
     i64 result = copy_from_user(task, entries, user, size);
     if (result == 0)
-        result = poll_wait_for(task, entries, count, deadline_of(task, timeout_ns),
+        result = poll_wait_for(task, entries, count, task_deadline(task, timeout_ns),
                                timeout_ns != 0);
     if (result >= 0) {
         for (u32 i = 0; i < count; i++) {
@@ -148,14 +126,14 @@ SLEEPS i64 sys_poll(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_ppoll(struct task *task, const struct sysargs *args)
 {
     u64 timeout_ns;
-    int err = timeout_from_user(task, arg_uaddr(args, 2), &timeout_ns);
+    int err = timespec_from_user(task, arg_uaddr(args, 2), &timeout_ns);
     if (!err)
         err = mask_from_user(task, arg_uaddr(args, 3), arg_u64(args, 4));
     if (err)
         return err;
     i64 result = poll_common(task, arg_uaddr(args, 0), arg_u32(args, 1), timeout_ns);
     if (result != -ERESTARTSYS)
-        timeout_to_user(task, arg_uaddr(args, 2), deadline_of(task, timeout_ns), 1);
+        timeout_to_user(task, arg_uaddr(args, 2), task_deadline(task, timeout_ns), 1);
     return result;
 }
 
@@ -256,7 +234,7 @@ SLEEPS static i64 select_run(struct task *task, struct select_sets *sets, u64 ti
     i64 count = sets_to_pollfds(task, sets, entries);
     i64 result = count;
     if (count >= 0)
-        result = poll_wait_for(task, entries, (u32)count, deadline_of(task, timeout_ns),
+        result = poll_wait_for(task, entries, (u32)count, task_deadline(task, timeout_ns),
                                timeout_ns != 0);
     if (result >= 0)
         result = sets_from_pollfds(sets, entries, (u32)count);
@@ -298,14 +276,14 @@ SLEEPS i64 sys_select(struct task *task, const struct sysargs *args)
     }
     i64 result = select_common(task, args, timeout_ns);
     if (result != -ERESTARTSYS)
-        timeout_to_user(task, user, deadline_of(task, timeout_ns), NS_PER_US);
+        timeout_to_user(task, user, task_deadline(task, timeout_ns), NS_PER_US);
     return result;
 }
 
 SLEEPS i64 sys_pselect6(struct task *task, const struct sysargs *args)
 {
     u64 timeout_ns;
-    int err = timeout_from_user(task, arg_uaddr(args, 4), &timeout_ns);
+    int err = timespec_from_user(task, arg_uaddr(args, 4), &timeout_ns);
     if (err)
         return err;
     uaddr mask_pair = arg_uaddr(args, 5);
@@ -319,7 +297,7 @@ SLEEPS i64 sys_pselect6(struct task *task, const struct sysargs *args)
     }
     i64 result = select_common(task, args, timeout_ns);
     if (result != -ERESTARTSYS)
-        timeout_to_user(task, arg_uaddr(args, 4), deadline_of(task, timeout_ns), 1);
+        timeout_to_user(task, arg_uaddr(args, 4), task_deadline(task, timeout_ns), 1);
     return result;
 }
 
@@ -373,7 +351,7 @@ SLEEPS static i64 epoll_wait_common(struct task *task, const struct sysargs *arg
         return -EINVAL;
     struct linux_epoll_event events[EPOLL_BATCH];
     i64 found = epoll_wait_events(task, epoll, events, MIN((u32)count, EPOLL_BATCH),
-                                  deadline_of(task, timeout_ns), timeout_ns != 0);
+                                  task_deadline(task, timeout_ns), timeout_ns != 0);
     if (found == -ERESTARTSYS)
         return task_never_restarts(task);
     if (found > 0 && copy_to_user(task, arg_uaddr(args, 1), events, (u64)found * sizeof events[0]))
@@ -400,7 +378,7 @@ SLEEPS i64 sys_epoll_pwait(struct task *task, const struct sysargs *args)
 SLEEPS i64 sys_epoll_pwait2(struct task *task, const struct sysargs *args)
 {
     u64 timeout_ns;
-    int err = timeout_from_user(task, arg_uaddr(args, 3), &timeout_ns);
+    int err = timespec_from_user(task, arg_uaddr(args, 3), &timeout_ns);
     if (!err)
         err = mask_from_user(task, arg_uaddr(args, 4), arg_u64(args, 5));
     return err ? err : epoll_wait_common(task, args, timeout_ns);
@@ -460,16 +438,6 @@ struct linux_itimerspec {
     struct linux_timespec interval, value;
 };
 
-static bool timespec_to_ns(const struct linux_timespec *time, u64 *ns)
-{
-    if (time->sec < 0 || time->nsec < 0 || time->nsec >= (i64)NS_PER_S)
-        return false;
-    if (__builtin_mul_overflow((u64)time->sec, NS_PER_S, ns) ||
-        __builtin_add_overflow(*ns, (u64)time->nsec, ns))
-        *ns = INT64_MAX;
-    return true;
-}
-
 static struct linux_itimerspec itimerspec_make(u64 value_ns, u64 interval_ns)
 {
     return (struct linux_itimerspec){
@@ -501,7 +469,7 @@ SLEEPS i64 sys_timerfd_settime(struct task *task, const struct sysargs *args)
     if (err)
         return err;
     u64 value_ns, interval_ns, old_value_ns, old_interval_ns;
-    if (!timespec_to_ns(&spec.value, &value_ns) || !timespec_to_ns(&spec.interval, &interval_ns))
+    if (timespec_judge(&spec.value, &value_ns) || timespec_judge(&spec.interval, &interval_ns))
         return -EINVAL;
     AUTO_PUT struct file *file = fd_get_open(task, arg_fd(args, 0));
     if (!file)

@@ -7,6 +7,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 #define ALTSTACK_SIZE_MIN 2048u
 
@@ -254,24 +255,17 @@ SLEEPS static i64 wait_for_signal(struct task *task, u64 set, u64 deadline_ns, b
 
 SLEEPS i64 sys_rt_sigtimedwait(struct task *task, const struct sysargs *args)
 {
-    u64 set, deadline_ns = NO_DEADLINE;
-    struct linux_timespec timeout = {1, 0};
+    u64 set, timeout_ns = NO_DEADLINE;
     if (arg_u64(args, 3) != sizeof set)
         return -EINVAL;
     int err = copy_from_user(task, &set, arg_uaddr(args, 0), sizeof set);
-    if (!err && arg_u64(args, 2)) {
-        err = copy_from_user(task, &timeout, arg_uaddr(args, 2), sizeof timeout);
-        if (!err && (timeout.sec < 0 || timeout.nsec < 0 || timeout.nsec >= (i64)NS_PER_S))
-            err = -EINVAL;
-        if (!err)
-            deadline_ns = task_deadline(task, (u64)MIN(timeout.sec, (i64)4000000000) * NS_PER_S +
-                                                  (u64)timeout.nsec);
-    }
+    if (!err)
+        err = timespec_from_user(task, arg_uaddr(args, 2), &timeout_ns);
     if (err)
         return err;
     struct linux_siginfo info;
-    i64 signo = wait_for_signal(task, set & ~SIGNALS_UNBLOCKABLE, deadline_ns,
-                                timeout.sec || timeout.nsec, &info);
+    i64 signo = wait_for_signal(task, set & ~SIGNALS_UNBLOCKABLE, task_deadline(task, timeout_ns),
+                                timeout_ns != 0, &info);
     if (signo > 0 && arg_u64(args, 1) && copy_to_user(task, arg_uaddr(args, 1), &info, sizeof info))
         return -EFAULT;
     return signo;

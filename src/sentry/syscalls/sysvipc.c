@@ -6,6 +6,7 @@
 #include "sentry/kernel/ipc/ipc.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 static u32 pid_in(const struct task *task, const struct pid *pid)
 {
@@ -153,16 +154,9 @@ SLEEPS i64 sys_semop(struct task *task, const struct sysargs *args)
 
 SLEEPS i64 sys_semtimedop(struct task *task, const struct sysargs *args)
 {
-    struct linux_timespec time;
-    if (arg_u64(args, 3) == 0)
-        return operate(task, args, NO_DEADLINE);
-    int err = copy_from_user(task, &time, arg_uaddr(args, 3), sizeof time);
-    if (!err && (time.sec < 0 || time.nsec < 0 || time.nsec >= (i64)NS_PER_S))
-        err = -EINVAL;
-    if (err)
-        return err;
-    u64 ns = MIN((u64)time.sec, UINT64_MAX / NS_PER_S - 1) * NS_PER_S + (u64)time.nsec;
-    return operate(task, args, task_deadline(task, ns));
+    u64 ns;
+    int err = timespec_from_user(task, arg_uaddr(args, 3), &ns);
+    return err ? err : operate(task, args, task_deadline(task, ns));
 }
 
 SLEEPS static i64 sem_status(struct task *task, i32 id, u32 command, uaddr at)

@@ -10,6 +10,7 @@
 #include "abi/process.h"
 #include "sentry/kernel/timers.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/syscalls/timespec.h"
 
 /* ---- times of the program ------------------------------------------------------------------- */
 
@@ -23,26 +24,11 @@ static struct linux_timeval timeval_of(u64 ns)
     return (struct linux_timeval){(i64)(ns / NS_PER_S), (i64)(ns % NS_PER_S / NS_PER_US)};
 }
 
-/* What does not fit is the end of time. */
-static u64 ns_of(u64 sec, u64 ns)
-{
-    const u64 sec_max = (u64)INT64_MAX / NS_PER_S - 1;
-    return sec > sec_max ? (u64)INT64_MAX : sec * NS_PER_S + ns;
-}
-
-static int judge_timespec(const struct linux_timespec *time, u64 *ns)
-{
-    if (time->sec < 0 || time->nsec < 0 || time->nsec >= (i64)NS_PER_S)
-        return -EINVAL;
-    *ns = ns_of((u64)time->sec, (u64)time->nsec);
-    return 0;
-}
-
 static int judge_timeval(const struct linux_timeval *time, u64 *ns)
 {
     if (time->sec < 0 || time->usec < 0 || time->usec >= 1000000)
         return -EINVAL;
-    *ns = ns_of((u64)time->sec, (u64)time->usec * NS_PER_US);
+    *ns = time_to_ns((u64)time->sec, (u64)time->usec * NS_PER_US);
     return 0;
 }
 
@@ -127,7 +113,7 @@ SLEEPS i64 sys_nanosleep(struct task *task, const struct sysargs *args)
     u64 ns;
     int err = copy_from_user(task, &time, arg_uaddr(args, 0), sizeof time);
     if (!err)
-        err = judge_timespec(&time, &ns);
+        err = timespec_judge(&time, &ns);
     return err ? err : sleep_for(task, ns, arg_uaddr(args, 1));
 }
 
@@ -171,7 +157,7 @@ SLEEPS i64 sys_clock_nanosleep(struct task *task, const struct sysargs *args)
     if (!err)
         err = copy_from_user(task, &time, arg_uaddr(args, 2), sizeof time);
     if (!err)
-        err = judge_timespec(&time, &ns);
+        err = timespec_judge(&time, &ns);
     if (err)
         return err;
     if (clock_is_cpu(clock.id))
@@ -273,9 +259,9 @@ SLEEPS i64 sys_timer_settime(struct task *task, const struct sysargs *args)
     struct itimer set, old;
     int err = arg_u64(args, 2) ? copy_from_user(task, &in, arg_uaddr(args, 2), sizeof in) : -EINVAL;
     if (!err)
-        err = judge_timespec(&in.value, &set.next_ns);
+        err = timespec_judge(&in.value, &set.next_ns);
     if (!err)
-        err = judge_timespec(&in.interval, &set.interval_ns);
+        err = timespec_judge(&in.interval, &set.interval_ns);
     if (err)
         return err;
     struct posix_timer *timer = posix_timer_find(task, arg_i32(args, 0));
