@@ -91,6 +91,7 @@ static void fresh_processor(struct task *task)
     task->context.regs.orig_rax = ~0ull;
     xstate_init(&task->xstate);
     task->context.xstate_changed = true;
+    memset(&task->debug, 0, sizeof task->debug);
 }
 
 static void put_parts(struct task_exec *exec)

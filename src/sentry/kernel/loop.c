@@ -241,6 +241,10 @@ SLEEPS static void serve_event(struct task *task, const struct event *event)
 SLEEPS static void run_application(struct task *task)
 {
     struct event event;
+    struct debug_look look;
+    bool is_watched = task_debug_is_on(&task->debug);
+    if (is_watched && !task_debug_begin(task, &look))
+        return;
     mm_commit(task->mm);
     task_account(task);
     cpu_timers_arm(task);
@@ -249,7 +253,8 @@ SLEEPS static void run_application(struct task *task)
     task_account(task);
     task->is_user = false;
     cpu_timers_check(task->group);
-    serve_event(task, &event);
+    if (!is_watched || !task_debug_end(task, &look, &event))
+        serve_event(task, &event);
 }
 
 /* The first steps of a new task, or of one that was restored before it made them. */

@@ -84,6 +84,7 @@ static const struct field task_fields[] = {
     FIELD_REF(struct task, seccomp),
     FIELD(struct task, seccomp_mode),
     FIELD_STRUCT(struct task, trace, task_trace_fields),
+    FIELD_STRUCT(struct task, debug, task_debug_fields),
     FIELD_REF(struct task, pid),
     FIELD(struct task, set_child_tid),
     FIELD_WEAK(struct task, vfork_child),

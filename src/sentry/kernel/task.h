@@ -20,6 +20,7 @@
 #include "sentry/kernel/pid.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/trace.h"
+#include "sentry/kernel/debugreg.h"
 #include "sentry/memory/mm.h"
 #include "sentry/sched/sched.h"
 
@@ -102,6 +103,7 @@ struct task {
     struct seccomp_filter *seccomp; /* counted: the newest filter, or NULL (kernel/seccomp.h) */
     u32 seccomp_mode;
     struct task_trace trace;  /* ptrace(2) */
+    struct task_debug debug;  /* likewise; not inherited, gone with execve(2) */
     struct pid *pid;          /* counted: its numbers in all namespaces; NULL for kernel tasks */
     uaddr set_child_tid;      /* to be written at the first run; 0: none */
     struct task *vfork_child; /* weak: whose exec or exit this task awaits */

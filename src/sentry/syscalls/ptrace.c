@@ -48,7 +48,8 @@ enum {
 #define NT_PRSTATUS_ 1u
 #define NT_PRFPREG_ 2u
 #define NT_X86_XSTATE_ 0x202u
-#define USER_AREA_SIZE 928u /* the kernel's struct user, two words longer than the C library's */
+#define USER_AREA_SIZE 928u    /* the kernel's struct user, two words longer than the C library's */
+#define USER_AREA_DEBUG 0x350u /* u_debugreg */
 #define FPREGS_SIZE 512u
 #define MXCSR_BITS 0xffffu /* the processor refuses to load any other */
 
@@ -118,6 +119,12 @@ static int set_xstate(struct task *target, const u8 *bytes, u64 size)
     return 0;
 }
 
+/* Which debug register is at ADDRESS of the user area; 8 or more: none. */
+static u32 debug_nr(u64 address)
+{
+    return address < USER_AREA_DEBUG ? 8 : (u32)(address - USER_AREA_DEBUG) / 8;
+}
+
 SLEEPS static i64 peek_user(const struct request *r)
 {
     u64 word = 0;
@@ -125,6 +132,8 @@ SLEEPS static i64 peek_user(const struct request *r)
         return -EIO;
     if (r->address < sizeof(struct regs))
         memcpy(&word, (const u8 *)&r->target->context.regs + r->address, sizeof word);
+    else if (debug_nr(r->address) < 8)
+        word = task_debug_read(&r->target->debug, debug_nr(r->address));
     return copy_to_user(r->task, uaddr_make(r->data), &word, sizeof word);
 }
 
@@ -132,8 +141,10 @@ static i64 poke_user(const struct request *r)
 {
     if (r->address % sizeof(u64) || r->address >= USER_AREA_SIZE)
         return -EIO;
+    if (debug_nr(r->address) < 8)
+        return task_debug_write(&r->target->debug, debug_nr(r->address), r->data);
     if (r->address >= sizeof(struct regs))
-        return r->data == 0 ? 0 : -ENOSPC; /* no debug register is free: there are none */
+        return 0;
     struct regs regs = r->target->context.regs;
     memcpy((u8 *)&regs + r->address, &r->data, sizeof(u64));
     return set_regs(r->target, &regs);
