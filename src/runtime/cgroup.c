@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NOTE_SIZE_MAX ((size_t)256 << 10)
+#define REMOVE_TRIES 2000 /* of a millisecond: what a killed creator began ends by itself */
+
 /* Controllers of version 1 that a container joins. */
 static const char *const joined[] = {"cpu", "cpuacct", "memory", "pids", "blkio", "cpuset"};
 
@@ -202,8 +205,9 @@ static bool path_is_safe(const char *path)
            (strlen(path) < 3 || strcmp(path + strlen(path) - 3, "/..") != 0);
 }
 
-static void dir_add(struct cgroup *out, struct pool *pool, const char *point, const char *wanted,
-                    const char *controller)
+/* What dir_make is to make; until then it is called ours when nothing is there. */
+static void dir_plan(struct cgroup *out, struct pool *pool, const char *point, const char *wanted,
+                     const char *controller)
 {
     char *path = pool_strdup(pool, wanted);
     if (path[0] != '/') {
@@ -214,14 +218,50 @@ static void dir_add(struct cgroup *out, struct pool *pool, const char *point, co
             *slash = 0;
         path = pool_printf(pool, "%s/%s", own, path);
     }
-    bool is_there;
-    bool is_own = dirs_make(pool, point, path, controller, &is_there);
-    if (!is_there)
+    char *whole = pool_printf(pool, "%s/%s", point, path + strspn(path, "/"));
+    out->dirs[out->dir_count++] = (struct cgroup_dir){.controllers = pool_strdup(pool, controller),
+                                                      .path = whole,
+                                                      .point_size = strlen(point),
+                                                      .is_own = access(whole, F_OK) < 0};
+}
+
+/* Make what was planned; what cannot be made is left out. */
+static void dirs_create(struct cgroup *cgroup, struct pool *pool)
+{
+    u32 count = 0;
+    for (u32 i = 0; i < cgroup->dir_count; i++) {
+        struct cgroup_dir *dir = &cgroup->dirs[i];
+        char *point = pool_strndup(pool, dir->path, dir->point_size);
+        bool is_there;
+        dir->is_own = dirs_make(pool, point, dir->path + dir->point_size, dir->controllers,
+                                &is_there);
+        if (is_there)
+            cgroup->dirs[count++] = *dir;
+    }
+    cgroup->dir_count = count;
+}
+
+/* For who has to clear up after us: written before anything is made. */
+static void note_write(const struct cgroup *cgroup, struct pool *pool, int note_fd)
+{
+    struct json_text text = cgroup_encode(cgroup, pool);
+    if (note_fd >= 0)
+        (void)!pwrite(note_fd, text.bytes, text.size, 0);
+}
+
+void cgroup_remove_noted(int note_fd)
+{
+    AUTO_POOL struct pool pool = {0};
+    pool_init(&pool, NULL);
+    char *bytes = pool_alloc(&pool, NOTE_SIZE_MAX);
+    ssize_t size = pread(note_fd, bytes, NOTE_SIZE_MAX, 0);
+    struct json_text text;
+    struct error unused;
+    struct cgroup cgroup;
+    if (size <= 0 || json_parse(bytes, (size_t)size, NOTE_SIZE_MAX, &text, &unused) < 0)
         return;
-    out->dirs[out->dir_count++] = (struct cgroup_dir){
-        .controllers = pool_strdup(pool, controller),
-        .path = pool_printf(pool, "%s/%s", point, path + strspn(path, "/")),
-        .is_own = is_own};
+    cgroup_decode(text, &pool, &cgroup);
+    cgroup_remove(&cgroup);
 }
 
 static bool controller_is_asked(const struct oci_limits *limits, const char *controller,
@@ -242,7 +282,7 @@ static bool controller_is_asked(const struct oci_limits *limits, const char *con
 }
 
 void cgroup_create(const struct config *config, const struct oci_spec *spec, const char *id,
-                   struct pool *pool, struct cgroup *out)
+                   int note_fd, struct pool *pool, struct cgroup *out)
 {
     *out = (struct cgroup){0};
     const struct oci_limits *limits = &spec->on_linux->limits;
@@ -260,13 +300,17 @@ void cgroup_create(const struct config *config, const struct oci_spec *spec, con
     mounts_find(pool, &mounts);
     for (u32 i = 0; i < ARRAY_COUNT(joined); i++)
         if (mounts.points[i] && controller_is_asked(limits, joined[i], has_path))
-            dir_add(out, pool, mounts.points[i], wanted, joined[i]);
-    out->version = out->dir_count > 0 ? 1 : 0;
+            dir_plan(out, pool, mounts.points[i], wanted, joined[i]);
+    out->version = 1;
     if (out->dir_count == 0 && mounts.unified) {
-        dir_add(out, pool, mounts.unified, wanted, "");
-        out->version = out->dir_count > 0 ? 2 : 0;
+        dir_plan(out, pool, mounts.unified, wanted, "");
+        out->version = 2;
     }
     out->name = wanted;
+    note_write(out, pool, note_fd);
+    dirs_create(out, pool);
+    if (out->dir_count == 0)
+        out->version = 0;
     struct error unused;
     (void)!cgroup_set_limits(out, limits, spec->on_linux->resources, &unused);
 }
@@ -415,8 +459,8 @@ void cgroup_remove(const struct cgroup *cgroup)
         if (!cgroup->dirs[i].is_own)
             continue;
         /* A process that was just reaped may be counted a moment longer. */
-        for (int tries = 0; rmdir(cgroup->dirs[i].path) < 0 && errno == EBUSY && tries < 100;
-             tries++)
+        for (int tries = 0;
+             rmdir(cgroup->dirs[i].path) < 0 && errno == EBUSY && tries < REMOVE_TRIES; tries++)
             usleep(1000);
     }
 }

@@ -343,7 +343,8 @@ static int create_root(struct creation *c, struct error *err)
         mount_plan_open(c->runtime->config, c->args->spec, &c->plan, err) < 0 ||
         control_listen(c, err) < 0 || pipes_open(c, err) < 0)
         return -1;
-    cgroup_create(c->runtime->config, c->args->spec, c->id.container, &c->record->pool, &c->cgroup);
+    cgroup_create(c->runtime->config, c->args->spec, c->id.container, c->lock, &c->record->pool,
+                  &c->cgroup);
     record_fill(c);
     if (processes_start(c, err) < 0)
         return -1;

@@ -430,6 +430,7 @@ void container_sweep(struct runtime *runtime, const char *id)
     if (record_load(runtime->dir, &full, &record, &unused) == 0) {
         record_free(record); /* a creator that was faster than we */
     } else {
+        cgroup_remove_noted(lock);
         socket_remove(runtime, id);
         record_remove(runtime->dir, &full);
     }
@@ -447,7 +448,8 @@ int container_delete(struct runtime *runtime, const struct full_id *id, bool is_
                                      id->container);
     int result = record_load(runtime->dir, id, &record, err);
     if (result < 0 && is_forced) {
-        /* Nothing of it can be read, so nothing but the files can go. */
+        /* Nothing of it can be read, so nothing can go but the files and what its lock knows. */
+        cgroup_remove_noted(lock);
         record_remove(runtime->dir, id);
         close(lock);
         return 0;

@@ -85,8 +85,8 @@ MUST_CHECK int state_dir_list_sandbox(int dir, const char *sandbox_id, struct fu
 
 /* ---- locks ---------------------------------------------------------------------------------- */
 
-/* Take the lock of ID, made if IS_CREATE; waits. *OUT is a descriptor: closing it unlocks. -1 with
- * ENOENT. */
+/* Take the lock of ID, made if IS_CREATE; waits. A creator keeps in its file what cgroups it makes.
+ * *OUT is a descriptor: closing it unlocks. -1 with ENOENT. */
 MUST_CHECK int record_lock(int dir, const struct full_id *id, bool is_create, int *out,
                            struct error *err);
 

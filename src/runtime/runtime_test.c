@@ -282,8 +282,9 @@ static void test_cgroups_survive_the_record(void)
     AUTO_POOL struct pool pool = {0};
     pool_init(&pool, NULL);
     struct cgroup cgroup = {.version = 1, .name = "/w1", .dir_count = 2}, read;
-    cgroup.dirs[0] = (struct cgroup_dir){"cpu", "/sys/fs/cgroup/cpu/w1", true};
-    cgroup.dirs[1] = (struct cgroup_dir){"pids", "/sys/fs/cgroup/pids/w1", false};
+    cgroup.dirs[0] = (struct cgroup_dir){
+        .controllers = "cpu", .path = "/sys/fs/cgroup/cpu/w1", .is_own = true};
+    cgroup.dirs[1] = (struct cgroup_dir){.controllers = "pids", .path = "/sys/fs/cgroup/pids/w1"};
     cgroup_decode(cgroup_encode(&cgroup, &pool), &pool, &read);
     CU_ASSERT(read.version == 1 && read.dir_count == 2 && read.dirs[0].is_own &&
               !read.dirs[1].is_own);
@@ -310,17 +311,17 @@ static void test_no_cgroup_is_made_unless_asked_for(void)
     AUTO_OCI_SPEC struct oci_spec *spec = NULL;
     static const char plain[] = "{\"ociVersion\":\"1\",\"linux\":{}}";
     CU_ASSERT_FATAL(oci_spec_parse(plain, sizeof plain - 1, &spec, &err) == 0);
-    cgroup_create(&config, spec, "picket-none", &pool, &cgroup);
+    cgroup_create(&config, spec, "picket-none", -1, &pool, &cgroup);
     CU_ASSERT_EQUAL(cgroup.version, 0);
     spec->on_linux->cgroups_path = oci_strdup(spec, "/picket/../../x");
-    cgroup_create(&config, spec, "picket-none", &pool, &cgroup);
+    cgroup_create(&config, spec, "picket-none", -1, &pool, &cgroup);
     CU_ASSERT_EQUAL(cgroup.version, 0);
     spec->on_linux->cgroups_path = oci_strdup(spec, "/picket-none");
     config.ignores_cgroups = true;
-    cgroup_create(&config, spec, "picket-none", &pool, &cgroup);
+    cgroup_create(&config, spec, "picket-none", -1, &pool, &cgroup);
     CU_ASSERT_EQUAL(cgroup.version, 0);
     config = (struct config){.cgroup_manager = "disabled"};
-    cgroup_create(&config, spec, "picket-none", &pool, &cgroup);
+    cgroup_create(&config, spec, "picket-none", -1, &pool, &cgroup);
     CU_ASSERT_EQUAL(cgroup.version, 0);
 }
 

@@ -119,3 +119,38 @@ def do_killed(box: Box):
     child.kill()
     child.wait()
     wait_until(lambda: not box.processes(), "the end of its processes")
+
+
+@test
+def cgroups_of_the_killed(box: Box):
+    """cgroups go with delete --force, whichever process was killed, and whenever"""
+    def change(config):
+        config["linux"]["cgroupsPath"] = f"/{box.cgroup}"
+    bundle = box.bundle("sh", "-c", "sleep 101 & sleep 102", change=change)
+    words = ["create", "--bundle", bundle, "one"]
+    for state in ("created", "running"):
+        for victim in (0, 1):
+            box.ok(*words)
+            if state == "running":
+                box.ok("start", "one")
+            os.kill(sandbox_and_gofer(box, "one")[victim], signal.SIGKILL)
+            box.ok("delete", "--force", "one")
+            left = box.left()
+            assert not left, (state, victim, left)
+    for step in range(25):
+        child = box.start(*words)
+        time.sleep(step * 0.002)
+        child.kill()
+        child.wait()
+        box.ok("delete", "--force", "one")
+        left = box.left()
+        assert not left, (f"create killed after {step * 2} ms", left)
+    for step in range(6):
+        box.ok(*words)
+        child = box.start("delete", "--force", "one")
+        time.sleep(step * 0.003)
+        child.kill()
+        child.wait()
+        box.ok("delete", "--force", "one")
+        left = box.left()
+        assert not left, (f"delete killed after {step * 3} ms", left)

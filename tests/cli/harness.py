@@ -6,6 +6,7 @@ has ended, no process of the program, no mount, no record, no socket and no cgro
 """
 import contextlib
 import fnmatch
+import glob
 import json
 import os
 import pty
@@ -64,6 +65,7 @@ class Box:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="picket-cli-")
         self.root = os.path.join(self.dir, "root")
+        self.cgroup = os.path.basename(self.dir)  # how names of cgroups begin that tests ask for
         self.ids = 0
         self.children = []
 
@@ -176,6 +178,8 @@ class Box:
             found += [f"mount {line.split()[4]}" for line in mounts if self.dir in line or "runsc-do-" in line]
         with open("/proc/net/unix", encoding="utf-8") as sockets:
             found += [f"socket {line.split()[-1]}" for line in sockets if self.dir in line]
+        found += [f"cgroup {path}" for path in glob.glob(f"/sys/fs/cgroup/*/{self.cgroup}*") +
+                  glob.glob(f"/sys/fs/cgroup/{self.cgroup}*")]
         return found
 
 
