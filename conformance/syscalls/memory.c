@@ -580,3 +580,48 @@ CASE(pkeys_and_policies)
     EXPECT_EQ(touch(p, 1), SIGSEGV);
     EXPECT_ERRNO(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, 99), EINVAL);
 }
+
+CASE(remap_file_pages_shows_other_pages)
+{
+    int fd = MUST(memfd_create("m", 0));
+    MUST(ftruncate(fd, 4 * PAGE));
+    for (int i = 0; i < 4; i++)
+        MUST(pwrite(fd, &"abcd"[i], 1, i * PAGE));
+    char *at = map(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    EXPECT_OK(syscall(SYS_remap_file_pages, at + PAGE, 2 * PAGE, 0, 2, 0));
+    EXPECT_EQ(at[0], 'a');
+    EXPECT_EQ(at[PAGE], 'c');
+    EXPECT_EQ(at[2 * PAGE], 'd');
+    at[PAGE] = 'x'; /* the same page twice */
+    EXPECT_OK(syscall(SYS_remap_file_pages, at + 3 * PAGE, PAGE, 0, 2, MAP_NONBLOCK));
+    EXPECT_EQ(at[3 * PAGE], 'x');
+    MUST(munmap(at, PAGE));
+    /* cut to whole pages */
+    EXPECT_OK(syscall(SYS_remap_file_pages, at + PAGE + 1, PAGE + 5, 0, 0, 0));
+    EXPECT_EQ(at[PAGE], 'a');
+}
+
+CASE(remap_file_pages_of_anonymous_memory)
+{
+    char *at = map(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    at[0] = 'p';
+    at[PAGE] = 'q';
+    EXPECT_OK(syscall(SYS_remap_file_pages, at, PAGE, 0, 1, 0));
+    EXPECT_EQ(at[0], 'q');
+}
+
+CASE(remap_file_pages_refuses)
+{
+    char *private = tap_pages(4);
+    int fd = MUST(memfd_create("m", 0));
+    MUST(ftruncate(fd, 4 * PAGE));
+    char *at = map(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, private, PAGE, 0, 0, 0), EINVAL);
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, at, PAGE, PROT_READ, 1, 0), EINVAL);
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, at, 0, 0, 1, 0), EINVAL);
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, at, PAGE, 0, -1L, 0), EINVAL);
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, -4096L, 2 * PAGE, 0, 0, 0), EINVAL);
+    MUST(munmap(at + PAGE, PAGE));
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, at, 2 * PAGE, 0, 1, 0), EINVAL);
+    EXPECT_ERRNO(syscall(SYS_remap_file_pages, at + PAGE, PAGE, 0, 1, 0), EINVAL);
+}

@@ -3,6 +3,7 @@
 #include "tap.h"
 
 #include <fcntl.h>
+#include <linux/reboot.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -95,6 +96,66 @@ CASE(end_of_the_first_process_kills_the_rest)
     char byte;
     EXPECT_EXIT(pid, 0);
     EXPECT_EQ(read(fds[0], &byte, 1), 0);
+}
+
+/* Only ever asked where no machine would hear it: by processes of a PID namespace of their own. */
+static void reboot_inside(unsigned command, int with_child, int signal_wanted)
+{
+    CHILD(pid)
+    {
+        MUST(unshare(CLONE_NEWPID));
+        pid_t inner = MUST(fork());
+        if (inner == 0) {
+            if (getpid() != 1 || getppid() != 0)
+                _exit(9);
+            if (!with_child || fork() == 0)
+                syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, command, "");
+            else
+                for (;;)
+                    pause();
+            _exit(8);
+        }
+        int status;
+        EXPECT_EQ(waitpid(inner, &status, 0), inner);
+        EXPECT(WIFSIGNALED(status));
+        EXPECT_EQ(WTERMSIG(status), signal_wanted);
+    }
+    EXPECT_EXIT(pid, 0);
+}
+
+CASE(reboot_ends_a_pid_namespace)
+{
+    reboot_inside(LINUX_REBOOT_CMD_RESTART, 0, SIGHUP);
+    reboot_inside(LINUX_REBOOT_CMD_RESTART2, 1, SIGHUP);
+    reboot_inside(LINUX_REBOOT_CMD_HALT, 1, SIGINT);
+    reboot_inside(LINUX_REBOOT_CMD_POWER_OFF, 0, SIGINT);
+}
+
+CASE(reboot_of_a_pid_namespace_judges)
+{
+    CHILD(pid)
+    {
+        MUST(unshare(CLONE_NEWPID));
+        pid_t inner = MUST(fork());
+        if (inner == 0) {
+            if (getpid() != 1 || getppid() != 0)
+                _exit(9);
+            EXPECT_ERRNO(syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, 7, NULL),
+                         EINVAL);
+            EXPECT_ERRNO(syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2A,
+                                 LINUX_REBOOT_CMD_CAD_OFF, NULL),
+                         EINVAL);
+            EXPECT_ERRNO(
+                syscall(SYS_reboot, 1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART, NULL),
+                EINVAL);
+            EXPECT_ERRNO(
+                syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, 1, LINUX_REBOOT_CMD_RESTART, NULL),
+                EINVAL);
+            tap_child_end();
+        }
+        EXPECT_EXIT(inner, 0);
+    }
+    EXPECT_EXIT(pid, 0);
 }
 
 CASE(tmpfs_in_a_mount_namespace)

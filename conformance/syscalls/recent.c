@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sys/mman.h>
+#include <sys/sem.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 CASE(kcmp_of_files)
@@ -24,6 +26,24 @@ CASE(kcmp_of_files)
     EXPECT_ERRNO(syscall(SYS_kcmp, self, self, KCMP_FILE, a, 999), EBADF);
     EXPECT_ERRNO(syscall(SYS_kcmp, self, self, 99, 0, 0), EINVAL);
     EXPECT_ERRNO(syscall(SYS_kcmp, self, 0x3fffff, KCMP_VM, 0, 0), ESRCH);
+}
+
+CASE(kcmp_of_undo_lists)
+{
+    pid_t self = getpid();
+    int set = MUST(semget(IPC_PRIVATE, 1, 0600));
+    pid_t other = MUST(fork());
+    if (other == 0)
+        for (;;)
+            pause();
+    EXPECT_EQ(syscall(SYS_kcmp, self, other, KCMP_SYSVSEM, 0, 0), 0);
+    struct sembuf up = {0, 1, SEM_UNDO};
+    MUST(semop(set, &up, 1));
+    EXPECT_EQ(syscall(SYS_kcmp, self, self, KCMP_SYSVSEM, 0, 0), 0);
+    EXPECT(syscall(SYS_kcmp, self, other, KCMP_SYSVSEM, 0, 0) > 0);
+    semctl(set, 0, IPC_RMID);
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
 }
 
 CASE(ioprio_values)

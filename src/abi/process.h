@@ -53,6 +53,16 @@ _Static_assert(sizeof(struct linux_clone_args) == 88, "struct clone_args");
 #define LINUX_P_PID 1
 #define LINUX_P_PGID 2
 #define LINUX_P_PIDFD 3
+/* reboot(2). */
+#define LINUX_REBOOT_MAGIC1 0xfee1deadu
+#define LINUX_REBOOT_MAGIC2 672274793u
+#define LINUX_REBOOT_MAGIC2A 85072278u
+#define LINUX_REBOOT_MAGIC2B 369367448u
+#define LINUX_REBOOT_MAGIC2C 537993216u
+#define LINUX_REBOOT_CMD_RESTART 0x01234567u
+#define LINUX_REBOOT_CMD_HALT 0xcdef0123u
+#define LINUX_REBOOT_CMD_POWER_OFF 0x4321fedcu
+#define LINUX_REBOOT_CMD_RESTART2 0xa1b2c3d4u
 /* Wait statuses. */
 #define WAIT_STATUS_EXITED(code) (((code)&0xff) << 8)
 #define WAIT_STATUS_STOPPED(signo) (0x7f | (signo) << 8)

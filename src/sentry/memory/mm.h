@@ -113,6 +113,10 @@ MUST_CHECK SLEEPS int mm_protect(struct mm *mm, struct fiber *fiber, u64 address
                                  u32 prot);
 MUST_CHECK SLEEPS i64 mm_remap(struct mm *mm, struct fiber *fiber, u64 old, u64 old_size,
                                u64 new_size, u32 flags, u64 new_address);
+/* remap_file_pages(2): shared pages of one file at [ADDRESS, +SIZE), whole pages, show what lies at
+ * OFFSET of it instead. 0, -EINVAL (not shared, a hole, several files), or as mm_map. */
+MUST_CHECK SLEEPS int mm_remap_pages(struct mm *mm, struct fiber *fiber, u64 address, u64 size,
+                                     u64 offset, bool is_populated);
 /* brk(2): the new end, or the old one when it cannot be. */
 SLEEPS u64 mm_brk(struct mm *mm, struct fiber *fiber, u64 end);
 MUST_CHECK SLEEPS int mm_advise(struct mm *mm, struct fiber *fiber, u64 address, u64 size,

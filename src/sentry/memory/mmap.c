@@ -332,6 +332,44 @@ int mm_protect(struct mm *mm, struct fiber *fiber, u64 address, u64 size, u32 pr
     return err;
 }
 
+/* ---- remap_file_pages ----------------------------------------------------------------------- */
+
+/* From VMA to END there is the same file with the same rights, and no hole. */
+static bool is_alike_until(const struct vma *vma, u64 end)
+{
+    for (const struct vma *at = vma; at->end < end;) {
+        const struct vma *next = vma_next(at);
+        if (!next || next->start != at->end || next->mapping != vma->mapping ||
+            next->prot != vma->prot || next->flags != vma->flags)
+            return false;
+        at = next;
+    }
+    return true;
+}
+
+int mm_remap_pages(struct mm *mm, struct fiber *fiber, u64 address, u64 size, u64 offset,
+                   bool is_populated)
+{
+    struct vma *vma = mm_find_vma(mm, address);
+    if (!vma || !vma_is_shared(vma) || !is_alike_until(vma, address + size))
+        return -EINVAL;
+    AUTO_PUT struct object *file = vma->file;
+    object_get_(file); /* the vma that holds it may go */
+    struct mm_map_request request = {
+        .address = address,
+        .size = size,
+        .prot = vma->prot,
+        .vma_flags = vma->flags,
+        .is_fixed = true,
+        .is_populated = is_populated,
+        .file = file,
+        .mapping = vma->mapping,
+        .offset = offset,
+    };
+    i64 at = mm_map(mm, fiber, &request);
+    return at < 0 ? (int)at : 0;
+}
+
 /* ---- brk ------------------------------------------------------------------------------------ */
 
 u64 mm_brk(struct mm *mm, struct fiber *fiber, u64 end)

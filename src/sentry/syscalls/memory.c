@@ -157,6 +157,19 @@ i64 sys_mremap(struct task *task, const struct sysargs *args)
                     arg_u32(args, 3), arg_u64(args, 4));
 }
 
+/* As Linux does it since 4.0: by a mapping of its own for the pages. */
+i64 sys_remap_file_pages(struct task *task, const struct sysargs *args)
+{
+    u64 start = arg_u64(args, 0) & PAGE_MASK, size = arg_u64(args, 1) & PAGE_MASK;
+    u64 page = arg_u64(args, 3), end, page_end;
+    if (arg_u64(args, 2) || size == 0 || !checked_add(start, size, &end) ||
+        !checked_add(page, size >> PAGE_SHIFT, &page_end) || page_end > UINT64_MAX >> PAGE_SHIFT)
+        return -EINVAL;
+    (void)memlock_refresh(task);
+    return mm_remap_pages(task->mm, &task->fiber, start, size, page << PAGE_SHIFT,
+                          !(arg_u64(args, 4) & LINUX_MAP_NONBLOCK));
+}
+
 i64 sys_brk(struct task *task, const struct sysargs *args)
 {
     (void)memlock_refresh(task);

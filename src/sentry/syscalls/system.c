@@ -6,6 +6,7 @@
 
 #include "abi/fcntl.h"
 #include "abi/process.h"
+#include "abi/signal.h"
 #include "abi/stat.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/namespaces.h"
@@ -427,9 +428,39 @@ static i64 refuse(const struct task *task, u32 capability)
     return task_has_capability(task, capability) ? -ENOSYS : -EPERM;
 }
 
+static bool is_reboot_magic(u32 first, u32 second)
+{
+    return first == LINUX_REBOOT_MAGIC1 &&
+           (second == LINUX_REBOOT_MAGIC2 || second == LINUX_REBOOT_MAGIC2A ||
+            second == LINUX_REBOOT_MAGIC2B || second == LINUX_REBOOT_MAGIC2C);
+}
+
+/* reboot(2), "Behavior inside PID namespaces": there is no other machine here, so the namespace's
+ * first process ends, by a signal that tells what was wanted. */
 SLEEPS i64 sys_reboot(struct task *task, const struct sysargs *args)
 {
-    return refuse(task, CAP_SYS_BOOT);
+    const struct pid_ns *ns = task->group->pid_ns;
+    if (!task_has_capability_in(task, ns->user_ns, CAP_SYS_BOOT))
+        return -EPERM;
+    if (!is_reboot_magic(arg_u32(args, 0), arg_u32(args, 1)))
+        return -EINVAL;
+    i32 signo;
+    switch (arg_u32(args, 2)) {
+    case LINUX_REBOOT_CMD_RESTART:
+    case LINUX_REBOOT_CMD_RESTART2:
+        signo = LINUX_SIGHUP;
+        break;
+    case LINUX_REBOOT_CMD_HALT:
+    case LINUX_REBOOT_CMD_POWER_OFF:
+        signo = LINUX_SIGINT;
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (ns->init)
+        thread_group_exit(ns->init, signo);
+    thread_group_exit(task->group, 0); /* does nothing to who ends already */
+    return 0;
 }
 SLEEPS i64 sys_kexec_load(struct task *task, const struct sysargs *args)
 {

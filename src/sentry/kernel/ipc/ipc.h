@@ -120,6 +120,8 @@ void sem_totals(struct task *task, u64 *sets, u64 *sems, u32 *index_max);
 /* TASK ends or leaves its namespace: if it is the last of its process there, what SEM_UNDO promised
  * is given back. */
 void sem_undo_leave(struct task *task);
+/* Whose undo list TASK's is: its process, lent, or NULL while that holds none. */
+const struct thread_group *sem_undo_holder(const struct task *task);
 
 /* ---- messages ---------------------------------------------------------------------------------------------- */
 

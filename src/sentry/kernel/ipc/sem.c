@@ -335,6 +335,19 @@ void sem_undo_leave(struct task *task)
         take_back(task, set_of(entry));
 }
 
+const struct thread_group *sem_undo_holder(const struct task *task)
+{
+    struct object *sems = task->ns ? task->ns->ipc_ns->sem : NULL;
+    struct ipc_object *entry;
+    if (!sems)
+        return NULL;
+    struct ipc_table *table = container_of(sems, struct ipc_table, object);
+    map_for_each (&table->by_index, index, entry)
+        if (find_undo(set_of(entry), task->group))
+            return task->group;
+    return NULL;
+}
+
 void sem_totals(struct task *task, u64 *sets, u64 *sems, u32 *index_max)
 {
     struct ipc_table *table;
