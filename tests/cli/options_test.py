@@ -207,3 +207,14 @@ def root_hints(box: Box):
     box.created("one", "true", change=with_root(box.path("bad.img")))
     box.run("start", "one").want(128, line="*mounting the root*")
     box.ok("delete", "--force", "one")
+
+
+@test
+def one_static_file(box: Box):
+    """the program needs no library and no loader, so that a command which only looks is not mostly its own start"""
+    with open(box.program, "rb") as file:
+        program = file.read()
+    if b"__asan_init" in program or b"__ubsan_handle" in program:
+        raise Skip("built with sanitizers, which want the dynamic loader")
+    assert b"ld-linux-x86-64" not in program[:4096], "the program asks for a loader"
+    assert program[16] == 3, "not ET_DYN: its code would be where everybody expects it"

@@ -334,13 +334,22 @@ static size_t put_utf8(u8 *out, u32 rune)
     return length;
 }
 
+static bool is_ascii(struct runes runes)
+{
+    for (; runes.at < runes.end; runes.at++)
+        if (*runes.at >= 0x80)
+            return false;
+    return true;
+}
+
 char *json_string(struct json_text text, struct pool *pool, size_t *size)
 {
     if (json_type(text) != JSON_STRING)
         return NULL;
     struct runes runes = runes_of(text);
     /* A broken byte grows to three; every other form shrinks or stays. */
-    u8 *out = pool_alloc(pool, (size_t)(runes.end - runes.at) * 3 + 1);
+    size_t growth = is_ascii(runes) ? 1 : 3;
+    u8 *out = pool_alloc(pool, (size_t)(runes.end - runes.at) * growth + 1);
     if (!out)
         return NULL;
     size_t used = 0;
