@@ -101,6 +101,14 @@ struct linux_sockaddr_in6 {
 _Static_assert(sizeof(struct linux_sockaddr_in6) == 28, "struct sockaddr_in6");
 #define LINUX_SOCKADDR_IN6_SIZE_MIN 24u /* without the scope: RFC 2133 */
 
+/* What IP_RECVERR's control message begins with; the offender's address follows. */
+struct linux_sock_extended_err {
+    u32 errno_;
+    u8 origin, type, code, pad;
+    u32 info, data;
+};
+_Static_assert(sizeof(struct linux_sock_extended_err) == 16, "ABI");
+
 struct linux_in_pktinfo {
     i32 ifindex;
     u8 spec_dst[4];

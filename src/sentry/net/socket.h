@@ -23,11 +23,11 @@ extern const struct kind scm_kind;
 MUST_CHECK int scm_create(struct arena *arena, u32 file_count, struct scm **out);
 
 #define SOCKET_CONTROLS_MAX 6u
-#define SOCKET_CONTROL_SIZE_MAX 32u
-/* A control message of the family's own, received. */
+#define SOCKET_CONTROL_SIZE_MAX 48u
+/* A control message of the family's own. */
 struct socket_control {
     i32 level, type;
-    u32 size;
+    u32 size; /* as given; more than `data` holds is cut off */
     u8 data[SOCKET_CONTROL_SIZE_MAX];
 };
 

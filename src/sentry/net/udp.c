@@ -11,6 +11,7 @@
 static const struct field udp_socket_fields[] = {
     FIELD_STRUCT(struct udp_socket, inet, inet_base_fields),
     FIELD_STRUCT(struct udp_socket, queue, net_packet_queue_fields),
+    FIELD_STRUCT(struct udp_socket, errors, net_packet_queue_fields),
     FIELD(struct udp_socket, drops),
     FIELD_END,
 };
@@ -21,6 +22,7 @@ static void udp_release(struct socket *base)
     struct udp_socket *socket = udp_of(base);
     inet_unbind(&socket->inet);
     net_packet_queue_clear(&socket->queue);
+    net_packet_queue_clear(&socket->errors);
     base->is_shut_read = base->is_shut_write = true;
     socket_wake(base, POLL_IN | POLL_OUT | POLL_HUP);
 }
@@ -30,6 +32,8 @@ static void udp_destroy(struct object *object)
     struct udp_socket *socket = container_of(object, struct udp_socket, inet.base.object);
     if (socket->queue.packets.next)
         net_packet_queue_clear(&socket->queue);
+    if (socket->errors.packets.next)
+        net_packet_queue_clear(&socket->errors);
     inet_fini(&socket->inet);
 }
 
@@ -92,7 +96,7 @@ static u32 udp_poll(struct socket *base)
 {
     const struct udp_socket *socket = udp_of(base);
     u32 ready = POLL_OUT | POLL_WRNORM; /* what is sent never waits here */
-    if (base->error)
+    if (base->error || socket->errors.count > 0)
         ready |= POLL_ERR;
     if (base->is_shut_read)
         ready |= POLL_RDHUP | POLL_IN | POLL_RDNORM;
@@ -106,11 +110,14 @@ static u32 udp_poll(struct socket *base)
 static int udp_set_option(struct task *task, struct socket *base, i32 level, i32 name,
                           const void *value, u32 size)
 {
-    if (level != LINUX_IPPROTO_UDP)
-        return inet_set_option(task, base, level, name, value, size);
-    if (udp_is_ping(udp_of(base)))
+    if (level == LINUX_IPPROTO_UDP)
         return -ENOPROTOOPT;
-    return -ENOPROTOOPT;
+    int err = inet_set_option(task, base, level, name, value, size);
+    bool is_of_errors = (level == LINUX_IPPROTO_IP && name == LINUX_IP_RECVERR) ||
+                        (level == LINUX_IPPROTO_IPV6 && name == LINUX_IPV6_RECVERR);
+    if (!err && is_of_errors && option_number(value, size) == 0)
+        net_packet_queue_clear(&udp_of(base)->errors);
+    return err;
 }
 
 SLEEPS static i64 udp_ioctl(struct task *task, struct socket *base, u32 request, u64 arg)
@@ -169,6 +176,7 @@ int udp_create(struct task *task, i32 domain, i32 protocol, struct socket **out)
     inet_init(&socket->inet, task->kernel, net_ns_of(task), domain, LINUX_SOCK_DGRAM, protocol);
     socket->inet.uid = task->cred ? task->cred->euid : 0;
     list_init(&socket->queue.packets);
+    list_init(&socket->errors.packets);
     *out = &socket->inet.base;
     return 0;
 }

@@ -113,15 +113,11 @@ static void deliver(struct udp_socket *sender, struct net_packet *packet, enum n
             queue_at(receiver, packet);
             return;
         }
-        if (sender->inet.has_remote || sender->inet.options.wants_errors ||
-            sender->inet.options.wants_errors6) {
-            base->error = ECONNREFUSED;
-            socket_wake(base, POLL_IN | POLL_OUT | POLL_ERR);
-        }
-    } else if (reach == NET_BROADCAST ||
-               (reach == NET_MULTICAST && sender->inet.options.multicast_loop)) {
-        deliver_many(ns, packet, base->protocol, reach == NET_MULTICAST);
+        udp_refused(sender, packet);
+        return;
     }
+    if (reach == NET_BROADCAST || (reach == NET_MULTICAST && sender->inet.options.multicast_loop))
+        deliver_many(ns, packet, base->protocol, reach == NET_MULTICAST);
     REF_PUT(packet);
 }
 
@@ -179,10 +175,13 @@ static int send_destination(const struct udp_socket *socket, const struct socket
     return 0;
 }
 
-static int send_path(struct udp_socket *socket, const struct endpoint *to, struct net_path *path)
+/* WANTED: the link that the message itself asks for, or 0. */
+static int send_path(struct udp_socket *socket, const struct endpoint *to, u32 wanted,
+                     struct net_path *path)
 {
     struct inet_socket *inet = &socket->inet;
-    u32 device = inet->device ? inet->device
+    u32 device = wanted         ? wanted
+                 : inet->device ? inet->device
                  : ip_is_multicast(&to->ip) && inet->options.multicast_link
                      ? inet->options.multicast_link
                      : to->scope;
@@ -214,6 +213,7 @@ SLEEPS i64 udp_send(struct task *task, struct socket *base, struct socket_messag
     struct inet_socket *inet = &socket->inet;
     struct endpoint to;
     struct net_path path;
+    struct udp_wishes wishes;
     u64 size = message->uio->remaining;
     if (size > DATAGRAM_SIZE_MAX)
         return -EMSGSIZE;
@@ -221,7 +221,9 @@ SLEEPS i64 udp_send(struct task *task, struct socket *base, struct socket_messag
         return -EOPNOTSUPP;
     int err = send_destination(socket, message, &to);
     if (!err)
-        err = send_path(socket, &to, &path);
+        err = udp_controls_judge(socket, &to, message, &wishes);
+    if (!err)
+        err = send_path(socket, &to, wishes.device, &path);
     if (err)
         return err;
     if (base->error) {
@@ -243,9 +245,12 @@ SLEEPS i64 udp_send(struct task *task, struct socket *base, struct socket_messag
     packet->from = inet->local;
     if (ip_is_any(&inet->local.ip) || ip_is_multicast(&inet->local.ip))
         packet->from.ip = path.source;
+    if (wishes.has_source)
+        packet->from.ip = wishes.source;
     packet->link_index = path.link_index;
-    packet->ttl = inet_ttl(inet, &to.ip);
-    packet->tos = (u32)(ip_is_v4(&to.ip) ? inet->options.tos : MAX(inet->options.traffic_class, 0));
+    packet->ttl = wishes.ttl >= 0 ? (u32)wishes.ttl : inet_ttl(inet, &to.ip);
+    i32 tos = ip_is_v4(&to.ip) ? inet->options.tos : MAX(inet->options.traffic_class, 0);
+    packet->tos = (u32)(wishes.tos >= 0 ? wishes.tos : tos);
     if (!udp_is_ping(socket)) {
         deliver(socket, MOVE(packet), path.reach);
         return (i64)size;
@@ -261,52 +266,6 @@ SLEEPS i64 udp_send(struct task *task, struct socket *base, struct socket_messag
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-static void put_control(struct socket_message *message, i32 level, i32 type, const void *data,
-                        u32 size)
-{
-    if (message->control_count == SOCKET_CONTROLS_MAX)
-        return;
-    struct socket_control *control = &message->controls[message->control_count++];
-    control->level = level;
-    control->type = type;
-    control->size = size;
-    memcpy(control->data, data, size);
-}
-
-static void put_controls(const struct inet_socket *socket, const struct net_packet *packet,
-                         struct socket_message *message)
-{
-    const struct inet_options *options = &socket->options;
-    bool is_v4 = ip_is_v4(&packet->to.ip);
-    i32 ttl = (i32)packet->ttl, traffic_class = (i32)packet->tos;
-    u8 tos = (u8)packet->tos, name[SOCKADDR_SIZE_MAX];
-    if (is_v4 && options->wants_packet_info) {
-        struct linux_in_pktinfo info = {.ifindex = (i32)packet->link_index};
-        memcpy(info.address, packet->to.ip.bytes + IP4_AT, sizeof info.address);
-        memcpy(info.spec_dst, packet->to.ip.bytes + IP4_AT, sizeof info.spec_dst);
-        put_control(message, LINUX_IPPROTO_IP, LINUX_IP_PKTINFO, &info, sizeof info);
-    }
-    if (is_v4 && options->wants_ttl)
-        put_control(message, LINUX_IPPROTO_IP, LINUX_IP_TTL, &ttl, sizeof ttl);
-    if (is_v4 && options->wants_tos)
-        put_control(message, LINUX_IPPROTO_IP, LINUX_IP_TOS, &tos, sizeof tos);
-    if (options->wants_packet_info6 && socket->base.domain == LINUX_AF_INET6) {
-        struct linux_in6_pktinfo info = {.ifindex = packet->link_index};
-        memcpy(info.address, packet->to.ip.bytes, sizeof info.address);
-        put_control(message, LINUX_IPPROTO_IPV6, LINUX_IPV6_PKTINFO, &info, sizeof info);
-    }
-    if (!is_v4 && options->wants_hops6)
-        put_control(message, LINUX_IPPROTO_IPV6, LINUX_IPV6_HOPLIMIT, &ttl, sizeof ttl);
-    if (!is_v4 && options->wants_class6)
-        put_control(message, LINUX_IPPROTO_IPV6, LINUX_IPV6_TCLASS, &traffic_class,
-                    sizeof traffic_class);
-    if (options->wants_destination) {
-        u32 size = endpoint_format(is_v4 ? LINUX_AF_INET : LINUX_AF_INET6, &packet->to, name);
-        put_control(message, is_v4 ? LINUX_IPPROTO_IP : LINUX_IPPROTO_IPV6,
-                    is_v4 ? LINUX_IP_RECVORIGDSTADDR : LINUX_IPV6_RECVORIGDSTADDR, name, size);
-    }
-}
-
 SLEEPS i64 udp_receive(struct task *task, struct socket *base, struct socket_message *message,
                        bool may_block)
 {
@@ -314,7 +273,7 @@ SLEEPS i64 udp_receive(struct task *task, struct socket *base, struct socket_mes
     if (message->flags & LINUX_MSG_OOB && udp_is_ping(socket))
         return -EOPNOTSUPP;
     if (message->flags & LINUX_MSG_ERRQUEUE)
-        return -EAGAIN; /* errors come as results, never as messages */
+        return udp_receive_error(socket, message);
     may_block = may_block && !(message->flags & LINUX_MSG_DONTWAIT);
     AUTO_PUT struct net_packet *packet = NULL;
     for (;;) {
@@ -335,6 +294,6 @@ SLEEPS i64 udp_receive(struct task *task, struct socket *base, struct socket_mes
             return err;
     }
     message->name_size = endpoint_format(base->domain, &packet->from, message->name);
-    put_controls(&socket->inet, packet, message);
+    udp_put_controls(&socket->inet, packet, message);
     return net_packet_copy(packet, message);
 }

@@ -79,11 +79,26 @@ static int scm_add_cred(struct task *task, struct scm **scm, const struct linux_
     return 0;
 }
 
-static int control_one(struct task *task, const struct linux_cmsghdr *head, const u8 *data,
-                       u64 size, struct scm **scm)
+/* One that the family itself judges. */
+static int control_keep(const struct linux_cmsghdr *head, const u8 *data, u64 size,
+                        struct socket_message *message)
 {
+    if (message->control_count == SOCKET_CONTROLS_MAX)
+        return -ENOBUFS;
+    struct socket_control *control = &message->controls[message->control_count++];
+    control->level = head->level;
+    control->type = head->type;
+    control->size = (u32)size;
+    memcpy(control->data, data, MIN(size, SOCKET_CONTROL_SIZE_MAX));
+    return 0;
+}
+
+static int control_one(struct task *task, const struct linux_cmsghdr *head, const u8 *data,
+                       u64 size, struct socket_message *message)
+{
+    struct scm **scm = &message->scm;
     if (head->level != LINUX_SOL_SOCKET)
-        return 0;
+        return control_keep(head, data, size, message);
     switch (head->type) {
     case LINUX_SCM_RIGHTS: {
         i32 fds[SCM_FDS_MAX];
@@ -106,7 +121,7 @@ static int control_one(struct task *task, const struct linux_cmsghdr *head, cons
 }
 
 SLEEPS static int control_from_user(struct task *task, const struct linux_msghdr *user,
-                                    struct scm **scm)
+                                    struct socket_message *message)
 {
     u64 size = user->control_size;
     if (size == 0 || user->control == 0)
@@ -125,7 +140,7 @@ SLEEPS static int control_from_user(struct task *task, const struct linux_msghdr
             err = -EINVAL;
         else
             err = control_one(task, &head, control + at + sizeof head, head.size - sizeof head,
-                              scm);
+                              message);
         at += cmsg_align(head.size);
     }
     arena_free(arena, control, size);
@@ -282,7 +297,7 @@ SLEEPS static i64 send_user_message(struct task *task, struct file *file, struct
     message.uio = &uio;
     i64 result = message_name(task, &message, user->name, user->name_size);
     if (!result)
-        result = control_from_user(task, user, &message.scm);
+        result = control_from_user(task, user, &message);
     if (!result)
         result = send_message(task, file, socket, &message);
     REF_CLEAR(message.scm);
