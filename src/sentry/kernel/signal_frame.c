@@ -218,8 +218,7 @@ SLEEPS static int restore_xstate(struct task *task, u64 at)
         err = copy_xstate(task, at, &state);
     if (err)
         return err;
-    if (task->kernel->platform)
-        context_forget(task->kernel->platform, &task->context);
+    /* Not context_forget: a platform that has the state may find that little of it changed. */
     task->xstate = state;
     task->context.xstate_changed = true;
     return 0;
