@@ -23,7 +23,7 @@ struct stub_op op_reserve(u64 start, u64 size)
     return (struct stub_op){
         .nr = SYS_mmap,
         .args = {start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-                 ~(u64)0, 0},
+                 (u32)-1, 0}, /* the upper half is a key's (stub_code.S) */
     };
 }
 

@@ -21,6 +21,7 @@
 #define PTRACE_SYSEMU_SINGLESTEP 32
 #endif
 #define STOP_SYSCALL (SIGTRAP | 0x80)
+#define STOP_SECCOMP (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)
 
 static struct ptrace_cpu *ptrace_cpu_of(struct cpu *cpu)
 {
@@ -100,7 +101,7 @@ void ptrace_cpu_enter(struct cpu *base, struct space *space_base, struct context
     ASSERT(cpu->tid != 0 && cpu->space == NULL);
     cpu->space = space;
     cpu->context = context;
-    space->inside_count++;
+    __atomic_fetch_add(&space->inside_count, 1, __ATOMIC_RELAXED);
     if (space->stub == NULL) {
         space->stub = stub_get(container_of(base->platform, struct ptrace_platform, base),
                                &space->base.table);
@@ -116,7 +117,7 @@ void ptrace_cpu_leave(struct cpu *base)
     struct ptrace_cpu *cpu = ptrace_cpu_of(base);
     struct ptrace_space *space = cpu->space;
     ASSERT(space != NULL && space->inside_count > 0);
-    if (--space->inside_count == 0)
+    if (__atomic_sub_fetch(&space->inside_count, 1, __ATOMIC_RELAXED) == 0)
         pagetable_release_unlinked(&space->base.table);
     cpu->space = NULL;
     cpu->context = NULL;
@@ -143,19 +144,35 @@ static bool regs_poke(struct stub_thread *thread, const struct regs *regs)
     return ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) == 0;
 }
 
+static bool thread_load_regs(struct stub_thread *thread, const struct regs *regs)
+{
+    if (thread->has_regs && memcmp(regs, &thread->regs, sizeof *regs) == 0)
+        return true;
+    thread->regs = *regs;
+    if (ptrace(PTRACE_SETREGS, thread->tid, NULL, regs) != 0 &&
+        (errno != EIO || !regs_poke(thread, regs)))
+        return false;
+    thread->has_regs = true;
+    return true;
+}
+
+/* The thread makes the edits of its flight without going on to the program. False: it is gone. */
+static bool thread_settle(struct ptrace_cpu *cpu)
+{
+    struct stub_thread *thread = cpu->thread;
+    return space_land(cpu->space, thread, flight_settle(thread));
+}
+
 /* Give the thread the context's state. False: it is gone. */
 static bool thread_load(struct ptrace_cpu *cpu)
 {
     struct stub_thread *thread = cpu->thread;
     struct regs regs = cpu->context->regs;
     regs.orig_rax = ~(u64)0; /* else the kernel might restart what it takes for a system call */
-    if (!thread->has_regs || memcmp(&regs, &thread->regs, sizeof regs) != 0) {
-        thread->regs = regs;
-        if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) != 0 &&
-            (errno != EIO || !regs_poke(thread, &regs)))
-            return false;
-        thread->has_regs = true;
-    }
+    if (thread->flight_count && !flight_begin(thread, &regs) && !thread_settle(cpu))
+        return false;
+    if (thread->flight_count == 0 && !thread_load_regs(thread, &regs))
+        return false;
     if (thread->xstate_is_stale) {
         if (!xstate_load(thread))
             return false;
@@ -176,6 +193,8 @@ static int thread_run(struct ptrace_cpu *cpu)
     int status = 0;
     if (!__atomic_load_n(&cpu->kicked, __ATOMIC_SEQ_CST)) {
         int request = cpu->context->single_step ? PTRACE_SYSEMU_SINGLESTEP : PTRACE_SYSEMU;
+        if (thread->flight_count)
+            request = PTRACE_CONT; /* its own calls pass; the program's stop it by the filter */
         status = ptrace(request, thread->tid, NULL, NULL) == 0 || errno == ESRCH
                      ? stub_thread_wait(thread)
                      : -ESRCH;
@@ -199,16 +218,27 @@ static bool is_synchronous(const siginfo_t *info)
     }
 }
 
+/* After a stop: the edits of the thread's flight are made, or all is unmapped. False: the program
+ * did not run, or the thread is gone. */
+static bool flight_end(struct ptrace_cpu *cpu, int status)
+{
+    bool has_landed = false;
+    enum stub_result result = flight_land(cpu->thread, status, &has_landed);
+    return space_land(cpu->space, cpu->thread, result) && has_landed;
+}
+
 /* After a stop: fetch the registers and see what it was. True: EVENT tells. */
 static bool stop_handle(struct ptrace_cpu *cpu, int status, struct event *event)
 {
     struct stub_thread *thread = cpu->thread;
     int signo = WSTOPSIG(status);
-    bool is_syscall = signo == STOP_SYSCALL;
+    bool is_syscall = signo == STOP_SYSCALL || status >> 8 == STOP_SECCOMP;
     siginfo_t info;
     if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) != 0)
         goto gone;
     thread->has_regs = true;
+    if (thread->flight_count && !flight_end(cpu, status))
+        return false;
     cpu->context->regs = thread->regs;
     if (is_syscall) {
         syscall_handle(cpu, event);
@@ -226,25 +256,37 @@ gone:
     return false;
 }
 
-void ptrace_cpu_run(struct cpu *base, struct event *event)
+struct maker cpu_maker(const struct ptrace_cpu *cpu)
 {
-    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
-    *event = (struct event){.type = EVENT_GONE};
-    ASSERT(cpu->space != NULL);
-    cpu->fill_count = 0;
+    const struct regs *regs = &cpu->context->regs;
+    /* Beside another cpu, which may have edits of its own at any time, it would be stopped. */
+    bool is_alone = __atomic_load_n(&cpu->space->inside_count, __ATOMIC_RELAXED) == 1;
+    return (struct maker){cpu->thread, is_alone && !cpu->space->must_walk &&
+                                           !cpu->context->single_step && regs->cs == REGS_CS_USER &&
+                                           regs->ss == REGS_SS_USER};
+}
+
+/* The stub knows all edits, or the thread has them as its flight. False: gone. */
+static bool edits_make(struct ptrace_cpu *cpu)
+{
+    struct maker maker = cpu_maker(cpu);
+    if (cpu->space->is_new && !space_prefill(cpu->space, &maker, &cpu->context->regs))
+        return false;
+    return cpu->thread->flight_count ||
+           !__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) ||
+           space_flush(cpu->space, &maker);
+}
+
+/* Run until there is something to tell. */
+static void run_until_event(struct ptrace_cpu *cpu, struct event *event)
+{
     for (;;) {
         if (kick_take(cpu)) {
             event->type = EVENT_KICK;
             return;
         }
         if (cpu->thread == NULL || stub_is_gone(cpu->thread->stub) ||
-            event_refuse(&cpu->space->base, &cpu->context->regs, event)) {
-            return;
-        }
-        if (cpu->space->is_new && !space_prefill(cpu->space, cpu->thread, &cpu->context->regs))
-            return;
-        if (__atomic_load_n(&cpu->space->is_pending, __ATOMIC_ACQUIRE) &&
-            !space_flush(cpu->space, cpu->thread))
+            event_refuse(&cpu->space->base, &cpu->context->regs, event) || !edits_make(cpu))
             return;
         if (!thread_load(cpu)) {
             stub_set_gone(cpu->thread->stub);
@@ -255,4 +297,15 @@ void ptrace_cpu_run(struct cpu *base, struct event *event)
             return;
         event->type = EVENT_GONE;
     }
+}
+
+void ptrace_cpu_run(struct cpu *base, struct event *event)
+{
+    struct ptrace_cpu *cpu = ptrace_cpu_of(base);
+    *event = (struct event){.type = EVENT_GONE};
+    ASSERT(cpu->space != NULL);
+    cpu->fill_count = 0;
+    run_until_event(cpu, event);
+    if (cpu->thread && cpu->thread->flight_count)
+        (void)!thread_settle(cpu); /* a kick came before it, or the end */
 }

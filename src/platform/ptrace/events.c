@@ -38,8 +38,7 @@ static const ucontext_t *frame_find(const struct ptrace_cpu *cpu, u64 address)
     u64 offset = address - (STUB_SLOTS + slot);
     if (offset > STUB_SLOT_SIZE - sizeof(ucontext_t) || offset % 8 != 0)
         return NULL;
-    const u8 *slots = (const u8 *)cpu->thread->stub->control + STUB_CONTROL_SIZE;
-    return (const void *)(slots + slot + offset);
+    return (const void *)(stub_slots(cpu->thread->stub) + slot + offset);
 }
 
 /* Deliver INFO's signal and read what the kernel tells the handler. The thread's registers and
@@ -118,6 +117,7 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
     bool has_entry = address < SPACE_ADDRESS_END &&
                      pagetable_get(&cpu->space->base.table, uaddr_make(address), &entry);
     bool is_unmapped = !has_entry || !entry_is_cached(&cpu->space->base.table, address);
+    struct maker maker = cpu_maker(cpu);
     u32 access = access_find(cpu, info, address, has_entry ? entry.prot : 0, is_unmapped);
     if (stub_is_gone(cpu->thread->stub))
         return false;
@@ -125,7 +125,7 @@ static bool fault_handle(struct ptrace_cpu *cpu, const siginfo_t *info, struct e
     cpu->fill_address = address;
     if (has_entry && cpu->fill_count > FILL_COUNT_MAX) /* what we know does not explain it */
         access = access_exact(cpu, info);
-    else if (has_entry && space_fill(cpu->space, cpu->thread, address, access) != FILL_REFUSED)
+    else if (has_entry && space_fill(cpu->space, &maker, address, access) != FILL_REFUSED)
         return false;
     fault_report(cpu, address, access, event);
     return true;

@@ -32,6 +32,7 @@ struct stub_thread {
     bool has_regs;        /* `regs` is what it has */
     bool xstate_is_stale; /* its extended state is not `context`'s: load before it runs */
     bool xstate_is_near;  /* and was until the sentry wrote it: most of it may be right */
+    u32 flight_count; /* of operations that it makes on its way to the program; stub.edit is held */
     struct regs regs;
     struct context *context; /* whose extended state it has, or gets before it runs */
     u8 *image;               /* xsave.size bytes for NT_X86_XSTATE */
@@ -59,7 +60,9 @@ struct stub {
     u32 kept_count;               /* how often it was cleared since all went */
     bool is_fresh;                /* has not yet been told to die with us */
     struct stub_left left[STUB_LEFT_MAX];
-    pthread_mutex_t edit;
+    pthread_mutex_t edit; /* taken by stub_lock */
+    u32 waiters;          /* atomic: who wants it; then nobody flies */
+    pid_t flying;         /* atomic: a thread that may run the program and holds it, or 0 */
     u32 slot_count;
     struct stub_thread *threads; /* STUB_SLOTS_PER_CPU for each cpu */
 };
@@ -76,6 +79,8 @@ struct ptrace_platform {
     int *done_fds;     /* eventfds, one a cpu and one for whoever holds the kernel lock */
     struct ptrace_cpu *cpus;
     struct xsave_layout xsave; /* of the host's NT_X86_XSTATE */
+    u32 keys[2];      /* of the stub's own calls (filter.c), the same as in its registers */
+    u64 key_words[2]; /* each in the upper half */
 };
 
 MUST_CHECK int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size);
@@ -94,11 +99,29 @@ struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
  */
 void stubs_detach(struct ptrace_cpu *cpu);
 
+/* Take stub.edit. Who holds it while a program runs is stopped. */
+void stub_lock(struct stub *stub);
+
 enum stub_result { STUB_DONE, STUB_FAILED, STUB_GONE };
 /* With stub.edit held: make the first COUNT of control->ops, up to the first that fails. THREAD
  * makes them, which is stopped and traced by the caller; without one the helper does, and then the
  * caller holds the kernel lock. */
 MUST_CHECK enum stub_result stub_edit(struct stub *stub, struct stub_thread *thread, u32 count);
+
+/*
+ * A flight: the stopped thread makes its operations and goes on to the program in one resume, which
+ * saves a stop. From flight_prepare on stub.edit stays locked, until the thread has stopped again
+ * (flight_land) or makes the operations by themselves (flight_settle). All on its tracer.
+ */
+/* The first COUNT of control->ops, at most STUB_FLIGHT_OPS_MAX. */
+void flight_prepare(struct stub_thread *thread, u32 count);
+/* Set the thread to them, and to REGS behind them. False: it does not fly, settle. */
+bool flight_begin(struct stub_thread *thread, const struct regs *regs);
+/* It stopped with STATUS and thread->regs. What became of the operations; HAS_LANDED: the program
+ * has its registers. */
+MUST_CHECK enum stub_result flight_land(struct stub_thread *thread, int status, bool *has_landed);
+MUST_CHECK enum stub_result flight_settle(struct stub_thread *thread);
+
 /* A thread of STUB that the calling host thread traces, or NULL. */
 struct stub_thread *stub_thread_find(struct stub *stub);
 
@@ -127,10 +150,13 @@ u32 stub_left_clear(struct stub *stub, const struct pagetable *table, struct stu
 /* zygote.c: the first stub process, made from a copy of this one. Its number or -errno. */
 pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd);
 u64 stub_slots_size(const struct ptrace_platform *platform);
+u64 stub_closed_size(const struct ptrace_platform *platform);
+/* The slots in our view. */
+u8 *stub_slots(const struct stub *stub);
 
 /* filter.c: what a stub process may ask of the host. OUT has FILTER_COUNT_MAX places. */
-#define FILTER_COUNT_MAX 32u
-u32 filter_build(struct sock_filter *out);
+#define FILTER_COUNT_MAX 48u
+u32 filter_build(const u32 keys[2], struct sock_filter *out);
 
 /* ---- space.c: edits, and what the stub has mapped ------------------------------------------- */
 
@@ -160,8 +186,9 @@ struct ptrace_space {
     u64 fault_address; /* atomic: of the last EVENT_FAULT that nothing was mapped for yet, or 0 */
     u64 near_address;  /* of a fault whose page is queued: what lies around it is mapped along; or 0
                         */
-    bool is_pending;   /* atomic: there are queued edits */
+    bool is_pending;   /* atomic: there are edits that the stub may not have made yet */
     bool must_drop;    /* edits were lost: unmap everything */
+    bool must_walk;    /* a flight failed: none any more */
     pthread_mutex_t queue_lock;
     struct edit *edits;
     u32 edit_count;
@@ -176,17 +203,25 @@ void ptrace_space_protect(struct space *space, uaddr address, u64 count, u32 pro
 u64 ptrace_space_commit(struct space *space);
 bool ptrace_space_is_done(struct space *space, u64 batch);
 
-/* Bring the stub up to date with all queued edits. False: the stub is gone. THREAD as in stub_edit.
- */
-bool space_flush(struct ptrace_space *space, struct stub_thread *thread);
+/* Who makes edits: THREAD as in stub_edit. One that MAY_FLY is about to run, and may be left with
+ * the last of them as its flight. */
+struct maker {
+    struct stub_thread *thread;
+    bool may_fly;
+};
+
+/* Bring the stub up to date with all queued edits. False: the stub is gone. */
+bool space_flush(struct ptrace_space *space, const struct maker *maker);
+/* The flight of THREAD ended with RESULT. False: the stub is gone. */
+bool space_land(struct ptrace_space *space, struct stub_thread *thread, enum stub_result result);
 
 enum fill_result { FILL_DONE, FILL_REFUSED, FILL_GONE };
 /* Map the present entry for ADDRESS, and its run of neighbours, if it allows ACCESS. */
-enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thread, u64 address,
+enum fill_result space_fill(struct ptrace_space *space, const struct maker *maker, u64 address,
                             u32 access);
 /* Before the first run of a space: clear what an earlier one left in the stub, and map what the
  * first instructions need. False: the stub is gone. */
-bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs);
+bool space_prefill(struct ptrace_space *space, const struct maker *maker, const struct regs *regs);
 
 /* ---- cpu.c: running ------------------------------------------------------------------------- */
 
@@ -217,6 +252,9 @@ void ptrace_cpu_enter(struct cpu *cpu, struct space *space, struct context *cont
 void ptrace_cpu_run(struct cpu *cpu, struct event *event);
 void ptrace_cpu_leave(struct cpu *cpu);
 void ptrace_cpu_kick(struct cpu *cpu);
+
+/* Its thread, on the way to the program. */
+struct maker cpu_maker(const struct ptrace_cpu *cpu);
 
 /* Wait for THREAD to stop; its status, or -ESRCH when it is gone (and then the stub is marked). */
 int stub_thread_wait(struct stub_thread *thread);

@@ -275,12 +275,136 @@ static void test_the_stubs_code_is_of_no_use_to_a_program(void)
 
     static const u8 store[] = {0x48, 0x89, 0x03, 0x0f, 0x05}; /* mov %rax, (%rbx); syscall */
     guest_code(&guest, CODE_ADDRESS, (struct bytes){store, sizeof store});
-    static const u64 closed[] = {STUB_CODE, STUB_CONTROL, STUB_CONTROL + CONTROL_OPS, STUB_END - 8};
+    static const u64 closed[] = {STUB_CODE, STUB_CONTROL, STUB_CONTROL + CONTROL_OPS, STUB_FLIGHTS,
+                                 STUB_END - 8};
     for (size_t i = 0; i < ARRAY_COUNT(closed); i++) {
         guest.context.regs.rip = CODE_ADDRESS;
         guest.context.regs.rbx = closed[i];
         ASSERT_FAULT(guest_run(&guest, 0), closed[i], PROT_WRITE_BIT);
     }
+    teardown(&rig, &guest);
+}
+
+/* ---- flights -------------------------------------------------------------------------------- */
+
+/* Edits that wait for the next run: it begins as a flight. */
+static void edit_for_flight(struct guest *guest)
+{
+    static const u64 at = 0x7000000;
+    (void)guest_map(guest, at, 1, PROT_READ_BIT | PROT_WRITE_BIT);
+    space_unmap(guest->space, uaddr_make(CODE_ADDRESS), 1);
+    (void)space_commit(guest->space);
+}
+
+/* Likewise when the thread's calls are not stopped, with and without one of the keys. */
+static void test_a_flight_leaves_nothing_to_a_program(void)
+{
+    struct rig rig;
+    struct guest guest;
+    static const u8 jump[] = {0xff, 0xe3}; /* jmp *%rbx */
+    setup(&rig, &guest, (struct bytes){jump, sizeof jump});
+    const struct ptrace_platform *platform = ptrace_of(&rig);
+    u64 size = (u64)(stub_code_end - stub_code_start);
+    for (u64 i = 0; i + 1 < size; i++) {
+        for (u32 known = 0; known < 3; known++) {
+            if (stub_code_start[i] != 0x0f || stub_code_start[i + 1] != 0x05)
+                continue;
+            edit_for_flight(&guest);
+            guest_code(&guest, CODE_ADDRESS, (struct bytes){jump, sizeof jump});
+            guest.context.regs.rip = CODE_ADDRESS;
+            guest.context.regs.rbx = STUB_CODE + i;
+            guest.context.regs.rax = 11; /* munmap */
+            guest.context.regs.rdi = STACK_ADDRESS - PAGE_SIZE;
+            guest.context.regs.rsi = PAGE_SIZE;
+            guest.context.regs.r8 = known == 1 ? platform->key_words[0] : 0;
+            guest.context.regs.r10 = known == 2 ? platform->key_words[1] : 0;
+            ASSERT_SYSCALL(guest_run(&guest, 0));
+            CU_ASSERT_EQUAL(guest.context.regs.orig_rax, 11);
+            CU_ASSERT_EQUAL(guest.context.regs.rip, STUB_CODE + i + 2);
+        }
+    }
+    teardown(&rig, &guest);
+}
+
+/* What a program finds in its registers behind one: what it had, and no key. */
+static void test_a_flight_brings_all_registers(void)
+{
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    for (u32 round = 0; round < 100; round++) {
+        struct regs *regs = &guest.context.regs, before;
+        edit_for_flight(&guest);
+        guest_code(&guest, CODE_ADDRESS, (struct bytes){code_call, sizeof code_call});
+        u64 *words = (u64 *)regs;
+        for (u32 i = 0; i < 15; i++)
+            words[i] = round * 0x0123456789abcdefu + i;
+        regs->rax = 39;
+        regs->rip = CODE_ADDRESS;
+        regs->rsp = STACK_ADDRESS - 8 * round;
+        regs->eflags = EFLAGS_IF | 2 | (round & 1 ? 0x8d5u : 0) | (round & 2 ? EFLAGS_DF : 0);
+        regs->fs_base = round & 4 ? 0x10000 * (u64)round : 0;
+        regs->gs_base = round & 8 ? 0x20000 * (u64)round : 0;
+        before = *regs;
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        before.rip += 2;
+        before.rcx = before.rip;
+        before.r11 = before.eflags;
+        before.rax = regs->rax;
+        before.orig_rax = 39;
+        before.ds = regs->ds;
+        CU_ASSERT_EQUAL(memcmp(regs, &before, sizeof before), 0);
+    }
+    teardown(&rig, &guest);
+}
+
+struct kicker {
+    struct cpu *cpu;
+    bool must_end; /* atomic */
+};
+
+static void *kick_often(void *arg)
+{
+    struct kicker *kicker = arg;
+    for (u32 i = 0; !__atomic_load_n(&kicker->must_end, __ATOMIC_ACQUIRE); i++) {
+        struct timespec pause = {0, (long)(i * 7919 % 60000)};
+        nanosleep(&pause, NULL);
+        cpu_kick(kicker->cpu);
+    }
+    return NULL;
+}
+
+/* Wherever a kick meets one, the program is where it was or has gone on. */
+static void test_a_kick_may_come_at_any_time_of_a_flight(void)
+{
+    struct rig rig;
+    struct guest guest;
+    pthread_t thread;
+    /* 1: inc %rax; jmp 1b */
+    static const u8 count[] = {0x48, 0xff, 0xc0, 0xeb, 0xfb};
+    setup(&rig, &guest, (struct bytes){count, sizeof count});
+    struct kicker kicker = {platform_cpu(rig.platform, 0), false};
+    ASSERT(pthread_create(&thread, NULL, kick_often, &kicker) == 0);
+    u64 last = 0;
+    for (u32 round = 0; round < 300; round++) {
+        u64 *words = (u64 *)&guest.context.regs;
+        edit_for_flight(&guest);
+        guest_code(&guest, CODE_ADDRESS, (struct bytes){count, sizeof count});
+        for (u32 i = 0; i < 15; i++)
+            if (i != 10)
+                words[i] = round + i;
+        ASSERT_KICK(guest_run(&guest, 0));
+        for (u32 i = 0; i < 15; i++)
+            if (i != 10)
+                CU_ASSERT_EQUAL(words[i], round + i);
+        CU_ASSERT_TRUE(guest.context.regs.rax >= last);
+        CU_ASSERT_TRUE(guest.context.regs.rip - CODE_ADDRESS < sizeof count);
+        CU_ASSERT_EQUAL(guest.context.regs.rsp, STACK_ADDRESS);
+        last = guest.context.regs.rax;
+    }
+    CU_ASSERT_TRUE(last > 0);
+    __atomic_store_n(&kicker.must_end, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
     teardown(&rig, &guest);
 }
 
@@ -392,6 +516,9 @@ static CU_TestInfo ptrace_tests[] = {
     {"foreign signals are nothing to the program", test_foreign_signals_are_nothing_to_the_program},
     {"a stub has nothing but its own pages", test_a_stub_has_nothing_but_its_own_pages},
     {"the stub's code is of no use to a program", test_the_stubs_code_is_of_no_use_to_a_program},
+    {"a flight leaves nothing to a program", test_a_flight_leaves_nothing_to_a_program},
+    {"a flight brings all registers", test_a_flight_brings_all_registers},
+    {"a kick may come at any time of a flight", test_a_kick_may_come_at_any_time_of_a_flight},
     {"a second cpu gets a thread of its own", test_a_second_cpu_gets_a_thread_of_its_own},
     {"stubs are used again and none is left", test_stubs_are_used_again_and_none_is_left},
     {"a cpu may go to another host thread", test_a_cpu_may_go_to_another_host_thread},

@@ -199,7 +199,7 @@ u64 ptrace_space_commit(struct space *base)
     if (space->inside_count > 0 && space->stub) {
         /* Also without edits of ours: a drop may be under way that has cleared marks we relied on.
          */
-        bool is_alive = space_flush(space, stub_thread_find(space->stub));
+        bool is_alive = space_flush(space, &(struct maker){stub_thread_find(space->stub)});
         (void)is_alive; /* else nothing runs in it any more */
     } else {
         pagetable_release_unlinked(&base->table);
@@ -263,7 +263,7 @@ static bool space_drop(struct ptrace_space *space, struct stub_thread *thread)
     space->edit_count = 0;
     space->near_address = 0;
     space->must_drop = false;
-    __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
+    queue_set_pending(space); /* until it is done nobody runs */
     pthread_mutex_unlock(&space->queue_lock);
     u32 count = op_clear_all(space->stub->control->ops);
     if (stub_edit(space->stub, thread, count) == STUB_DONE)
@@ -386,33 +386,77 @@ static u32 queue_take(struct ptrace_space *space)
     space->edit_count -= count;
     if (space->edit_count > 0)
         return count;
-    __atomic_store_n(&space->is_pending, false, __ATOMIC_RELAXED);
     u64 near = space->near_address;
     space->near_address = 0;
     return near && count ? near_add(space, near, count) : count;
 }
 
-static bool space_flush_locked(struct ptrace_space *space, struct stub_thread *thread)
+/* The stub has made what was taken of the queue, which is locked. */
+static void queue_settle(struct ptrace_space *space)
+{
+    if (space->edit_count == 0 && !space->must_drop)
+        __atomic_store_n(&space->is_pending, false, __ATOMIC_RELEASE);
+}
+
+/* Make the first COUNT of control->ops, or let the thread take them along. */
+static enum stub_result ops_make(struct ptrace_space *space, const struct maker *maker, u32 count,
+                                 bool is_last)
+{
+    if (is_last && maker->may_fly && count <= STUB_FLIGHT_OPS_MAX) {
+        /* Other cpus must not run the program before they are made. */
+        queue_set_pending(space);
+        flight_prepare(maker->thread, count);
+        return STUB_DONE;
+    }
+    return stub_edit(space->stub, maker->thread, count);
+}
+
+static bool flies(const struct maker *maker)
+{
+    return maker->thread && maker->thread->flight_count;
+}
+
+bool space_land(struct ptrace_space *space, struct stub_thread *thread, enum stub_result result)
+{
+    bool is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, thread));
+    space->must_walk |= result == STUB_FAILED;
+    pthread_mutex_lock(&space->queue_lock);
+    queue_settle(space);
+    pthread_mutex_unlock(&space->queue_lock);
+    thread->flight_count = 0;
+    __atomic_store_n(&space->stub->flying, 0, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&space->stub->edit);
+    return is_alive && !stub_is_gone(space->stub);
+}
+
+/* The last of the edits may be left to a flight. */
+static bool space_flush_locked(struct ptrace_space *space, const struct maker *maker)
 {
     while (__atomic_load_n(&space->is_pending, __ATOMIC_ACQUIRE)) {
         pthread_mutex_lock(&space->queue_lock);
         bool must_drop = space->must_drop;
         u32 count = must_drop ? 0 : queue_take(space);
+        bool is_last = space->edit_count == 0;
+        if (!must_drop && count == 0)
+            queue_settle(space);
         pthread_mutex_unlock(&space->queue_lock);
         if (!must_drop && count == 0)
             continue;
-        enum stub_result result = must_drop ? STUB_FAILED : stub_edit(space->stub, thread, count);
-        if (result == STUB_GONE || (result == STUB_FAILED && !space_drop(space, thread)))
+        enum stub_result result = must_drop ? STUB_FAILED : ops_make(space, maker, count, is_last);
+        if (result == STUB_GONE || (result == STUB_FAILED && !space_drop(space, maker->thread)))
             return false;
+        if (flies(maker))
+            return true;
     }
     return !stub_is_gone(space->stub);
 }
 
-bool space_flush(struct ptrace_space *space, struct stub_thread *thread)
+bool space_flush(struct ptrace_space *space, const struct maker *maker)
 {
-    pthread_mutex_lock(&space->stub->edit);
-    bool is_alive = space_flush_locked(space, thread);
-    pthread_mutex_unlock(&space->stub->edit);
+    stub_lock(space->stub);
+    bool is_alive = space_flush_locked(space, maker);
+    if (!flies(maker))
+        pthread_mutex_unlock(&space->stub->edit);
     return is_alive;
 }
 
@@ -420,7 +464,7 @@ bool space_flush(struct ptrace_space *space, struct stub_thread *thread)
 static bool queue_lock_empty(struct ptrace_space *space, struct stub_thread *thread)
 {
     for (;;) {
-        if (!space_flush_locked(space, thread))
+        if (!space_flush_locked(space, &(struct maker){thread}))
             return false;
         pthread_mutex_lock(&space->queue_lock);
         if (!space->is_pending)
@@ -429,12 +473,12 @@ static bool queue_lock_empty(struct ptrace_space *space, struct stub_thread *thr
     }
 }
 
-static enum fill_result space_fill_locked(struct ptrace_space *space, struct stub_thread *thread,
+static enum fill_result space_fill_locked(struct ptrace_space *space, const struct maker *maker,
                                           u64 address, u32 access)
 {
     for (u32 tries = 0; tries < FILL_TRIES_MAX; tries++) {
         struct pagetable_entry entry;
-        if (!queue_lock_empty(space, thread))
+        if (!queue_lock_empty(space, maker->thread))
             return FILL_GONE;
         bool is_allowed = pagetable_get(&space->base.table, uaddr_make(address), &entry) &&
                           pagetable_allows(entry.prot, access);
@@ -447,39 +491,51 @@ static enum fill_result space_fill_locked(struct ptrace_space *space, struct stu
         pthread_mutex_unlock(&space->queue_lock);
         if (!is_allowed)
             return FILL_REFUSED;
-        enum stub_result result = stub_edit(space->stub, thread, count);
+        enum stub_result result = ops_make(space, maker, count, true);
         if (result == STUB_DONE)
             return FILL_DONE;
-        if (result == STUB_GONE || !space_drop(space, thread))
+        if (result == STUB_GONE || !space_drop(space, maker->thread))
             return FILL_GONE;
     }
     stub_set_gone(space->stub); /* a host that maps nothing even in an empty process */
     return FILL_GONE;
 }
 
-enum fill_result space_fill(struct ptrace_space *space, struct stub_thread *thread, u64 address,
+enum fill_result space_fill(struct ptrace_space *space, const struct maker *maker, u64 address,
                             u32 access)
 {
     if (address < SPACE_ADDRESS_MIN || address >= SPACE_ADDRESS_END)
         return FILL_REFUSED;
-    pthread_mutex_lock(&space->stub->edit);
-    enum fill_result result = space_fill_locked(space, thread, address, access);
-    pthread_mutex_unlock(&space->stub->edit);
+    stub_lock(space->stub);
+    enum fill_result result = space_fill_locked(space, maker, address, access);
+    if (!flies(maker))
+        pthread_mutex_unlock(&space->stub->edit);
     return result;
 }
 
-bool space_prefill(struct ptrace_space *space, struct stub_thread *thread, const struct regs *regs)
+/* What is cleared was another space's: until then no cpu may run this one (is_pending). */
+static bool space_prefill_locked(struct ptrace_space *space, const struct maker *maker,
+                                 const struct regs *regs)
 {
-    pthread_mutex_lock(&space->stub->edit);
-    bool is_alive = true;
-    if (space->is_new && queue_lock_empty(space, thread)) {
-        u32 count = stub_left_clear(space->stub, &space->base.table, space->stub->control->ops);
-        count = prefill_choose(space, regs, count);
-        space->is_new = false;
-        pthread_mutex_unlock(&space->queue_lock);
-        enum stub_result result = count ? stub_edit(space->stub, thread, count) : STUB_DONE;
-        is_alive = result == STUB_DONE || (result == STUB_FAILED && space_drop(space, thread));
-    }
-    pthread_mutex_unlock(&space->stub->edit);
+    if (!space->is_new || !queue_lock_empty(space, maker->thread))
+        return true;
+    u32 count = stub_left_clear(space->stub, &space->base.table, space->stub->control->ops);
+    count = prefill_choose(space, regs, count);
+    if (count)
+        queue_set_pending(space);
+    space->is_new = false;
+    pthread_mutex_unlock(&space->queue_lock);
+    enum stub_result result = count ? ops_make(space, maker, count, true) : STUB_DONE;
+    if (result == STUB_GONE || (result == STUB_FAILED && !space_drop(space, maker->thread)))
+        return false;
+    return flies(maker) || space_flush_locked(space, maker);
+}
+
+bool space_prefill(struct ptrace_space *space, const struct maker *maker, const struct regs *regs)
+{
+    stub_lock(space->stub);
+    bool is_alive = space_prefill_locked(space, maker, regs);
+    if (!flies(maker))
+        pthread_mutex_unlock(&space->stub->edit);
     return is_alive && !stub_is_gone(space->stub);
 }

@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,21 +30,33 @@
 #define THREAD_FLAGS                                                                    \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
      CLONE_PARENT_SETTID)
+#define THREAD_OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP)
 
 u64 stub_slots_size(const struct ptrace_platform *platform)
 {
     return platform->base.cpu_count * (u64)(STUB_SLOTS_PER_CPU * STUB_SLOT_SIZE);
 }
 
+u64 stub_closed_size(const struct ptrace_platform *platform)
+{
+    return STUB_CONTROL_SIZE +
+           platform->base.cpu_count * (u64)(STUB_SLOTS_PER_CPU * STUB_FLIGHT_SIZE);
+}
+
 static u64 stub_pages_size(const struct ptrace_platform *platform)
 {
-    return STUB_CONTROL_SIZE + stub_slots_size(platform);
+    return stub_closed_size(platform) + stub_slots_size(platform);
+}
+
+u8 *stub_slots(const struct stub *stub)
+{
+    return (u8 *)stub->control + stub_closed_size(stub->platform);
 }
 
 /* Where the kernel writes the number of the thread it makes for slot INDEX, in our view. */
 static u32 *slot_tid(const struct stub *stub, u32 index)
 {
-    return (u32 *)(void *)((u8 *)stub->control + STUB_CONTROL_SIZE + index * (u64)STUB_SLOT_SIZE);
+    return (u32 *)(void *)(stub_slots(stub) + index * (u64)STUB_SLOT_SIZE);
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
@@ -121,6 +134,7 @@ static struct stub *stub_record(struct ptrace_platform *platform)
     stub->control = (struct stub_control *)(void *)(platform->control.base + stub->offset);
     stub->control->file_fd = platform->control.fd;
     stub->control->slots_size = stub_slots_size(platform);
+    stub->control->closed_size = stub_closed_size(platform);
     pthread_mutex_init(&stub->edit, NULL);
     list_add_tail(&platform->all, &stub->all);
     stub->slot_count = slot_count;
@@ -273,25 +287,14 @@ int stub_thread_wait(struct stub_thread *thread)
     return -ESRCH;
 }
 
-/* Let THREAD itself make the first COUNT of control->ops. Both stay on one core then, which a busy
- * host does not grant to a third party like the helper. */
-static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
+#define CODE_AT(label) (STUB_CODE + (u64)((label)-stub_code_start))
+
+/* Let THREAD go on with the operations it has begun, until it has told how they ended. */
+static enum stub_result edit_finish(struct stub_thread *thread)
 {
-    struct regs regs = {
-        .orig_rax = ~(u64)0,
-        .rip = STUB_CODE + (u64)(stub_code_edit - stub_code_start),
-        .r12 = STUB_CONTROL + CONTROL_OPS,
-        .r13 = count,
-        .cs = REGS_CS_USER,
-        .ss = REGS_SS_USER,
-        .eflags = EFLAGS_IF,
-    };
-    thread->has_regs = false;
-    if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) != 0)
-        goto gone;
     for (;;) {
         if (ptrace(PTRACE_CONT, thread->tid, NULL, NULL) != 0 && errno != ESRCH)
-            goto gone;
+            break;
         int status = stub_thread_wait(thread);
         if (status < 0)
             return STUB_GONE;
@@ -300,18 +303,120 @@ static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
         errno = 0;
         u64 rip = (u64)ptrace(PTRACE_PEEKUSER, thread->tid, offsetof(struct regs, rip), NULL);
         if (errno)
-            goto gone;
-        if (status >> 8 == SIGTRAP &&
-            rip == STUB_CODE + (u64)(stub_code_edit_done - stub_code_start))
+            break;
+        if (status >> 8 == SIGTRAP && rip == CODE_AT(stub_code_edit_done))
             return STUB_DONE;
-        if (status >> 8 == SIGILL &&
-            rip == STUB_CODE + (u64)(stub_code_edit_failed - stub_code_start))
+        if (status >> 8 == SIGILL && rip == CODE_AT(stub_code_edit_failed))
             return STUB_FAILED;
     }
-
-gone:
     stub_set_gone(thread->stub);
     return STUB_GONE;
+}
+
+/* Registers with which a thread makes COUNT operations from OPS, an address in the stub, on. */
+static struct regs edit_regs(const struct stub_thread *thread, u64 ops, u32 count)
+{
+    const struct ptrace_platform *platform = thread->stub->platform;
+    return (struct regs){
+        .orig_rax = ~(u64)0,
+        .rip = CODE_AT(stub_code_edit),
+        .r12 = ops,
+        .r13 = count,
+        .r15 = platform->key_words[0],
+        .rbp = platform->key_words[1],
+        .cs = REGS_CS_USER,
+        .ss = REGS_SS_USER,
+        .eflags = EFLAGS_IF,
+    };
+}
+
+/* Let THREAD itself make the first COUNT of control->ops. Both stay on one core then, which a busy
+ * host does not grant to a third party like the helper. */
+static enum stub_result thread_edit(struct stub_thread *thread, u32 count)
+{
+    struct regs regs = edit_regs(thread, STUB_CONTROL + CONTROL_OPS, count);
+    thread->has_regs = false;
+    if (ptrace(PTRACE_SETREGS, thread->tid, NULL, &regs) == 0)
+        return edit_finish(thread);
+    stub_set_gone(thread->stub);
+    return STUB_GONE;
+}
+
+/* ---- flights -------------------------------------------------------------------------------- */
+
+static u64 flight_address(const struct stub_thread *thread)
+{
+    return STUB_FLIGHTS + thread->slot * (u64)STUB_FLIGHT_SIZE;
+}
+
+static struct stub_flight *flight_of(const struct stub_thread *thread)
+{
+    u8 *flights = (u8 *)thread->stub->control + STUB_CONTROL_SIZE;
+    return (struct stub_flight *)(void *)(flights + thread->slot * (u64)STUB_FLIGHT_SIZE);
+}
+
+void stub_lock(struct stub *stub)
+{
+    if (pthread_mutex_trylock(&stub->edit) == 0)
+        return;
+    __atomic_fetch_add(&stub->waiters, 1, __ATOMIC_SEQ_CST);
+    pid_t flying = __atomic_load_n(&stub->flying, __ATOMIC_SEQ_CST);
+    if (flying)
+        syscall(SYS_tgkill, stub->pid, flying, SIGNAL_KICK);
+    pthread_mutex_lock(&stub->edit);
+    __atomic_fetch_sub(&stub->waiters, 1, __ATOMIC_SEQ_CST);
+}
+
+void flight_prepare(struct stub_thread *thread, u32 count)
+{
+    ASSERT(count > 0 && count <= STUB_FLIGHT_OPS_MAX && thread->flight_count == 0);
+    memcpy(flight_of(thread)->ops, thread->stub->control->ops, count * sizeof(struct stub_op));
+    thread->flight_count = count;
+}
+
+bool flight_begin(struct stub_thread *thread, const struct regs *regs)
+{
+    struct stub *stub = thread->stub;
+    struct regs first = edit_regs(thread, flight_address(thread) + FLIGHT_OPS,
+                                  thread->flight_count);
+    __atomic_store_n(&stub->flying, thread->tid, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&stub->waiters, __ATOMIC_SEQ_CST))
+        return false;
+    flight_of(thread)->regs = *regs;
+    first.rbx = flight_address(thread);
+    memcpy(&first.fs_base, &regs->fs_base, sizeof *regs - offsetof(struct regs, fs_base));
+    thread->has_regs = false;
+    return ptrace(PTRACE_SETREGS, thread->tid, NULL, &first) == 0;
+}
+
+enum stub_result flight_land(struct stub_thread *thread, int status, bool *has_landed)
+{
+    const struct ptrace_platform *platform = thread->stub->platform;
+    struct regs *regs = &thread->regs;
+    u64 rip = regs->rip;
+    bool has_keys = regs->r15 == platform->key_words[0] && regs->rbp == platform->key_words[1];
+    bool is_taking = regs->rsp - flight_address(thread) < sizeof *regs;
+    *has_landed = rip < CODE_AT(stub_code_edit) || rip >= CODE_AT(stub_code_land_end) ||
+                  !(has_keys || is_taking);
+    if (*has_landed)
+        return STUB_DONE;
+    thread->has_regs = false;
+    if (status >> 8 == SIGILL && rip == CODE_AT(stub_code_edit_failed))
+        return STUB_FAILED;
+    if (rip >= CODE_AT(stub_code_edit_over) && rip != CODE_AT(stub_code_edit_failed))
+        return STUB_DONE;
+    regs->rbx = 0; /* a kick came before they were made: no further than that */
+    if (ptrace(PTRACE_SETREGS, thread->tid, NULL, regs) == 0)
+        return edit_finish(thread);
+    stub_set_gone(thread->stub);
+    return STUB_GONE;
+}
+
+enum stub_result flight_settle(struct stub_thread *thread)
+{
+    memcpy(thread->stub->control->ops, flight_of(thread)->ops,
+           thread->flight_count * sizeof(struct stub_op));
+    return stub_edit(thread->stub, thread, thread->flight_count);
 }
 
 struct stub_thread *stub_thread_find(struct stub *stub)
@@ -338,7 +443,7 @@ static pid_t thread_clone(const struct stub_thread *thread)
     struct stub *stub = thread->stub;
     u64 slot = STUB_SLOTS + thread->slot * (u64)STUB_SLOT_SIZE;
     u32 count = 0;
-    pthread_mutex_lock(&stub->edit);
+    stub_lock(stub);
     if (stub->is_fresh)
         stub->control->ops[count++] = (struct stub_op){.nr = SYS_prctl,
                                                        .args = {PR_SET_PDEATHSIG, SIGKILL}};
@@ -392,7 +497,7 @@ struct stub_thread *stub_thread_get(struct stub *stub, struct ptrace_cpu *cpu,
     pid_t tid = thread->tid ? thread->tid : thread_clone(thread);
     if (tid < 0)
         return NULL;
-    if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) != 0)
+    if (ptrace(PTRACE_SEIZE, tid, NULL, THREAD_OPTIONS) != 0)
         goto gone;
     thread->tid = tid;
     thread->is_traced = true;
@@ -413,9 +518,12 @@ gone:
 /* Set the stopped THREAD to the place where untraced threads wait, and let it go. */
 static void thread_park(struct stub_thread *thread)
 {
+    const struct ptrace_platform *platform = thread->stub->platform;
     struct regs regs = {
         .orig_rax = ~(u64)0,
-        .rip = STUB_CODE + (u64)(stub_code_park - stub_code_start),
+        .rip = CODE_AT(stub_code_park),
+        .r13 = platform->key_words[0],
+        .r12 = platform->key_words[1],
         .cs = REGS_CS_USER,
         .ss = REGS_SS_USER,
         .eflags = EFLAGS_IF,
@@ -472,6 +580,18 @@ static int zygote_create(struct ptrace_platform *platform)
     return done_wait(zygote, done_fd) < 0 ? -ESRCH : 0;
 }
 
+static int keys_choose(struct ptrace_platform *platform)
+{
+    for (u32 i = 0; i < 2; i++) {
+        do {
+            if (getrandom(&platform->keys[i], sizeof platform->keys[i], 0) < 0)
+                return -errno;
+        } while (platform->keys[i] == 0);
+        platform->key_words[i] = (u64)platform->keys[i] << 32;
+    }
+    return 0;
+}
+
 int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size)
 {
     list_init(&platform->all);
@@ -482,8 +602,13 @@ int stubs_init(struct ptrace_platform *platform, char *err_text, size_t err_size
                  STUB_SLOT_COUNT_MAX / STUB_SLOTS_PER_CPU);
         return -EINVAL;
     }
+    int err = keys_choose(platform);
+    if (err) {
+        snprintf(err_text, err_size, "platform ptrace gets no random numbers: %s", strerror(-err));
+        return err;
+    }
     u64 frame_count = 1 + STUB_COUNT_MAX * (stub_pages_size(platform) >> PAGE_SHIFT);
-    int err = machine_memory_create("picket-stubs", frame_count, &platform->control);
+    err = machine_memory_create("picket-stubs", frame_count, &platform->control);
     if (!err) {
         ASSERT(stub_code_end - stub_code_start <= STUB_CODE_SIZE);
         memcpy(platform->control.base, stub_code_start, (size_t)(stub_code_end - stub_code_start));

@@ -37,6 +37,8 @@ struct zygote_plan {
     int done_fd;
     u64 offset;
     u64 slots_size;
+    u64 closed_size;
+    u64 keys[2];
     u64 handler;
     u64 boot;
     u64 rseq_address;
@@ -108,14 +110,18 @@ NO_SANITIZER static void zygote_main(const struct zygote_plan *plan)
     raw_check(raw(SYS_munmap, STUB_BASE, STUB_END - STUB_BASE, 0, 0, 0, 0));
     raw_check(raw(SYS_mmap, STUB_CODE, STUB_CODE_SIZE, PROT_READ | PROT_EXEC,
                   MAP_SHARED | MAP_FIXED, (u64)plan->control_fd, 0));
-    raw_check(raw(SYS_mmap, STUB_CONTROL, STUB_CONTROL_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED,
+    raw_check(raw(SYS_mmap, STUB_CONTROL, plan->closed_size, PROT_READ, MAP_SHARED | MAP_FIXED,
                   (u64)plan->control_fd, plan->offset));
     raw_check(raw(SYS_mmap, STUB_SLOTS, plan->slots_size, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_FIXED, (u64)plan->control_fd, plan->offset + STUB_CONTROL_SIZE));
+                  MAP_SHARED | MAP_FIXED, (u64)plan->control_fd, plan->offset + plan->closed_size));
     u64 boot = plan->boot;
     u64 done_fd = (u64)plan->done_fd;
+    u64 keys[2] = {plan->keys[0], plan->keys[1]};
     raw_check(raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (u64)&plan->filter, 0, 0, 0));
-    __asm__ volatile("mov %1, %%rbp\n\tjmp *%0" : : "a"(boot), "d"(done_fd) : "memory");
+    __asm__ volatile("mov %2, %%r13\n\tmovq %3, %%xmm0\n\tmov %1, %%rbp\n\tjmp *%0"
+                     :
+                     : "a"(boot), "d"(done_fd), "D"(keys[0]), "S"(keys[1])
+                     : "memory");
     __builtin_unreachable();
 }
 
@@ -170,10 +176,12 @@ pid_t zygote_start(struct ptrace_platform *platform, u64 offset, int done_fd)
         .done_fd = done_fd,
         .offset = offset,
         .slots_size = stub_slots_size(platform),
+        .closed_size = stub_closed_size(platform),
+        .keys = {platform->key_words[0], platform->key_words[1]},
         .handler = STUB_CODE + (u64)(stub_code_handler - stub_code_start),
         .boot = STUB_CODE + (u64)(stub_code_boot - stub_code_start),
     };
-    plan->filter.len = (unsigned short)filter_build(plan->filter_code);
+    plan->filter.len = (unsigned short)filter_build(platform->keys, plan->filter_code);
     plan->filter.filter = plan->filter_code;
     if (__rseq_size)
         plan->rseq_address = (u64)((u8 *)__builtin_thread_pointer() + __rseq_offset);
