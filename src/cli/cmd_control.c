@@ -33,20 +33,11 @@ static int run(struct cli *cli, char **argv, const char *value)
     const char *method = value ? "Cgroups.WriteControlFiles" : "Cgroups.ReadControlFiles";
     if (control_call(record, method, arg, NULL, 0, &answer, &err) < 0)
         return fail(err.text);
-    struct json_iter iter;
-    struct json_text name, result, list = json_member(answer.result, "results");
-    if (json_type(list) != JSON_ARRAY)
-        return fail("malformed answer");
-    json_iter_init(&iter, list);
-    if (!json_iter_next(&iter, &name, &result))
-        return fail("no result");
-    bool is_error = true;
-    (void)!json_bool(json_member(result, "is_error"), &is_error);
-    const char *text = json_string(json_member(result, "value"), pool, NULL);
-    if (is_error)
-        return fail(text ? text : "malformed answer");
+    char *text;
+    if (control_results(&answer, pool, &text, &err) < 0)
+        return fail(err.text);
     if (!value)
-        printf("%s\n", text ? text : "");
+        printf("%s\n", text);
     return 0;
 }
 

@@ -79,6 +79,54 @@ static char *resources_of_flags(const struct update_options *options, struct poo
     return pool_printf(pool, "%s%s}", text, *group ? "}" : "");
 }
 
+static char *control_file(struct pool *pool, const char *id, const char *before,
+                          const char *controller, const char *name, const char *value)
+{
+    return pool_printf(
+        pool, "%s%s{\"file\":{\"controller\":\"%s\",\"path\":%s,\"name\":\"%s\"},\"value\":\"%s\"}",
+        before, *before ? "," : "", controller, control_string(pool, pool_printf(pool, "/%s", id)),
+        name, value);
+}
+
+/* The group that programs see, which is also what bounds their number. */
+static int set_inside(struct record *record, const struct oci_limits *limits, struct error *err)
+{
+    const struct {
+        const char *controller, *name;
+        bool is_set;
+        i64 value;
+    } rows[] = {
+        {"pids", "pids.max", limits->has_pids && limits->pids != 0, limits->pids},
+        {"memory", "memory.limit_in_bytes", limits->has_memory && limits->memory != 0,
+         limits->memory},
+        {"memory", "memory.soft_limit_in_bytes",
+         limits->has_memory_reservation && limits->memory_reservation != 0,
+         limits->memory_reservation},
+        {"cpu", "cpu.shares", limits->has_cpu_shares && limits->cpu_shares != 0,
+         (i64)limits->cpu_shares},
+        {"cpu", "cpu.cfs_period_us", limits->has_cpu_period && limits->cpu_period != 0,
+         (i64)limits->cpu_period},
+        {"cpu", "cpu.cfs_quota_us", limits->has_cpu_quota && limits->cpu_quota != 0,
+         limits->cpu_quota},
+    };
+    struct pool *pool = &record->pool;
+    char *files = pool_strdup(pool, "");
+    for (u32 i = 0; i < ARRAY_COUNT(rows); i++) {
+        bool is_max = strcmp(rows[i].controller, "pids") == 0 && rows[i].value < 0;
+        char *value = is_max ? pool_strdup(pool, "max")
+                             : pool_printf(pool, "%lld", (long long)rows[i].value);
+        if (rows[i].is_set)
+            files = control_file(pool, record->id, files, rows[i].controller, rows[i].name, value);
+    }
+    if (!*files)
+        return 0;
+    AUTO_URPC_ANSWER struct urpc_answer answer = {0};
+    char *arg = pool_printf(pool, "{\"args\":[%s]}", files);
+    if (control_call(record, "Cgroups.WriteControlFiles", arg, NULL, 0, &answer, err) < 0)
+        return error_prefix(err, "updating container \"%s\"", record->id);
+    return control_results(&answer, pool, NULL, err);
+}
+
 static int update(struct runtime *runtime, struct record *record,
                   const struct update_options *options, struct error *err)
 {
@@ -105,6 +153,8 @@ static int update(struct runtime *runtime, struct record *record,
     if (cgroup.version != 0 &&
         cgroup_set_limits(&cgroup, &wanted->on_linux->limits, wanted->on_linux->resources, err) < 0)
         return error_prefix(err, "updating cgroups of container \"%s\"", record->id);
+    if (set_inside(record, &wanted->on_linux->limits, err) < 0)
+        return -1;
     spec->on_linux->resources = wanted->on_linux->resources;
     char *text = pool_strdup(pool, oci_spec_encode(spec, NULL));
     record->spec = (struct json_text){.bytes = text, .size = strlen(text)};

@@ -359,12 +359,41 @@ static void limit_put(struct limit_writer *writer, const char *controller, const
     }
 }
 
+#define HOST_PIDS_MAX (4 << 20) /* the kernel takes no greater limit */
+
+/*
+ * The sentry counts the container's tasks; what the host counts are its own threads and, for each
+ * space, a helper and a thread for each cpu. So the host's limit is only the fence behind the
+ * limit.
+ */
+static i64 host_pids(i64 limit)
+{
+    i64 cpus = MAX(sysconf(_SC_NPROCESSORS_ONLN), 1), threads, result;
+    if (__builtin_mul_overflow(limit, cpus + 1, &threads) ||
+        __builtin_add_overflow(threads, 64 + 4 * cpus, &result) || result > HOST_PIDS_MAX)
+        return -1;
+    return result;
+}
+
+/* One number, or "max" for a negative one. */
+static void limit_put_max(struct limit_writer *w, const char *controller, const char *name,
+                          i64 value)
+{
+    if (value < 0)
+        limit_put(w, controller, name, "max");
+    else
+        limit_put(w, controller, name, "%lld", (long long)value);
+}
+
+static void put_pids(struct limit_writer *w, const struct oci_limits *l)
+{
+    if (l->has_pids && l->pids != 0)
+        limit_put_max(w, "pids", "pids.max", l->pids < 0 ? -1 : host_pids(l->pids));
+}
+
 static void limits_put_v1(struct limit_writer *w, const struct oci_limits *l)
 {
-    if (l->has_pids && l->pids > 0)
-        limit_put(w, "pids", "pids.max", "%lld", (long long)l->pids);
-    else if (l->has_pids && l->pids < 0)
-        limit_put(w, "pids", "pids.max", "max");
+    put_pids(w, l);
     if (l->has_memory && l->memory != 0)
         limit_put(w, "memory", "memory.limit_in_bytes", "%lld", (long long)l->memory);
     if (l->has_memory_swap && l->memory_swap != 0)
@@ -380,20 +409,9 @@ static void limits_put_v1(struct limit_writer *w, const struct oci_limits *l)
         limit_put(w, "cpu", "cpu.cfs_quota_us", "%lld", (long long)l->cpu_quota);
 }
 
-/* One number, or "max" for a negative one. */
-static void limit_put_max(struct limit_writer *w, const char *controller, const char *name,
-                          i64 value)
-{
-    if (value < 0)
-        limit_put(w, controller, name, "max");
-    else
-        limit_put(w, controller, name, "%lld", (long long)value);
-}
-
 static void limits_put_v2(struct limit_writer *w, const struct oci_limits *l)
 {
-    if (l->has_pids && l->pids != 0)
-        limit_put_max(w, "pids", "pids.max", l->pids);
+    put_pids(w, l);
     if (l->has_memory && l->memory != 0)
         limit_put_max(w, "memory", "memory.max", l->memory);
     if (l->has_memory_swap &&

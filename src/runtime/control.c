@@ -84,3 +84,25 @@ int control_state(const struct record *record, i64 *state, struct error *err)
         return -1;
     return urpc_answer_i64(&answer, state, err);
 }
+
+int control_results(const struct urpc_answer *answer, struct pool *pool, char **first,
+                    struct error *err)
+{
+    struct json_iter iter;
+    struct json_text name, result, list = json_member(answer->result, "results");
+    if (json_type(list) != JSON_ARRAY)
+        return error_set(err, EPROTO, "malformed answer");
+    if (json_count(list) == 0)
+        return error_set(err, EPROTO, "no result");
+    json_iter_init(&iter, list);
+    for (bool is_first = true; json_iter_next(&iter, &name, &result); is_first = false) {
+        bool is_error = true;
+        (void)!json_bool(json_member(result, "is_error"), &is_error);
+        char *text = json_string(json_member(result, "value"), pool, NULL);
+        if (is_error)
+            return error_set(err, EINVAL, "%s", text ? text : "malformed answer");
+        if (is_first && first)
+            *first = text ? text : pool_strdup(pool, "");
+    }
+    return 0;
+}

@@ -20,6 +20,10 @@ enum control_signal_mode { CONTROL_PROCESS, CONTROL_ALL, CONTROL_FOREGROUND, CON
 MUST_CHECK int control_signal(const struct record *record, i32 signo, i32 pid,
                               enum control_signal_mode mode, i32 pgid, struct error *err);
 /* ContainerRuntimeState: 1 creating, 2 running, 3 stopped. */
+/* What Cgroups' methods answer: -1 with the first failure among the results. FIRST: if not NULL,
+ * the value of the first one. */
+MUST_CHECK int control_results(const struct urpc_answer *answer, struct pool *pool, char **first,
+                               struct error *err);
 MUST_CHECK int control_state(const struct record *record, i64 *state, struct error *err);
 /* {"PID":P,"CID":"…"} */
 char *control_wait_pid_arg(struct pool *pool, const char *id, i64 pid);

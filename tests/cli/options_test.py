@@ -218,3 +218,27 @@ def one_static_file(box: Box):
         raise Skip("built with sanitizers, which want the dynamic loader")
     assert b"ld-linux-x86-64" not in program[:4096], "the program asks for a loader"
     assert program[16] == 3, "not ET_DYN: its code would be where everybody expects it"
+
+
+@test
+def limit_of_tasks(box: Box):
+    """the spec's limit of tasks bounds what programs start, not the sandbox itself; update changes it"""
+    script = "for i in 1 2 3 4 5 6; do sleep 1 & done; wait; echo all"
+
+    def change(limit):
+        def edit(config):
+            config["linux"]["resources"] = {"pids": {"limit": limit}}
+        return edit
+    done = box.run("run", "--bundle", box.bundle("sh", "-c", script, change=change(4)), "few")
+    assert done.code == 2 and "can't fork" in done.err, done
+    box.ok("create", "--bundle", box.bundle("sleep", "100", change=change(50)), "one")
+    box.ok("start", "one")
+    assert box.ok("exec", "one", "sh", "-c", "sleep 0.1 & sleep 0.1 & sleep 0.1 & wait; echo all").out == "all\n"
+    box.ok("update", "--pids-limit", "3", "one")
+    assert box.ok("read-control", "one", "pids", "/one", "pids.max").out == "3\n"
+    done = box.run("exec", "one", "sh", "-c", script)
+    assert done.code == 2 and "can't fork" in done.err, done
+    box.ok("update", "--pids-limit", "-1", "--memory", "64m", "one")
+    assert box.ok("read-control", "one", "pids", "/one", "pids.max").out == "max\n"
+    assert box.ok("read-control", "one", "memory", "/one", "memory.limit_in_bytes").out == f"{64 << 20}\n"
+    box.ok("delete", "--force", "one")
