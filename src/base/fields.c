@@ -4,6 +4,21 @@
 
 #include <string.h>
 
+bool kind_is(const struct kind *kind, const char *struct_name)
+{
+    if (strcmp(struct_name, "struct object") == 0)
+        return true;
+    for (const struct field *at = kind->fields; at;) {
+        if (at->of && strcmp(at->of, struct_name) == 0)
+            return true;
+        /* What a struct begins with is a row with a table of its own at offset 0. */
+        while (at->type != FIELD_TYPE_END && (at->type != FIELD_TYPE_STRUCT || at->offset != 0))
+            at++;
+        at = at->type == FIELD_TYPE_END ? NULL : at->sub;
+    }
+    return false;
+}
+
 const struct field *fields_find(const struct field *fields, const char *name)
 {
     for (; fields->type != FIELD_TYPE_END; fields++)

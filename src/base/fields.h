@@ -32,6 +32,8 @@ enum field_type {
 
 struct field {
     const char *name;
+    const char *of;     /* the struct that the row belongs to: "struct pipe" */
+    const char *target; /* REF, WEAK, LIST, MAP, REFS: what is referred to; NULL: any object */
     enum field_type type;
     bool is_counted;
     size_t offset;
@@ -46,89 +48,119 @@ struct field {
 
 #define FIELD_SIZEOF(s, m) sizeof(((s *)0)->m)
 /* A scalar; the kind is deduced, so a pointer or struct does not compile. */
-#define FIELD(s, m)                                                       \
-    {                                                                     \
-        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
-        .type = _Generic(((s *)0)->m, bool                                \
-                         : FIELD_TYPE_UINT, u8                            \
-                         : FIELD_TYPE_UINT, u16                           \
-                         : FIELD_TYPE_UINT, u32                           \
-                         : FIELD_TYPE_UINT, u64                           \
-                         : FIELD_TYPE_UINT, unsigned long long            \
-                         : FIELD_TYPE_UINT, i8                            \
-                         : FIELD_TYPE_INT, i16                            \
-                         : FIELD_TYPE_INT, i32                            \
-                         : FIELD_TYPE_INT, i64                            \
-                         : FIELD_TYPE_INT, char                           \
-                         : FIELD_TYPE_INT, long long                      \
-                         : FIELD_TYPE_INT, uaddr                          \
-                         : FIELD_TYPE_UINT)                               \
+#define FIELD(s, m)                                                                 \
+    {                                                                               \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
+        .type = _Generic(((s *)0)->m, bool                                          \
+                         : FIELD_TYPE_UINT, u8                                      \
+                         : FIELD_TYPE_UINT, u16                                     \
+                         : FIELD_TYPE_UINT, u32                                     \
+                         : FIELD_TYPE_UINT, u64                                     \
+                         : FIELD_TYPE_UINT, unsigned long long                      \
+                         : FIELD_TYPE_UINT, i8                                      \
+                         : FIELD_TYPE_INT, i16                                      \
+                         : FIELD_TYPE_INT, i32                                      \
+                         : FIELD_TYPE_INT, i64                                      \
+                         : FIELD_TYPE_INT, char                                     \
+                         : FIELD_TYPE_INT, long long                                \
+                         : FIELD_TYPE_INT, uaddr                                    \
+                         : FIELD_TYPE_UINT)                                         \
     }
 /* Arrays of scalars and padding-free plain structs, byte for byte. */
-#define FIELD_BYTES(s, m)                                                                          \
-    {                                                                                              \
-        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_BYTES \
+#define FIELD_BYTES(s, m)                                                           \
+    {                                                                               \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
+        .type = FIELD_TYPE_BYTES                                                    \
     }
-#define FIELD_STRING(s, m)                                                                      \
-    {                                                                                           \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(char *), .type = FIELD_TYPE_STRING \
+#define FIELD_STRING(s, m)                                                      \
+    {                                                                           \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(char *), \
+        .type = FIELD_TYPE_STRING                                               \
     }
-#define FIELD_BUF(s, m)                                                                          \
-    {                                                                                            \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(struct buf), .type = FIELD_TYPE_BUF \
+#define FIELD_BUF(s, m)                                                             \
+    {                                                                               \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(struct buf), \
+        .type = FIELD_TYPE_BUF                                                      \
     }
-#define FIELD_REF(s, m)                                                                       \
-    {                                                                                         \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_REF, \
-        .is_counted = true                                                                    \
+/* The size of a pointer to T; a member of another type than that or `struct object *` does not
+ * compile. */
+#define FIELD_POINTER_SIZE(s, m, t) \
+    _Generic(((s *)0)->m, t * : sizeof(void *), struct object * : sizeof(void *))
+/* A pointer to an object of struct T, or of one that begins with a T (a tmpfs inode is a struct
+ * inode): an image that names another kind there is refused. */
+#define FIELD_REF(s, m, t)                                                              \
+    {                                                                                   \
+        .name = #m, .of = #s, .target = #t, .offset = offsetof(s, m),                   \
+        .size = FIELD_POINTER_SIZE(s, m, t), .type = FIELD_TYPE_REF, .is_counted = true \
     }
-#define FIELD_WEAK(s, m)                                                                      \
-    {                                                                                         \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_WEAK \
+#define FIELD_WEAK(s, m, t)                                           \
+    {                                                                 \
+        .name = #m, .of = #s, .target = #t, .offset = offsetof(s, m), \
+        .size = FIELD_POINTER_SIZE(s, m, t), .type = FIELD_TYPE_WEAK  \
+    }
+/* Pointers to objects of several kinds: the struct's hooks judge them by kind_is, or
+ * nobody looks inside. */
+#define FIELD_REF_ANY(s, m)                             \
+    {                                                   \
+        .name = #m, .of = #s, .offset = offsetof(s, m), \
+        .size = _Generic(((s *)0)->m, struct object *   \
+                         : sizeof(void *)),             \
+        .type = FIELD_TYPE_REF, .is_counted = true      \
+    }
+#define FIELD_WEAK_ANY(s, m)                            \
+    {                                                   \
+        .name = #m, .of = #s, .offset = offsetof(s, m), \
+        .size = _Generic(((s *)0)->m, struct object *   \
+                         : sizeof(void *)),             \
+        .type = FIELD_TYPE_WEAK                         \
     }
 /* A list of objects of struct T linked by T.link. COUNTED: the list holds a reference to each. */
-#define FIELD_LIST(s, m, t, link, counted)                                                 \
-    {                                                                                      \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(struct list),                 \
-        .type = FIELD_TYPE_LIST, .link_offset = offsetof(t, link), .is_counted = (counted) \
+#define FIELD_LIST(s, m, t, link, counted)                                           \
+    {                                                                                \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(struct list), \
+        .type = FIELD_TYPE_LIST, .target = #t, .link_offset = offsetof(t, link),     \
+        .is_counted = (counted)                                                      \
     }
-#define FIELD_MAP(s, m)                                                                           \
-    {                                                                                             \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(struct map), .type = FIELD_TYPE_MAP, \
-        .is_counted = true                                                                        \
+#define FIELD_MAP(s, m, t)                                                          \
+    {                                                                               \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(struct map), \
+        .type = FIELD_TYPE_MAP, .target = #t, .is_counted = true                    \
     }
-#define FIELD_REFS(s, m, count_member)                                                         \
-    {                                                                                          \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(void *), .type = FIELD_TYPE_REFS, \
+#define FIELD_REFS(s, m, t, count_member)                                                                                                             \
+    {                                                                                                                                                 \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = _Generic(((s *)0)->m, t **: sizeof(void *)), .target = #t, .type = FIELD_TYPE_REFS, \
         .is_counted = true, .count_offset = offsetof(s, count_member),                         \
+        .count_size = FIELD_SIZEOF(s, count_member) \
+    }
+#define FIELD_STRUCT(s, m, table)                                                   \
+    {                                                                               \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
+        .type = FIELD_TYPE_STRUCT, .sub = (table)                                   \
+    }
+#define FIELD_STRUCTS(s, m, t, table, count_member)                                            \
+    {                                                                                          \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(t),                     \
+        .type = FIELD_TYPE_STRUCTS, .sub = (table), .count_offset = offsetof(s, count_member), \
         .count_size = FIELD_SIZEOF(s, count_member)                                            \
     }
-#define FIELD_STRUCT(s, m, table)                                         \
-    {                                                                     \
-        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
-        .type = FIELD_TYPE_STRUCT, .sub = (table)                         \
+#define FIELD_ARRAY(s, m, t, table)                                                       \
+    {                                                                                     \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(t),                \
+        .type = FIELD_TYPE_ARRAY, .sub = (table), .count = FIELD_SIZEOF(s, m) / sizeof(t) \
     }
-#define FIELD_STRUCTS(s, m, t, table, count_member)                                          \
-    {                                                                                        \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(t), .type = FIELD_TYPE_STRUCTS, \
-        .sub = (table), .count_offset = offsetof(s, count_member),                           \
-        .count_size = FIELD_SIZEOF(s, count_member)                                          \
-    }
-#define FIELD_ARRAY(s, m, t, table)                                                        \
-    {                                                                                      \
-        .name = #m, .offset = offsetof(s, m), .size = sizeof(t), .type = FIELD_TYPE_ARRAY, \
-        .sub = (table), .count = FIELD_SIZEOF(s, m) / sizeof(t)                            \
-    }
-#define FIELD_NONE(s, m, why)                                                                      \
-    {                                                                                              \
-        .name = #m, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), .type = FIELD_TYPE_NONE, \
-        .note = (why)                                                                              \
+#define FIELD_NONE(s, m, why)                                                       \
+    {                                                                               \
+        .name = #m, .of = #s, .offset = offsetof(s, m), .size = FIELD_SIZEOF(s, m), \
+        .type = FIELD_TYPE_NONE, .note = (why)                                      \
     }
 #define FIELD_END              \
     {                          \
         .type = FIELD_TYPE_END \
     }
 
+/* Is an object of KIND a STRUCT_NAME ("struct inode"): of that struct, or of one that begins with
+ * it? By the tables; "struct object" is true of all. */
+bool kind_is(const struct kind *kind, const char *struct_name);
 /* The row of a member by name, or NULL. */
 const struct field *fields_find(const struct field *fields, const char *name);
 /* Rows before FIELD_END. */

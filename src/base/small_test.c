@@ -233,7 +233,7 @@ struct sample {
     bool flag;
     uaddr address;
     u32 count;
-    void *array;
+    struct object **array;
 };
 static const struct field sample_fields[] = {
     FIELD(struct sample, small),
@@ -242,7 +242,7 @@ static const struct field sample_fields[] = {
     FIELD(struct sample, flag),
     FIELD(struct sample, address),
     FIELD(struct sample, count),
-    FIELD_REFS(struct sample, array, count),
+    FIELD_REFS(struct sample, array, struct object, count),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct sample, sample_fields);

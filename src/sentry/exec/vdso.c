@@ -26,7 +26,7 @@ static const u8 vdso_bytes[] = {VDSO_BYTES};
 static const struct field vdso_fields[] = {
     FIELD_NONE(struct vdso, object, "the walker's own header"),
     FIELD_NONE(struct vdso, kernel, "the new sandbox's"),
-    FIELD_REF(struct vdso, pages),
+    FIELD_REF(struct vdso, pages, struct shared_memory),
     FIELD_NONE(struct vdso, clock, "another machine: measured anew"),
     FIELD_NONE(struct vdso, timer, "set by vdso_update"),
     FIELD_NONE(struct vdso, hwcap, "another machine: asked anew"),

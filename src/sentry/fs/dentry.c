@@ -19,9 +19,9 @@ static int dentry_loaded(struct object *object, struct state_reader *reader);
 
 static const struct field dentry_fields[] = {
     FIELD_NONE(struct dentry, object, "the walker's own header"),
-    FIELD_REF(struct dentry, parent),
-    FIELD_REF(struct dentry, inode),
-    FIELD_WEAK(struct dentry, super),
+    FIELD_REF(struct dentry, parent, struct dentry),
+    FIELD_REF(struct dentry, inode, struct inode),
+    FIELD_WEAK(struct dentry, super, struct super),
     FIELD_STRING(struct dentry, name),
     FIELD_NONE(struct dentry, child_tree, "children add themselves when they are loaded"),
     FIELD_NONE(struct dentry, child_node, "derived from parent and name"),

@@ -29,7 +29,7 @@ static const struct field word_fields[] = {
 static const struct field fd_table_fields[] = {
     FIELD_NONE(struct fd_table, object, "the walker's own header"),
     FIELD_NONE(struct fd_table, kernel, "the kernel that loads it"),
-    FIELD_REFS(struct fd_table, files, capacity),
+    FIELD_REFS(struct fd_table, files, struct file, capacity),
     FIELD_STRUCTS(struct fd_table, cloexec, u64, word_fields, word_count),
     FIELD_NONE(struct fd_table, reserved, "nothing is reserved between system calls"),
     FIELD(struct fd_table, word_count),

@@ -26,17 +26,17 @@ static const struct field file_fields[] = {
     FIELD_NONE(struct file, ops, "by name: file_save_more"),
     FIELD_NONE(struct file, ops_kind_unused, "unused"),
     FIELD_STRUCT(struct file, path, path_fields),
-    FIELD_REF(struct file, inode),
+    FIELD_REF(struct file, inode, struct inode),
     FIELD(struct file, flags),
     FIELD(struct file, offset),
     FIELD_NONE(struct file, offset_lock, "nobody holds it while the sandbox is quiet"),
-    FIELD_REF(struct file, private_object),
+    FIELD_REF_ANY(struct file, private_object),
     FIELD_BYTES(struct file, private_words),
     FIELD(struct file, owner),
     FIELD(struct file, owner_type),
     FIELD(struct file, owner_signal),
-    FIELD_REF(struct file, owner_cred),
-    FIELD_REF(struct file, owner_pid),
+    FIELD_REF(struct file, owner_cred, struct cred),
+    FIELD_REF(struct file, owner_pid, struct pid),
     FIELD_NONE(struct file, fasync, "armed again by file_loaded"),
     FIELD_NONE(struct file, epoll_links, "epoll items enter themselves when they are loaded"),
     FIELD(struct file, is_path),
@@ -97,10 +97,13 @@ static int file_load_more(struct object *object, struct state_reader *reader)
     if (err)
         return err;
     name[sizeof name - 1] = 0;
-    file->ops = file_ops_find(state_reader_kernel(reader), name);
+    const struct file_ops_name *row = file_ops_find(state_reader_kernel(reader), name);
     if (!file->epoll_links.next)
         list_init(&file->epoll_links);
-    return file->ops ? 0 : -EINVAL;
+    if (!row || !file_ops_fit(row, file))
+        return -EINVAL;
+    file->ops = row->ops;
+    return 0;
 }
 
 /* The poll queues of what is loaded are empty but usable, whether its own hook has run or not. */

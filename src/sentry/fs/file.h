@@ -102,6 +102,9 @@ extern const struct kind file_kind;
 struct file_ops_name {
     const char *name;
     const struct file_ops *ops;
+    const char *private_of; /* the struct that private_object is: "struct pipe"; NULL: not used */
+    const char *inode_of;   /* the struct that the operations take the inode for; NULL: any */
+    bool may_lack_private;  /* it is made when it is first needed */
 };
 struct file_ops_table {
     const struct file_ops_name *rows;
@@ -110,7 +113,9 @@ struct file_ops_table {
 };
 void file_ops_add(struct kernel *kernel,
                   struct file_ops_table *table); /* lent for the kernel's life */
-const struct file_ops *file_ops_find(struct kernel *kernel, const char *name);
+const struct file_ops_name *file_ops_find(struct kernel *kernel, const char *name);
+/* Are FILE's inode and private object what ROW's operations take them for? */
+bool file_ops_fit(const struct file_ops_name *row, const struct file *file);
 const char *file_ops_name(struct kernel *kernel,
                           const struct file_ops *ops); /* NULL: cannot be saved */
 

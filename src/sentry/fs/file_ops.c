@@ -3,6 +3,7 @@
  * name. */
 #include <string.h>
 
+#include "base/fields.h"
 #include "sentry/fs/aio.h"
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/host_std.h"
@@ -20,36 +21,37 @@ extern const struct file_ops devpts_dir_ops, gofer_file_ops, gofer_dir_ops, proc
     proc_mem_ops, proc_text_ops, overlay_dir_ops, pidfd_ops, erofs_dir_ops;
 
 static const struct file_ops_name rows[] = {
-    {"aio", &aio_ops},
-    {"devpts_dir", &devpts_dir_ops},
-    {"epoll", &epoll_ops},
-    {"erofs_dir", &erofs_dir_ops},
-    {"eventfd", &eventfd_ops},
-    {"fs_config", &fs_config_ops},
-    {"gofer_dir", &gofer_dir_ops},
-    {"gofer_file", &gofer_file_ops},
-    {"host_std", &host_std_ops},
-    {"inotify", &inotify_ops},
+    {"aio", &aio_ops, .private_of = "struct aio"},
+    {"devpts_dir", &devpts_dir_ops, .inode_of = "struct devpts_inode"},
+    {"epoll", &epoll_ops, .private_of = "struct epoll"},
+    {"erofs_dir", &erofs_dir_ops, .inode_of = "struct erofs_inode"},
+    {"eventfd", &eventfd_ops, .private_of = "struct eventfd"},
+    {"fs_config", &fs_config_ops, .private_of = "struct fs_config"},
+    {"gofer_dir", &gofer_dir_ops, .inode_of = "struct gofer_inode"},
+    {"gofer_file", &gofer_file_ops, .inode_of = "struct gofer_inode"},
+    {"host_std", &host_std_ops, .private_of = "struct host_std_file"},
+    {"inotify", &inotify_ops, .private_of = "struct inotify"},
     {"mem_full", &mem_full_ops},
     {"mem_null", &mem_null_ops},
     {"mem_random", &mem_random_ops},
     {"mem_zero", &mem_zero_ops},
-    {"mqueue", &mqueue_ops},
-    {"overlay_dir", &overlay_dir_ops},
-    {"nsfs", &nsfs_ops},
+    {"mqueue", &mqueue_ops, .private_of = "struct mqueue"},
+    {"overlay_dir", &overlay_dir_ops, .private_of = "struct overlay_listing",
+     .may_lack_private = true, .inode_of = "struct overlay_inode"},
+    {"nsfs", &nsfs_ops, .inode_of = "struct ns_inode"},
     {"path", &path_file_ops},
-    {"pidfd", &pidfd_ops},
-    {"pipe", &pipe_ops},
-    {"proc_dir", &proc_dir_ops},
-    {"proc_mem", &proc_mem_ops},
-    {"proc_text", &proc_text_ops},
-    {"pty_master", &pty_master_ops},
-    {"pty_slave", &pty_slave_ops},
+    {"pidfd", &pidfd_ops, .private_of = "struct pid"},
+    {"pipe", &pipe_ops, .private_of = "struct pipe"},
+    {"proc_dir", &proc_dir_ops, .inode_of = "struct proc_inode"},
+    {"proc_mem", &proc_mem_ops, .private_of = "struct proc_mem"},
+    {"proc_text", &proc_text_ops, .private_of = "struct proc_text"},
+    {"pty_master", &pty_master_ops, .private_of = "struct pty"},
+    {"pty_slave", &pty_slave_ops, .private_of = "struct pty"},
     {"regular", &regular_file_ops},
-    {"signalfd", &signalfd_ops},
-    {"timerfd", &timerfd_ops},
+    {"signalfd", &signalfd_ops, .private_of = "struct signalfd"},
+    {"timerfd", &timerfd_ops, .private_of = "struct timerfd"},
     {"tree", &tree_file_ops},
-    {"tmpfs_dir", &tmpfs_dir_ops},
+    {"tmpfs_dir", &tmpfs_dir_ops, .inode_of = "struct tmpfs_inode"},
 };
 
 void file_ops_add(struct kernel *kernel, struct file_ops_table *table)
@@ -58,12 +60,12 @@ void file_ops_add(struct kernel *kernel, struct file_ops_table *table)
     kernel->vfs->file_ops = table;
 }
 
-static const struct file_ops *find_name(const struct file_ops_name *names, u32 count,
-                                        const char *name)
+static const struct file_ops_name *find_name(const struct file_ops_name *names, u32 count,
+                                             const char *name)
 {
     for (u32 i = 0; i < count; i++)
         if (strcmp(names[i].name, name) == 0)
-            return names[i].ops;
+            return &names[i];
     return NULL;
 }
 
@@ -76,13 +78,23 @@ static const char *find_ops(const struct file_ops_name *names, u32 count,
     return NULL;
 }
 
-const struct file_ops *file_ops_find(struct kernel *kernel, const char *name)
+const struct file_ops_name *file_ops_find(struct kernel *kernel, const char *name)
 {
-    const struct file_ops *ops = find_name(rows, ARRAY_COUNT(rows), name);
-    for (const struct file_ops_table *table = kernel->vfs->file_ops; table && !ops;
+    const struct file_ops_name *row = find_name(rows, ARRAY_COUNT(rows), name);
+    for (const struct file_ops_table *table = kernel->vfs->file_ops; table && !row;
          table = table->next)
-        ops = find_name(table->rows, table->count, name);
-    return ops;
+        row = find_name(table->rows, table->count, name);
+    return row;
+}
+
+bool file_ops_fit(const struct file_ops_name *row, const struct file *file)
+{
+    const struct object *private = file->private_object;
+    if (!file->inode || (row->inode_of && !kind_is(file->inode->object.kind, row->inode_of)))
+        return false;
+    if (!row->private_of)
+        return true;
+    return private ? kind_is(private->kind, row->private_of) : row->may_lack_private;
 }
 
 const char *file_ops_name(struct kernel *kernel, const struct file_ops *ops)

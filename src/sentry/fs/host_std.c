@@ -25,7 +25,7 @@ static const struct field host_std_fields[] = {
     FIELD(struct host_std_file, is_tty),
     FIELD_NONE(struct host_std_file, is_dead, "derived"),
     FIELD_BYTES(struct host_std_file, name),
-    FIELD_REF(struct host_std_file, devpts),
+    FIELD_REF(struct host_std_file, devpts, struct devpts),
     FIELD_NONE(struct host_std_file, devpts_link, "its devpts's list"),
     FIELD(struct host_std_file, number),
     FIELD(struct host_std_file, uid),

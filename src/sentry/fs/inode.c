@@ -19,7 +19,7 @@
 const struct field inode_base_fields[] = {
     FIELD_NONE(struct inode, object, "the walker's own header"),
     FIELD_NONE(struct inode, ops, "the kind's"),
-    FIELD_WEAK(struct inode, super),
+    FIELD_WEAK(struct inode, super, struct super),
     FIELD_NONE(struct inode, super_link, "derived from super"),
     FIELD(struct inode, ino),
     FIELD(struct inode, mode),
@@ -36,10 +36,10 @@ const struct field inode_base_fields[] = {
     FIELD(struct inode, btime_ns),
     FIELD_STRUCT(struct inode, mapping, mapping_fields),
     FIELD_NONE(struct inode, lock, "nobody holds it while the sandbox is quiet"),
-    FIELD_REF(struct inode, locks),
-    FIELD_REF(struct inode, watches),
-    FIELD_REF(struct inode, socket),
-    FIELD_REF(struct inode, fifo),
+    FIELD_REF(struct inode, locks, struct lock_list),
+    FIELD_REF(struct inode, watches, struct inotify_list),
+    FIELD_REF(struct inode, socket, struct socket),
+    FIELD_REF_ANY(struct inode, fifo),
     FIELD(struct inode, write_count),
     FIELD(struct inode, exec_count),
     FIELD(struct inode, open_count),
@@ -100,8 +100,13 @@ int inode_loaded(struct object *object, struct state_reader *reader)
 {
     struct inode *inode = container_of(object, struct inode, object);
     inode->ops = object->kind->ops;
+    if (inode->fifo && !kind_is(inode->fifo->kind,
+                                inode_is(inode, LINUX_S_IFIFO) ? "struct pipe" : "struct mqueue"))
+        return -EINVAL;
     if (!inode->super)
         return 0;
+    if (!fs_type_has_inode(fs_type_find(inode->super->type_name), object->kind))
+        return -EINVAL;
     if (!inode->super->inodes.next)
         list_init(&inode->super->inodes);
     list_add_tail(&inode->super->inodes, &inode->super_link);

@@ -159,12 +159,16 @@ struct fs_type {
     bool may_users_mount;
     /* Would `mount` take these options? NULL: it will say. */
     int (*judge_options)(struct kernel *kernel, const char *options);
+    const char *private_of;   /* the struct of a super's private object; NULL: it has none */
+    const char *inodes_of[2]; /* the structs that its inodes are, and nothing else */
     const struct super_ops *super_ops; /* found again by type_name after a load; may be NULL */
     /* SOURCE and OPTIONS as mount(2) got them; a new super with a root dentry. */
     SLEEPS_OP int (*mount)(struct task *task, const char *source, u32 flags, const char *options,
                            struct super **out);
 };
 const struct fs_type *fs_type_find(const char *name);
+/* Is an inode of KIND one that a file system of TYPE makes? */
+bool fs_type_has_inode(const struct fs_type *type, const struct kind *kind);
 /* For /proc/filesystems: NULL at the end. */
 const struct fs_type *fs_type_at(u32 index);
 

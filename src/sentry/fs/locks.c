@@ -39,7 +39,7 @@ static const struct field file_lock_fields[] = {
     FIELD(struct file_lock, type),
     FIELD(struct file_lock, start),
     FIELD(struct file_lock, end),
-    FIELD_WEAK(struct file_lock, owner),
+    FIELD_WEAK_ANY(struct file_lock, owner),
     FIELD(struct file_lock, pid),
     FIELD_END,
 };

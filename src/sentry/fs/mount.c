@@ -21,14 +21,14 @@ static void mount_ns_destroy(struct object *object);
 
 static const struct field mount_fields[] = {
     FIELD_NONE(struct mount, object, "the walker's own header"),
-    FIELD_REF(struct mount, super),
-    FIELD_REF(struct mount, root),
-    FIELD_WEAK(struct mount, parent),
-    FIELD_REF(struct mount, point),
+    FIELD_REF(struct mount, super, struct super),
+    FIELD_REF(struct mount, root, struct dentry),
+    FIELD_WEAK(struct mount, parent, struct mount),
+    FIELD_REF(struct mount, point, struct dentry),
     FIELD_LIST(struct mount, children, struct mount, sibling, true),
     FIELD_NONE(struct mount, sibling, "the parent's list"),
     FIELD_NONE(struct mount, all_link, "vfs->mounts"),
-    FIELD_WEAK(struct mount, ns),
+    FIELD_WEAK(struct mount, ns, struct mount_ns),
     FIELD(struct mount, flags),
     FIELD(struct mount, id),
     FIELD(struct mount, parent_id),
@@ -60,9 +60,9 @@ const struct kind mount_kind = {.name = "mount",
 
 static const struct field mount_ns_fields[] = {
     FIELD_NONE(struct mount_ns, object, "the walker's own header"),
-    FIELD_REF(struct mount_ns, root),
+    FIELD_REF(struct mount_ns, root, struct mount),
     FIELD(struct mount_ns, mount_count),
-    FIELD_REF(struct mount_ns, user_ns),
+    FIELD_REF(struct mount_ns, user_ns, struct user_ns),
     FIELD_NONE(struct mount_ns, kernel, "the kernel that loads it"),
     FIELD_END,
 };

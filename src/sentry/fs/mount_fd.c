@@ -42,7 +42,7 @@ static const struct field fs_config_fields[] = {
     FIELD_STRING(struct fs_config, source),
     FIELD_BUF(struct fs_config, options),
     FIELD(struct fs_config, flags),
-    FIELD_REF(struct fs_config, super),
+    FIELD_REF(struct fs_config, super, struct super),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct fs_config, fs_config_fields);

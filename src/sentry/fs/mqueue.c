@@ -76,7 +76,7 @@ static const struct field mqueue_fields[] = {
     FIELD(struct mqueue, byte_count),
     FIELD(struct mqueue, messages_max),
     FIELD(struct mqueue, message_size),
-    FIELD_REF(struct mqueue, notify_pid),
+    FIELD_REF(struct mqueue, notify_pid, struct pid),
     FIELD(struct mqueue, notify_signo),
     FIELD(struct mqueue, notify_value),
     FIELD_NONE(struct mqueue, receivers_waiting, "a sleeper starts its system call again"),

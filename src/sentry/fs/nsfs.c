@@ -4,6 +4,7 @@
 #include "sentry/fs/nsfs.h"
 
 #include "abi/errno.h"
+#include "abi/process.h"
 #include "base/fields.h"
 #include "sentry/fs/dentry.h"
 #include "sentry/fs/vfs.h"
@@ -18,7 +19,7 @@ struct ns_inode {
 
 static const struct field ns_inode_fields[] = {
     FIELD_STRUCT(struct ns_inode, inode, inode_base_fields),
-    FIELD_REF(struct ns_inode, ns),
+    FIELD_REF_ANY(struct ns_inode, ns),
     FIELD(struct ns_inode, type),
     FIELD_END,
 };
@@ -31,12 +32,42 @@ static void ns_inode_destroy(struct object *object)
     inode_fini(&inode->inode);
 }
 
+/* What a namespace of TYPE is: setns(2) and /proc take the object for it. */
+static const char *namespace_struct(u32 type)
+{
+    switch (type) {
+    case LINUX_CLONE_NEWUSER:
+        return "struct user_ns";
+    case LINUX_CLONE_NEWPID:
+        return "struct pid_ns";
+    case LINUX_CLONE_NEWUTS:
+        return "struct uts_ns";
+    case LINUX_CLONE_NEWIPC:
+        return "struct ipc_ns";
+    case LINUX_CLONE_NEWNS:
+        return "struct mount_ns";
+    case LINUX_CLONE_NEWNET:
+        return "struct net_ns";
+    default:
+        return NULL;
+    }
+}
+
+static int ns_inode_loaded(struct object *object, struct state_reader *reader)
+{
+    const struct ns_inode *inode = container_of(object, struct ns_inode, inode.object);
+    const char *wanted = namespace_struct(inode->type);
+    if (!wanted || !inode->ns || !kind_is(inode->ns->kind, wanted))
+        return -EINVAL;
+    return inode_loaded(object, reader);
+}
+
 static const struct inode_ops ns_inode_ops;
 const struct kind ns_inode_kind = {.name = "ns_inode",
                                    .size = sizeof(struct ns_inode),
                                    .fields = ns_inode_fields,
                                    .destroy = ns_inode_destroy,
-                                   .loaded = inode_loaded,
+                                   .loaded = ns_inode_loaded,
                                    .ops = &ns_inode_ops};
 
 struct object *nsfs_object(const struct file *file, u32 *type)

@@ -10,8 +10,8 @@
 #include "sentry/fs/vfs.h"
 
 const struct field path_fields[] = {
-    FIELD_REF(struct path, mount),
-    FIELD_REF(struct path, dentry),
+    FIELD_REF(struct path, mount, struct mount),
+    FIELD_REF(struct path, dentry, struct dentry),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct path, path_fields);

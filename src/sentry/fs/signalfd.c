@@ -34,7 +34,7 @@ _Static_assert(sizeof(struct linux_signalfd_siginfo) == 128, "signalfd_siginfo")
 static const struct field signalfd_fields[] = {
     FIELD_NONE(struct signalfd, object, "the walker's own header"),
     FIELD(struct signalfd, set),
-    FIELD_REF(struct signalfd, task),
+    FIELD_REF(struct signalfd, task, struct task),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct signalfd, signalfd_fields);

@@ -29,9 +29,9 @@ static const struct field super_fields[] = {
     FIELD(struct super, dev),
     FIELD(struct super, ino_next),
     FIELD_STRING(struct super, options),
-    FIELD_REF(struct super, root),
+    FIELD_REF(struct super, root, struct dentry),
     FIELD_NONE(struct super, rename_lock, "nobody holds it while the sandbox is quiet"),
-    FIELD_REF(struct super, private_object),
+    FIELD_REF_ANY(struct super, private_object),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct super, super_fields);
@@ -56,7 +56,8 @@ static int super_load_more(struct object *object, struct state_reader *reader)
         return err;
     name[sizeof name - 1] = 0;
     const struct fs_type *type = fs_type_find(name);
-    if (!type)
+    const struct object *private = super->private_object;
+    if (!type || (type->private_of && !(private && kind_is(private->kind, type->private_of))))
         return -EINVAL;
     super->type_name = type->name;
     super->ops = type->super_ops;

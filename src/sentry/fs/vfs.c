@@ -19,10 +19,10 @@ static void vfs_object_destroy(struct object *object);
 static const struct field vfs_fields[] = {
     FIELD_NONE(struct vfs, object, "the walker's own header"),
     FIELD_NONE(struct vfs, kernel, "the kernel that loads it"),
-    FIELD_REF(struct vfs, pipefs),
-    FIELD_REF(struct vfs, sockfs),
-    FIELD_REF(struct vfs, anonfs),
-    FIELD_REF(struct vfs, shmfs),
+    FIELD_REF(struct vfs, pipefs, struct super),
+    FIELD_REF(struct vfs, sockfs, struct super),
+    FIELD_REF(struct vfs, anonfs, struct super),
+    FIELD_REF(struct vfs, shmfs, struct super),
     FIELD(struct vfs, dev_next),
     FIELD(struct vfs, mount_id_next),
     FIELD(struct vfs, group_next),
@@ -35,7 +35,7 @@ static const struct field vfs_fields[] = {
     FIELD_NONE(struct vfs, file_ops, "upper rooms hang theirs in at boot"),
     FIELD(struct vfs, pipe_size_max),
     FIELD(struct vfs, rename_cookie),
-    FIELD_REF(struct vfs, ptys),
+    FIELD_REF(struct vfs, ptys, struct devpts),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct vfs, vfs_fields);

@@ -19,7 +19,7 @@ static const struct field group_id_fields[] = {
 
 static const struct field cred_fields[] = {
     FIELD_NONE(struct cred, object, "the walker's own header"),
-    FIELD_REF(struct cred, user_ns),
+    FIELD_REF(struct cred, user_ns, struct user_ns),
     FIELD(struct cred, uid),
     FIELD(struct cred, euid),
     FIELD(struct cred, suid),

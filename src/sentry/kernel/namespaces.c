@@ -11,6 +11,7 @@
 #include "abi/errno.h"
 #include "base/fields.h"
 #include "base/state.h"
+#include "sentry/kernel/ipc/ipc.h"
 #include "sentry/kernel/task.h"
 
 u64 kernel_next_inode_nr(struct kernel *kernel)
@@ -22,12 +23,12 @@ u64 kernel_next_inode_nr(struct kernel *kernel)
 
 static const struct field nsproxy_fields[] = {
     FIELD_NONE(struct nsproxy, object, "the walker's own header"),
-    FIELD_REF(struct nsproxy, pid_ns),
-    FIELD_REF(struct nsproxy, uts_ns),
-    FIELD_REF(struct nsproxy, ipc_ns),
-    FIELD_REF(struct nsproxy, mount_ns),
-    FIELD_REF(struct nsproxy, net_ns),
-    FIELD_REF(struct nsproxy, cgroup_ns),
+    FIELD_REF(struct nsproxy, pid_ns, struct pid_ns),
+    FIELD_REF(struct nsproxy, uts_ns, struct uts_ns),
+    FIELD_REF(struct nsproxy, ipc_ns, struct ipc_ns),
+    FIELD_REF(struct nsproxy, mount_ns, struct mount_ns),
+    FIELD_REF(struct nsproxy, net_ns, struct net_ns),
+    FIELD_REF_ANY(struct nsproxy, cgroup_ns),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct nsproxy, nsproxy_fields);
@@ -86,7 +87,7 @@ int nsproxy_copy(const struct nsproxy *ns, struct nsproxy **out)
 
 static const struct field uts_ns_fields[] = {
     FIELD_NONE(struct uts_ns, object, "the walker's own header"),
-    FIELD_REF(struct uts_ns, user_ns),
+    FIELD_REF(struct uts_ns, user_ns, struct user_ns),
     FIELD_BYTES(struct uts_ns, hostname),
     FIELD_BYTES(struct uts_ns, domainname),
     FIELD(struct uts_ns, inode_nr),
@@ -138,11 +139,11 @@ int uts_ns_create(struct kernel *kernel, struct user_ns *user_ns, const struct u
 static const struct field ipc_ns_fields[] = {
     FIELD_NONE(struct ipc_ns, object, "the walker's own header"),
     FIELD_NONE(struct ipc_ns, kernel, "the kernel that loads it"),
-    FIELD_REF(struct ipc_ns, user_ns),
-    FIELD_REF(struct ipc_ns, shm),
-    FIELD_REF(struct ipc_ns, sem),
-    FIELD_REF(struct ipc_ns, msg),
-    FIELD_REF(struct ipc_ns, mqueue),
+    FIELD_REF(struct ipc_ns, user_ns, struct user_ns),
+    FIELD_REF(struct ipc_ns, shm, struct ipc_table),
+    FIELD_REF(struct ipc_ns, sem, struct ipc_table),
+    FIELD_REF(struct ipc_ns, msg, struct ipc_table),
+    FIELD_REF(struct ipc_ns, mqueue, struct super),
     FIELD(struct ipc_ns, inode_nr),
     FIELD_END,
 };
@@ -158,10 +159,24 @@ static void ipc_ns_destroy(struct object *object)
     REF_CLEAR(ipc->user_ns);
 }
 
+/* A table's row says only that it has objects of System V; each table has its own. */
+static bool table_has(const struct object *object, const char *struct_name)
+{
+    const struct ipc_object *entry;
+    if (object)
+        map_for_each (&container_of(object, const struct ipc_table, object)->by_index, index, entry)
+            if (!kind_is(entry->object.kind, struct_name))
+                return false;
+    return true;
+}
+
 static int ipc_ns_loaded(struct object *object, struct state_reader *reader)
 {
-    container_of(object, struct ipc_ns, object)->kernel = state_reader_kernel(reader);
-    return 0;
+    struct ipc_ns *ipc = container_of(object, struct ipc_ns, object);
+    ipc->kernel = state_reader_kernel(reader);
+    bool fits = table_has(ipc->shm, "struct shm_segment") &&
+                table_has(ipc->sem, "struct sem_set") && table_has(ipc->msg, "struct msg_queue");
+    return fits ? 0 : -EINVAL;
 }
 
 const struct kind ipc_ns_kind = {.name = "ipc_ns",
@@ -201,7 +216,7 @@ FIELDS_COMPLETE(struct id_map, id_map_fields);
 
 static const struct field user_ns_fields[] = {
     FIELD_NONE(struct user_ns, object, "the walker's own header"),
-    FIELD_REF(struct user_ns, parent),
+    FIELD_REF(struct user_ns, parent, struct user_ns),
     FIELD(struct user_ns, level),
     FIELD(struct user_ns, owner_uid),
     FIELD(struct user_ns, owner_gid),

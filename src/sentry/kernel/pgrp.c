@@ -10,9 +10,9 @@
 static const struct field process_group_fields[] = {
     FIELD_NONE(struct process_group, object, "the walker's own header"),
     FIELD(struct process_group, pgid),
-    FIELD_REF(struct process_group, session),
+    FIELD_REF(struct process_group, session, struct session),
     FIELD_LIST(struct process_group, members, struct thread_group, pgrp_link, false),
-    FIELD_REF(struct process_group, pid),
+    FIELD_REF(struct process_group, pid, struct pid),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct process_group, process_group_fields);
@@ -37,11 +37,11 @@ const struct kind process_group_kind = {.name = "process_group",
 static const struct field session_fields[] = {
     FIELD_NONE(struct session, object, "the walker's own header"),
     FIELD(struct session, sid),
-    FIELD_WEAK(struct session, leader),
+    FIELD_WEAK(struct session, leader, struct thread_group),
     FIELD_NONE(struct session, groups_unused, "not used"),
-    FIELD_REF(struct session, tty),
-    FIELD_REF(struct session, foreground),
-    FIELD_REF(struct session, pid),
+    FIELD_REF(struct session, tty, struct tty),
+    FIELD_REF(struct session, foreground, struct pid),
+    FIELD_REF(struct session, pid, struct pid),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct session, session_fields);

@@ -46,7 +46,7 @@ FIELDS_COMPLETE(struct bpf_instruction, instruction_fields);
 
 static const struct field seccomp_filter_fields[] = {
     FIELD_NONE(struct seccomp_filter, object, "the walker's own header"),
-    FIELD_REF(struct seccomp_filter, parent),
+    FIELD_REF(struct seccomp_filter, parent, struct seccomp_filter),
     FIELD(struct seccomp_filter, count),
     FIELD_STRUCTS(struct seccomp_filter, code, struct bpf_instruction, instruction_fields, count),
     FIELD(struct seccomp_filter, total),

@@ -136,7 +136,7 @@ static const struct field pending_signal_fields[] = {
     FIELD_NONE(struct pending_signal, object, "the walker's own header"),
     FIELD_NONE(struct pending_signal, link, "its queue's list"),
     FIELD_BYTES(struct pending_signal, info),
-    FIELD_REF(struct pending_signal, timer),
+    FIELD_REF(struct pending_signal, timer, struct posix_timer),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct pending_signal, pending_signal_fields);

@@ -97,10 +97,10 @@ FIELDS_COMPLETE(struct itimer, itimer_fields);
 static const struct field group_timers_fields[] = {
     FIELD_NONE(struct group_timers, object, "the walker's own header"),
     FIELD_NONE(struct group_timers, kernel, "the kernel that loads it"),
-    FIELD_WEAK(struct group_timers, group),
+    FIELD_WEAK(struct group_timers, group, struct thread_group),
     FIELD_ARRAY(struct group_timers, itimers, struct itimer, itimer_fields),
     FIELD_NONE(struct group_timers, real, "derived from itimers"),
-    FIELD_MAP(struct group_timers, posix),
+    FIELD_MAP(struct group_timers, posix, struct posix_timer),
     FIELD(struct group_timers, next_id),
     FIELD(struct group_timers, cpu_count),
     FIELD_NONE(struct group_timers, cpu_tick, "set when a thread runs"),
@@ -251,9 +251,9 @@ int itimer_set(struct task *task, i32 which, const struct itimer *set, struct it
 
 static const struct field posix_timer_fields[] = {
     FIELD_NONE(struct posix_timer, object, "the walker's own header"),
-    FIELD_WEAK(struct posix_timer, group),
-    FIELD_WEAK(struct posix_timer, target),
-    FIELD_WEAK(struct posix_timer, clock_task),
+    FIELD_WEAK(struct posix_timer, group, struct thread_group),
+    FIELD_WEAK(struct posix_timer, target, struct task),
+    FIELD_WEAK(struct posix_timer, clock_task, struct task),
     FIELD(struct posix_timer, id),
     FIELD(struct posix_timer, clock),
     FIELD(struct posix_timer, notify),

@@ -15,7 +15,7 @@
 #include "sentry/kernel/task_internal.h"
 
 const struct field task_trace_fields[] = {
-    FIELD_WEAK(struct task_trace, tracer),
+    FIELD_WEAK(struct task_trace, tracer, struct task),
     FIELD_NONE(struct task_trace, link, "its tracer's list"),
     FIELD_LIST(struct task_trace, tracees, struct task, trace.link, false),
     FIELD(struct task_trace, options),

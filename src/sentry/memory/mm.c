@@ -48,7 +48,7 @@ static const struct field mm_fields[] = {
     FIELD(struct mm, limit_stack),
     FIELD(struct mm, limit_memlock),
     FIELD_NONE(struct mm, limbo, "frames on their way out"),
-    FIELD_REF(struct mm, exe),
+    FIELD_REF(struct mm, exe, struct file),
     FIELD_BYTES(struct mm, auxv),
     FIELD(struct mm, auxv_size),
     FIELD(struct mm, vdso),

@@ -41,7 +41,7 @@ FIELDS_COMPLETE(struct inet_options, inet_options_fields);
 
 const struct field inet_base_fields[] = {
     FIELD_STRUCT(struct inet_socket, base, socket_base_fields),
-    FIELD_REF(struct inet_socket, ns),
+    FIELD_REF(struct inet_socket, ns, struct net_ns),
     FIELD_NONE(struct inet_socket, bound_link, "the namespace's list"),
     FIELD_NONE(struct inet_socket, port_link, "the namespace's bucket"),
     FIELD_BYTES(struct inet_socket, local),

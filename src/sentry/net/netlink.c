@@ -18,7 +18,7 @@
 
 static const struct field netlink_socket_fields[] = {
     FIELD_STRUCT(struct netlink_socket, base, socket_base_fields),
-    FIELD_REF(struct netlink_socket, ns),
+    FIELD_REF(struct netlink_socket, ns, struct net_ns),
     FIELD_NONE(struct netlink_socket, ns_link, "the namespace's list"),
     FIELD(struct netlink_socket, pid),
     FIELD(struct netlink_socket, groups),

@@ -119,7 +119,7 @@ const struct kind net_neighbour_kind = {
 static const struct field net_ns_fields[] = {
     FIELD_NONE(struct net_ns, object, "the walker's own header"),
     FIELD_NONE(struct net_ns, kernel, "the kernel that loads it"),
-    FIELD_REF(struct net_ns, user_ns),
+    FIELD_REF(struct net_ns, user_ns, struct user_ns),
     FIELD(struct net_ns, inode_nr),
     FIELD_LIST(struct net_ns, links, struct net_link, link, true),
     FIELD_LIST(struct net_ns, addresses, struct net_address, link, true),

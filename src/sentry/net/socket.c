@@ -66,7 +66,7 @@ SLEEPS int socket_wait(struct task *task, struct wait_queue *queue, u64 timeout_
 static const struct field scm_fields[] = {
     FIELD_NONE(struct scm, object, "the walker's own header"),
     FIELD(struct scm, file_count),
-    FIELD_REFS(struct scm, files, file_count),
+    FIELD_REFS(struct scm, files, struct file, file_count),
     FIELD(struct scm, has_cred),
     FIELD_BYTES(struct scm, cred),
     FIELD_END,
@@ -146,7 +146,8 @@ SLEEPS static i64 socket_ioctl(struct task *task, struct file *file, u32 request
     return socket->ops->ioctl ? socket->ops->ioctl(task, socket, request, arg) : -ENOTTY;
 }
 
-static const struct file_ops_name ops_names[] = {{"socket", &socket_file_ops}};
+static const struct file_ops_name ops_names[] = {
+    {"socket", &socket_file_ops, .private_of = "struct socket"}};
 
 void socket_file_ops_add(struct kernel *kernel, struct file_ops_table *table)
 {

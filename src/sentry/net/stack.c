@@ -17,7 +17,7 @@ static const struct field net_stack_fields[] = {
     FIELD_NONE(struct net_stack, kernel, "the kernel that loads it"),
     FIELD_LIST(struct net_stack, abstract, struct unix_socket, abstract_link, false),
     FIELD(struct net_stack, port_next),
-    FIELD_REF(struct net_stack, root_ns),
+    FIELD_REF(struct net_stack, root_ns, struct net_ns),
     FIELD_NONE(struct net_stack, ops_table, "the kernel's, not the image's"),
     FIELD_NONE(struct net_stack, plugin, "the kernel's, not the image's"),
     FIELD_NONE(struct net_stack, is_plugged, "the kernel's, not the image's"),

@@ -20,7 +20,7 @@ static const struct field tcp_socket_fields[] = {
     FIELD_STRUCT(struct tcp_socket, inet, inet_base_fields),
     FIELD(struct tcp_socket, state),
     FIELD(struct tcp_socket, phase),
-    FIELD_REF(struct tcp_socket, peer),
+    FIELD_REF(struct tcp_socket, peer, struct tcp_socket),
     FIELD_BUF(struct tcp_socket, queue),
     FIELD(struct tcp_socket, sent),
     FIELD(struct tcp_socket, received),

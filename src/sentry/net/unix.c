@@ -16,7 +16,7 @@
 static const struct field unix_socket_fields[] = {
     FIELD_STRUCT(struct unix_socket, base, socket_base_fields),
     FIELD(struct unix_socket, state),
-    FIELD_REF(struct unix_socket, peer),
+    FIELD_REF(struct unix_socket, peer, struct unix_socket),
     FIELD_LIST(struct unix_socket, packets, struct unix_packet, link, true),
     FIELD(struct unix_socket, queued_size),
     FIELD(struct unix_socket, packet_count),

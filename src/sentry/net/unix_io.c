@@ -17,7 +17,7 @@ static const struct field unix_packet_fields[] = {
     FIELD_NONE(struct unix_packet, object, "the walker's own header"),
     FIELD_NONE(struct unix_packet, link, "the socket's list"),
     FIELD_BUF(struct unix_packet, data),
-    FIELD_REF(struct unix_packet, scm),
+    FIELD_REF(struct unix_packet, scm, struct scm),
     FIELD_BYTES(struct unix_packet, cred),
     FIELD_BYTES(struct unix_packet, name),
     FIELD(struct unix_packet, name_size),

@@ -61,8 +61,9 @@ static int read_u32(struct state_reader *reader, u32 *out)
     return state_read(reader, out, sizeof *out);
 }
 
-/* The object of a number: *OUT is lent, NULL for 0. */
-static int read_object(struct state_reader *reader, struct object **out)
+/* The object of a number: *OUT is lent, NULL for 0. TARGET is the struct that the field's row
+ * promises, NULL where any will do: another kind there would be read as what it is not. */
+static int read_object(struct state_reader *reader, const char *target, struct object **out)
 {
     u32 number;
     int err = read_u32(reader, &number);
@@ -70,7 +71,10 @@ static int read_object(struct state_reader *reader, struct object **out)
         return err;
     if (number > reader->object_count)
         return bad(reader, "a reference to an object that is not there");
-    *out = number ? reader->objects[number - 1] : NULL;
+    struct object *object = number ? reader->objects[number - 1] : NULL;
+    if (object && target && !kind_is(object->kind, target))
+        return bad(reader, "a reference to an object of another kind");
+    *out = object;
     return 0;
 }
 
@@ -82,12 +86,17 @@ static void take_ref(struct object *object)
         object->refs++;
 }
 
-int state_read_ref(struct state_reader *reader, struct object **slot)
+static int read_counted(struct state_reader *reader, const char *target, struct object **slot)
 {
-    int err = read_object(reader, slot);
+    int err = read_object(reader, target, slot);
     if (!err)
         take_ref(*slot);
     return err;
+}
+
+int state_read_ref(struct state_reader *reader, struct object **slot)
+{
+    return read_counted(reader, NULL, slot);
 }
 
 int state_read_frame(struct state_reader *reader, frame *out)
@@ -143,8 +152,8 @@ static int read_list(struct state_reader *reader, struct list *head, const struc
     int err = read_u32(reader, &count);
     for (u32 i = 0; i < count && !err; i++) {
         struct object *object = NULL;
-        err = read_object(reader, &object);
-        if (!err && (!object || field->link_offset + sizeof(struct list) > object->kind->size))
+        err = read_object(reader, field->target, &object);
+        if (!err && !object)
             err = bad(reader, "a list with a wrong member");
         if (err)
             return err;
@@ -158,7 +167,7 @@ static int read_list(struct state_reader *reader, struct list *head, const struc
     return err;
 }
 
-static int read_map(struct state_reader *reader, struct map *map)
+static int read_map(struct state_reader *reader, struct map *map, const char *target)
 {
     map_init(map, reader->arena);
     u64 count;
@@ -170,7 +179,7 @@ static int read_map(struct state_reader *reader, struct map *map)
         struct object *object = NULL;
         err = state_read_u64(reader, &key);
         if (!err)
-            err = read_object(reader, &object);
+            err = read_object(reader, target, &object);
         if (!err && !object)
             err = bad(reader, "a map with a hole");
         if (!err)
@@ -217,18 +226,18 @@ static int make_array(struct state_reader *reader, char *base, const struct fiel
 
 static int read_refs(struct state_reader *reader, char *base, const struct field *field)
 {
-    u64 count;
+    u64 count = 0;
     void *array;
     int err = make_array(reader, base, field, sizeof(struct object *), sizeof(u32), &count, &array);
     struct object **refs = array;
     for (u64 i = 0; i < count && !err; i++)
-        err = state_read_ref(reader, &refs[i]);
+        err = read_counted(reader, field->target, &refs[i]);
     return err;
 }
 
 static int read_structs(struct state_reader *reader, char *base, const struct field *field)
 {
-    u64 count;
+    u64 count = 0;
     void *array;
     int err = make_array(reader, base, field, field->size, 1, &count, &array);
     for (u64 i = 0; i < count && !err; i++)
@@ -252,7 +261,7 @@ static int read_field(struct state_reader *reader, char *base, const struct fiel
         return read_buf(reader, (struct buf *)(void *)member);
     case FIELD_TYPE_REF:
     case FIELD_TYPE_WEAK:
-        err = read_object(reader, &object);
+        err = read_object(reader, field->target, &object);
         if (err)
             return err;
         if (field->type == FIELD_TYPE_REF)
@@ -262,7 +271,7 @@ static int read_field(struct state_reader *reader, char *base, const struct fiel
     case FIELD_TYPE_LIST:
         return read_list(reader, (struct list *)(void *)member, field);
     case FIELD_TYPE_MAP:
-        return read_map(reader, (struct map *)(void *)member);
+        return read_map(reader, (struct map *)(void *)member, field->target);
     case FIELD_TYPE_REFS:
         return read_refs(reader, base, field);
     case FIELD_TYPE_STRUCT:
@@ -281,10 +290,23 @@ static int read_field(struct state_reader *reader, char *base, const struct fiel
     return 0;
 }
 
+/* Is FIELD the count of an array of the same struct? The array brings its own. */
+static bool is_count_of_array(const struct field *fields, const struct field *field)
+{
+    for (const struct field *other = fields; other->type != FIELD_TYPE_END; other++)
+        if ((other->type == FIELD_TYPE_REFS || other->type == FIELD_TYPE_STRUCTS) &&
+            other->count_offset == field->offset)
+            return true;
+    return false;
+}
+
 static int read_fields(struct state_reader *reader, void *base, const struct field *fields)
 {
     for (const struct field *field = fields; field->type != FIELD_TYPE_END; field++) {
-        int err = read_field(reader, base, field);
+        u64 unused;
+        int err = field->type == FIELD_TYPE_UINT && is_count_of_array(fields, field)
+                      ? state_read(reader, &unused, field->size)
+                      : read_field(reader, base, field);
         if (err)
             return err;
     }

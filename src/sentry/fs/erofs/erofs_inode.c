@@ -17,7 +17,7 @@
 
 static const struct field erofs_inode_fields[] = {
     FIELD_STRUCT(struct erofs_inode, inode, inode_base_fields),
-    FIELD_REF(struct erofs_inode, image),
+    FIELD_REF(struct erofs_inode, image, struct erofs),
     FIELD(struct erofs_inode, nid),
     FIELD(struct erofs_inode, layout),
     FIELD(struct erofs_inode, raw),

@@ -13,8 +13,8 @@
 
 static const struct field gofer_inode_fields[] = {
     FIELD_STRUCT(struct gofer_inode, inode, inode_base_fields),
-    FIELD_REF(struct gofer_inode, conn),
-    FIELD_REF(struct gofer_inode, parent),
+    FIELD_REF(struct gofer_inode, conn, struct gofer_conn),
+    FIELD_REF(struct gofer_inode, parent, struct gofer_inode),
     FIELD_STRING(struct gofer_inode, name),
     FIELD_NONE(struct gofer_inode, fid, "found anew by name"),
     FIELD_NONE(struct gofer_inode, read_file, "opened anew"),

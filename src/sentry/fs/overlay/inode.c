@@ -16,10 +16,10 @@
 
 static const struct field overlay_inode_fields[] = {
     FIELD_STRUCT(struct overlay_inode, inode, inode_base_fields),
-    FIELD_REF(struct overlay_inode, parent),
+    FIELD_REF(struct overlay_inode, parent, struct overlay_inode),
     FIELD_STRING(struct overlay_inode, name),
-    FIELD_REF(struct overlay_inode, upper),
-    FIELD_REFS(struct overlay_inode, lowers, lower_count),
+    FIELD_REF(struct overlay_inode, upper, struct dentry),
+    FIELD_REFS(struct overlay_inode, lowers, struct dentry, lower_count),
     FIELD(struct overlay_inode, lower_count),
     FIELD(struct overlay_inode, origin_ino),
     FIELD_NONE(struct overlay_inode, copy_lock, "nothing is copied up at a boundary"),
@@ -396,7 +396,7 @@ struct overlay_supers {
     u32 count;
 };
 static const struct field overlay_supers_fields[] = {
-    FIELD_REFS(struct overlay_supers, supers, count),
+    FIELD_REFS(struct overlay_supers, supers, struct super, count),
     FIELD(struct overlay_supers, count),
     FIELD_NONE(struct overlay_supers, object, "the walker's own header"),
     FIELD_END,

@@ -419,7 +419,7 @@ struct proc_mem {
 };
 static const struct field proc_mem_fields[] = {
     FIELD_NONE(struct proc_mem, object, "the walker's own header"),
-    FIELD_REF(struct proc_mem, mm),
+    FIELD_REF(struct proc_mem, mm, struct mm),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct proc_mem, proc_mem_fields);

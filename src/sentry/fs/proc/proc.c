@@ -21,7 +21,7 @@
 static const struct field proc_inode_fields[] = {
     FIELD_STRUCT(struct proc_inode, inode, inode_base_fields),
     FIELD_NONE(struct proc_inode, node, "found by path"),
-    FIELD_REF(struct proc_inode, pid),
+    FIELD_REF(struct proc_inode, pid, struct pid),
     FIELD(struct proc_inode, key),
     FIELD_STRING(struct proc_inode, path),
     FIELD_END,

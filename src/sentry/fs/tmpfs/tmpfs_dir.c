@@ -26,7 +26,7 @@ static const struct field tmpfs_entry_fields[] = {
     FIELD_NONE(struct tmpfs_entry, object, "the walker's own header"),
     FIELD_NONE(struct tmpfs_entry, name_node, "the directory enters it when it is loaded"),
     FIELD_NONE(struct tmpfs_entry, link, "only while a directory dies"),
-    FIELD_REF(struct tmpfs_entry, inode),
+    FIELD_REF(struct tmpfs_entry, inode, struct inode),
     FIELD_STRING(struct tmpfs_entry, name),
     FIELD(struct tmpfs_entry, cookie),
     FIELD_END,

@@ -55,7 +55,7 @@ static void tmpfs_inode_destroy(struct object *object)
 static const struct field tmpfs_inode_fields[] = {
     FIELD_STRUCT(struct tmpfs_inode, inode, inode_base_fields),
     FIELD_STRING(struct tmpfs_inode, target),
-    FIELD_MAP(struct tmpfs_inode, entries),
+    FIELD_MAP(struct tmpfs_inode, entries, struct tmpfs_entry),
     FIELD_NONE(struct tmpfs_inode, names, "derived from entries"),
     FIELD(struct tmpfs_inode, cookie_next),
     FIELD_STRUCT(struct tmpfs_inode, xattrs, xattr_list_fields),

@@ -29,7 +29,7 @@ struct devpts_inode {
 
 static const struct field devpts_inode_fields[] = {
     FIELD_STRUCT(struct devpts_inode, inode, inode_base_fields),
-    FIELD_REF(struct devpts_inode, pty),
+    FIELD_REF(struct devpts_inode, pty, struct pty),
     FIELD(struct devpts_inode, is_ptmx),
     FIELD(struct devpts_inode, is_host),
     FIELD_END,
@@ -39,7 +39,7 @@ FIELDS_COMPLETE(struct devpts_inode, devpts_inode_fields);
 static const struct field devpts_fields[] = {
     FIELD_NONE(struct devpts, object, "the walker's own header"),
     FIELD_NONE(struct devpts, kernel, "the kernel that loads it"),
-    FIELD_MAP(struct devpts, ptys),
+    FIELD_MAP(struct devpts, ptys, struct pty),
     FIELD_LIST(struct devpts, terminals, struct host_std_file, devpts_link, false),
     FIELD(struct devpts, uid),
     FIELD(struct devpts, gid),

@@ -14,7 +14,7 @@
 static const struct field pty_fields[] = {
     FIELD_STRUCT(struct pty, tty, tty_base_fields),
     FIELD_NONE(struct pty, kernel, "the kernel that loads it"),
-    FIELD_WEAK(struct pty, devpts),
+    FIELD_WEAK(struct pty, devpts, struct devpts),
     FIELD(struct pty, number),
     FIELD(struct pty, is_locked),
     FIELD(struct pty, is_master_open),

@@ -10,7 +10,7 @@
 
 const struct field tty_base_fields[] = {
     FIELD_NONE(struct tty, object, "the walker's own header"),
-    FIELD_REF(struct tty, session),
+    FIELD_REF(struct tty, session, struct session),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct tty, tty_base_fields);

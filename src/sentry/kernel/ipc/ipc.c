@@ -24,7 +24,7 @@ FIELDS_COMPLETE(struct ipc_object, ipc_object_fields);
 
 static const struct field ipc_table_fields[] = {
     FIELD_NONE(struct ipc_table, object, "the walker's own header"),
-    FIELD_MAP(struct ipc_table, by_index),
+    FIELD_MAP(struct ipc_table, by_index, struct ipc_object),
     FIELD(struct ipc_table, sequence),
     FIELD_END,
 };

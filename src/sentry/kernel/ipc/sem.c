@@ -27,7 +27,7 @@ static const struct field change_fields[] = {
 static const struct field sem_undo_fields[] = {
     FIELD_NONE(struct sem_undo, object, "the walker's own header"),
     FIELD_NONE(struct sem_undo, link, "its set's list"),
-    FIELD_WEAK(struct sem_undo, group),
+    FIELD_WEAK(struct sem_undo, group, struct thread_group),
     FIELD(struct sem_undo, count),
     FIELD_STRUCTS(struct sem_undo, changes, i16, change_fields, count),
     FIELD_END,

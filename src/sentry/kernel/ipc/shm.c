@@ -10,12 +10,12 @@
 
 static const struct field shm_segment_fields[] = {
     FIELD_STRUCT(struct shm_segment, ipc, ipc_object_fields),
-    FIELD_REF(struct shm_segment, memory),
+    FIELD_REF(struct shm_segment, memory, struct shared_memory),
     FIELD(struct shm_segment, size),
     FIELD(struct shm_segment, atime),
     FIELD(struct shm_segment, dtime),
-    FIELD_REF(struct shm_segment, creator),
-    FIELD_REF(struct shm_segment, last),
+    FIELD_REF(struct shm_segment, creator, struct pid),
+    FIELD_REF(struct shm_segment, last, struct pid),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct shm_segment, shm_segment_fields);
