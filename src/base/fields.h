@@ -126,10 +126,11 @@ struct field {
         .name = #m, .of = #s, .offset = offsetof(s, m), .size = sizeof(struct map), \
         .type = FIELD_TYPE_MAP, .target = #t, .is_counted = true                    \
     }
-#define FIELD_REFS(s, m, t, count_member)                                                                                                             \
-    {                                                                                                                                                 \
-        .name = #m, .of = #s, .offset = offsetof(s, m), .size = _Generic(((s *)0)->m, t **: sizeof(void *)), .target = #t, .type = FIELD_TYPE_REFS, \
-        .is_counted = true, .count_offset = offsetof(s, count_member),                         \
+#define FIELD_REFS(s, m, t, count_member)                                                \
+    {                                                                                    \
+        .name = #m, .of = #s, .target = #t, .offset = offsetof(s, m),                  \
+        .size = _Generic(((s *)0)->m, t * * : sizeof(void *)), .type = FIELD_TYPE_REFS, \
+        .is_counted = true, .count_offset = offsetof(s, count_member),                 \
         .count_size = FIELD_SIZEOF(s, count_member) \
     }
 #define FIELD_STRUCT(s, m, table)                                                   \
