@@ -142,7 +142,7 @@ static void test_attach_comes_first_and_once(void)
     CU_ASSERT_FATAL(gofer_core_create(f.host, root, &(struct gofer_options){0}, &f.core) == 0);
     struct gofer_get_attr_reply attr;
     CU_ASSERT_EQUAL(ASK(&f, get_attr, &attr, .fid = 1), EPERM);
-    CU_ASSERT_EQUAL(ASK(&f, attach, &attach, .version = 2), EPROTONOSUPPORT);
+    CU_ASSERT_EQUAL(ASK(&f, attach, &attach, .version = GOFER_VERSION + 1), EPROTONOSUPPORT);
     CU_ASSERT_EQUAL(ASK(&f, attach, &attach, .version = GOFER_VERSION), 0);
     CU_ASSERT(S_ISDIR(attach.root.stat.mode));
     teardown(&f);
@@ -437,6 +437,59 @@ static void test_a_listing_names_every_entry_once_with_its_attributes(void)
     teardown(&f);
 }
 
+/* Does a walk to COUNT names, the last one NAMES, donate a descriptor? */
+static bool walk_opens(struct fixture *f, u32 flags, u32 count, const char *const *names)
+{
+    struct gofer_walk_reply walk;
+    struct gofer_walk request = {.fid = f->root, .flags = flags, .count = count};
+    for (u32 i = 0; i < count; i++)
+        request.names[i] = names[i];
+    i64 size = gofer_put_walk(request_bytes, sizeof request_bytes, 77, &request);
+    CU_ASSERT_FATAL(size > 0);
+    CU_ASSERT_EQUAL_FATAL(ask_bytes(f, size, &size), 0);
+    CU_ASSERT_EQUAL_FATAL(gofer_get_walk_reply(reply_bytes, (size_t)size, &walk), 0);
+    struct gofer_header header;
+    CU_ASSERT_EQUAL(gofer_get_header(reply_bytes, (size_t)size, &header), 0);
+    CU_ASSERT_EQUAL((header.flags & GOFER_FD) != 0, f->donation.file != NULL);
+    return f->donation.file != NULL;
+}
+
+static void test_a_walk_opens_a_regular_file_at_its_end(void)
+{
+    struct fixture f;
+    setup(&f);
+    CU_ASSERT(walk_opens(&f, GOFER_WALK_OPEN, 3, (const char *[]){"a", "b", "file"}));
+    char text[8] = "";
+    CU_ASSERT_EQUAL(pread(host_file_fd(f.donation.file), text, sizeof text, 0), 5);
+    CU_ASSERT_STRING_EQUAL(text, "hello");
+    CU_ASSERT_EQUAL(fcntl(host_file_fd(f.donation.file), F_GETFL) & O_ACCMODE, O_RDONLY);
+    CU_ASSERT_FALSE(walk_opens(&f, 0, 3, (const char *[]){"a", "b", "file"}));
+    CU_ASSERT_FALSE(walk_opens(&f, GOFER_WALK_OPEN, 2, (const char *[]){"a", "b"}));
+    CU_ASSERT_FALSE(walk_opens(&f, GOFER_WALK_OPEN, 1, (const char *[]){"link"}));
+    CU_ASSERT_FALSE(walk_opens(&f, GOFER_WALK_OPEN, 2, (const char *[]){"a", "none"}));
+    char path[128];
+    snprintf(path, sizeof path, "%s/root/fifo", f.dir);
+    CU_ASSERT_EQUAL(mkfifo(path, 0644), 0);
+    CU_ASSERT_FALSE(walk_opens(&f, GOFER_WALK_OPEN, 1, (const char *[]){"fifo"}));
+    teardown(&f);
+}
+
+static void test_a_listing_of_names_says_nothing_more(void)
+{
+    struct fixture f;
+    setup(&f);
+    struct gofer_read_dir_reply list;
+    struct gofer_entry entry;
+    CU_ASSERT_EQUAL_FATAL(ASK(&f, read_dir, &list, .fid = f.root, .size_max = 4096,
+                              .flags = GOFER_LIST_NAMES, .name = ""),
+                          0);
+    CU_ASSERT(list.is_end);
+    CU_ASSERT_EQUAL(list.count, 2); /* a, link */
+    for (size_t at = 0; gofer_entry_next(&list, &at, &entry);)
+        CU_ASSERT_EQUAL(entry.stat.link_count, 0);
+    teardown(&f);
+}
+
 static void test_a_directory_is_walked_to_and_listed_in_one(void)
 {
     struct fixture f;
@@ -725,6 +778,8 @@ void gofer_core_suite(void)
     TEST(attributes_are_set_and_reported);
     TEST(a_listing_names_every_entry_once_with_its_attributes);
     TEST(a_directory_is_walked_to_and_listed_in_one);
+    TEST(a_walk_opens_a_regular_file_at_its_end);
+    TEST(a_listing_of_names_says_nothing_more);
     TEST(a_read_only_mount_refuses_every_change);
     TEST(only_user_attributes_pass);
     TEST(host_sockets_are_reached_only_when_allowed);

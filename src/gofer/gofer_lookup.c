@@ -42,6 +42,15 @@ static int target_of(struct gofer_core *core, struct host_file *file, const char
     return 0;
 }
 
+/* A regular file NUMBER for reading, if that can be; not a failure if not. */
+static void walk_open(struct gofer_core *core, u32 number, struct gofer_donation *donation)
+{
+    const struct gofer_fid *fid = gofer_fid_find(core, number);
+    if (fid->type == LINUX_S_IFREG &&
+        host_reopen(fid->path, LINUX_O_RDONLY | LINUX_O_CLOEXEC, &donation->file) != 0)
+        donation->file = NULL;
+}
+
 int gofer_handle_walk(struct gofer_core *core, const struct gofer_walk *request,
                       struct gofer_walk_reply *reply, struct gofer_donation *donation)
 {
@@ -68,6 +77,8 @@ int gofer_handle_walk(struct gofer_core *core, const struct gofer_walk *request,
             err = -ENOTDIR;
     }
     reply->error = (u32)-err;
+    if (!err && (request->flags & GOFER_WALK_OPEN) && reply->count == request->count)
+        walk_open(core, reply->nodes[reply->count - 1].fid, donation);
     return 0;
 }
 
@@ -214,7 +225,8 @@ static bool entry_stat(const struct gofer_fid *fid, const struct dirent_head *he
                        struct gofer_entry *entry)
 {
     u32 type = (u32)head->type << 12;
-    if (!(flags & GOFER_LIST_PLAIN) || type == LINUX_S_IFDIR || type == 0)
+    if (!(flags & GOFER_LIST_NAMES) &&
+        (!(flags & GOFER_LIST_PLAIN) || type == LINUX_S_IFDIR || type == 0))
         return host_stat_at(fid->path, entry->name, &entry->stat) == 0;
     entry->stat = (struct host_stat){.inode = head->inode, .mode = type};
     return true;

@@ -39,7 +39,7 @@ SLEEPS static int open_exec(struct task *task, const struct path *start, const c
                             u32 walk_flags, struct file **out)
 {
     AUTO_PATH struct path path = {0};
-    int err = path_walk(task, start, name, walk_flags, &path);
+    int err = path_walk(task, start, name, walk_flags | WALK_OPENS, &path);
     if (!err)
         err = judge_path(task, &path);
     if (err)

@@ -274,6 +274,8 @@ int vfs_open(struct task *task, const struct path *start, const char *path, u32 
     if (!path[0] && !(walk_flags & WALK_EMPTY))
         return -ENOENT;
     AUTO_WALK struct walk walk = {0};
+    if (!(flags & (LINUX_O_ACCMODE | LINUX_O_PATH | LINUX_O_DIRECTORY | LINUX_O_TRUNC)))
+        walk_flags |= WALK_OPENS;
     err = walk_begin(&walk, task, start, path, walk_flags);
     if (err)
         return err;

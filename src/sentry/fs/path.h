@@ -93,6 +93,7 @@ MUST_CHECK int fs_context_fork(const struct fs_context *from, struct fs_context 
 #define WALK_NO_MAGICLINKS 32u
 #define WALK_BENEATH 64u
 #define WALK_IN_ROOT 128u
+#define WALK_OPENS 256u /* a file there is opened for reading next (task.is_opening) */
 
 /* START: NULL for the task's cwd. PATH absolute starts at the task's root. 0 and an owned *OUT. */
 MUST_CHECK SLEEPS int path_walk(struct task *task, const struct path *start, const char *path,

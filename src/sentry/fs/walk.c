@@ -249,7 +249,9 @@ int walk_last(struct walk *walk, bool follow)
         if (walk->name[0] == 0)
             return 0;
         bool must_be_dir = walk->has_slash;
+        walk->task->is_opening = (walk->flags & WALK_OPENS) && !must_be_dir;
         int err = walk_step(walk, follow || must_be_dir);
+        walk->task->is_opening = false;
         if (err)
             return err;
         if (!walk->rest[0])

@@ -91,6 +91,7 @@ static const struct field task_fields[] = {
     FIELD(struct task, is_exiting),
     FIELD_NONE(struct task, is_parked, "found again at the boundary"),
     FIELD_NONE(struct task, is_user, "no task runs during a save"),
+    FIELD_NONE(struct task, is_opening, "no task looks up during a save"),
     FIELD_NONE(struct task, account_ns, "counted from the new start"),
     FIELD_NONE(struct task, account_away_ns, "counted from the new start"),
     FIELD(struct task, fault_address),

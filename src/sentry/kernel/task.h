@@ -110,6 +110,7 @@ struct task {
     bool is_exiting;          /* exit(2) was called: leaves at the next boundary */
     bool is_parked;           /* at a boundary, sleeping there; a pause need not wait for it */
     bool is_user;             /* in fiber_run_user: time passes on user_ns_time */
+    bool is_opening;          /* the name it looks up is opened for reading next (fs/walk.c) */
     u64 account_ns;           /* sched time up to which its time is accounted */
     u64 account_away_ns;      /* fiber.away_ns at that time */
     u64 fault_address;        /* of the last fault: cr2, trapno, err of signal frames */

@@ -213,7 +213,9 @@ static void code_attach_reply(struct coder *coder, struct gofer_attach_reply *m)
 static void code_walk(struct coder *coder, struct gofer_walk *m)
 {
     code_u32(coder, &m->fid);
+    code_u32(coder, &m->flags);
     code_u32(coder, &m->count);
+    coder_want(coder, !(m->flags & ~GOFER_WALK_OPEN));
     if (!coder_want(coder, m->count >= 1 && m->count <= GOFER_WALK_MAX))
         return;
     for (u32 i = 0; i < m->count; i++)
@@ -292,7 +294,7 @@ static void code_read_dir(struct coder *coder, struct gofer_read_dir *m)
     code_u32(coder, &m->flags);
     code_text(coder, &m->name, GOFER_NAME_MAX);
     coder_want(coder, m->size_max >= 1024 && m->size_max <= GOFER_MESSAGE_MAX);
-    coder_want(coder, !(m->flags & ~GOFER_LIST_PLAIN));
+    coder_want(coder, !(m->flags & ~(GOFER_LIST_PLAIN | GOFER_LIST_NAMES)));
     if (!coder->err && m->name && *m->name)
         coder_want(coder, gofer_name_is_valid(m->name));
 }

@@ -13,7 +13,7 @@
  * connection's fids mean nothing on another. A fid keeps its file: renamed or unlinked, it is still
  * that file.
  *
- * Content is not read or written through the gofer: OPEN and CREATE donate a descriptor of a
+ * Content is not read or written through the gofer: OPEN, CREATE and WALK donate a descriptor of a
  * regular file, CONNECT a connected socket, which ride on the answer (GOFER_FD in its flags says
  * so).
  *
@@ -28,7 +28,7 @@
 #include "base/base.h"
 #include "host/host.h"
 
-#define GOFER_VERSION 1u
+#define GOFER_VERSION 2u
 /* A message, header included. Senders never exceed it; a receiver's buffer must have it. */
 #define GOFER_MESSAGE_MAX ((size_t)65536)
 #define GOFER_HEADER_SIZE ((size_t)16)
@@ -104,15 +104,19 @@ struct gofer_attach_reply {
     struct gofer_node root; /* a directory, or any file for a bind mount of one */
 };
 
+#define GOFER_WALK_OPEN 1u /* if all names are found and the last is a regular file, open it, too \
+                            */
 struct gofer_walk {
     u32 fid;   /* a directory */
+    u32 flags; /* GOFER_WALK_OPEN */
     u32 count; /* 1 to GOFER_WALK_MAX */
     const char *names[GOFER_WALK_MAX];
 };
 /*
  * COUNT nodes were found, in order. Fewer than asked: `error` says why (ENOENT, ENOTDIR, EACCES,
  * ...), or it is 0 and the last node is a symlink. No node at all with an error is an answer too,
- * not a failure. If the last node is a symlink, TARGET is its target, else "".
+ * not a failure. If the last node is a symlink, TARGET is its target, else "". What WALK_OPEN has
+ * opened, for reading, rides on the answer; where that fails none does, and OPEN will say why.
  */
 struct gofer_walk_reply {
     u32 count;
@@ -165,6 +169,7 @@ struct gofer_create_reply {
  * in one.
  */
 #define GOFER_LIST_PLAIN 1u /* of what is no directory type and inode number alone */
+#define GOFER_LIST_NAMES 2u /* of nothing more than type and inode number */
 struct gofer_read_dir {
     u32 fid;
     u32 size_max; /* 1024 to GOFER_MESSAGE_MAX, of the answer */

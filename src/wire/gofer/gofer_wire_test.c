@@ -66,18 +66,23 @@ static void test_a_walk_and_its_reply_come_through(void)
     char name[256];
     memset(name, 'n', 255);
     name[255] = 0;
-    struct gofer_walk walk = {.fid = 9, .count = GOFER_WALK_MAX}, read_walk;
+    struct gofer_walk walk = {.fid = 9, .flags = GOFER_WALK_OPEN, .count = GOFER_WALK_MAX};
+    struct gofer_walk read_walk;
     for (u32 i = 0; i < GOFER_WALK_MAX; i++)
         walk.names[i] = name;
     i64 size = gofer_put_walk(bytes, sizeof bytes, 1, &walk);
     CU_ASSERT(size > 0);
     CU_ASSERT_EQUAL(gofer_get_walk(bytes, (size_t)size, &read_walk), 0);
+    CU_ASSERT_EQUAL(read_walk.flags, GOFER_WALK_OPEN);
     CU_ASSERT_EQUAL(read_walk.count, GOFER_WALK_MAX);
     CU_ASSERT_STRING_EQUAL(read_walk.names[GOFER_WALK_MAX - 1], name);
     CU_ASSERT_EQUAL(gofer_get_walk(bytes, (size_t)size - 1, &read_walk), -EPROTO);
     walk.count = GOFER_WALK_MAX + 1;
     CU_ASSERT_EQUAL(gofer_put_walk(bytes, sizeof bytes, 1, &walk), -EINVAL);
     walk.count = 0;
+    CU_ASSERT_EQUAL(gofer_put_walk(bytes, sizeof bytes, 1, &walk), -EINVAL);
+    walk.count = 1;
+    walk.flags = 2;
     CU_ASSERT_EQUAL(gofer_put_walk(bytes, sizeof bytes, 1, &walk), -EINVAL);
 
     static struct gofer_walk_reply reply, read_reply;

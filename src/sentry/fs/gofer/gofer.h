@@ -82,6 +82,10 @@ struct gofer_inode {
     char *target;              /* of a symlink, cached */
     struct gofer_hints *hints; /* of a directory: what its last listing said */
     bool is_plain;             /* that listing left attributes out */
+    u32 miss_count;            /* of a directory: names that a trip did not find, since … */
+    u32 names_asked;           /* … its names were asked for; so often */
+    u32 open_credit;           /* of a directory: whether walks to its files open them, too */
+    bool is_gift;              /* `read_file` came by that and was not used yet */
     bool has_no_caps;          /* was asked for security.capability and has none */
 };
 extern const struct kind gofer_inode_kind;
@@ -116,4 +120,6 @@ MUST_CHECK int gofer_hints_add(struct gofer_inode *dir, const char *name,
 /* 1: known; 0: the listing was complete and has no such name; -1: nothing is known. */
 int gofer_hints_find(struct gofer_inode *dir, const char *name, struct host_stat *stat);
 void gofer_hints_complete(struct gofer_inode *dir);
+/* A trip did not find a name in DIR: after some of them all names are asked for at once. */
+SLEEPS void gofer_hints_missed(struct gofer_inode *dir, struct fiber *fiber);
 void gofer_hints_drop(struct gofer_inode *dir);

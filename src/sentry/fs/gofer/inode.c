@@ -24,6 +24,10 @@ static const struct field gofer_inode_fields[] = {
     FIELD_STRING(struct gofer_inode, target),
     FIELD_NONE(struct gofer_inode, hints, "a cache"),
     FIELD_NONE(struct gofer_inode, is_plain, "a cache"),
+    FIELD_NONE(struct gofer_inode, miss_count, "a cache"),
+    FIELD_NONE(struct gofer_inode, names_asked, "a cache"),
+    FIELD_NONE(struct gofer_inode, open_credit, "a cache"),
+    FIELD_NONE(struct gofer_inode, is_gift, "of read_file"),
     FIELD_NONE(struct gofer_inode, has_no_caps, "a cache"),
     FIELD_END,
 };
@@ -135,11 +139,18 @@ int gofer_inode_create(struct super *super, struct gofer_conn *conn, struct gofe
 
 /* ---- fids ----------------------------------------------------------------------------------- */
 
-/* One name below DIR_FID: the node, and a symlink's target into TARGET (arena string) if wanted. */
+/* What a walk may bring besides a node: each if wanted (not NULL) and there. */
+struct walk_more {
+    char **target;           /* of a symlink, an arena string */
+    struct host_file **file; /* a regular file, opened for reading */
+};
+
+/* One name below DIR_FID. */
 SLEEPS static int walk_one(struct gofer_conn *conn, struct fiber *fiber, u32 dir_fid,
-                           const char *name, struct gofer_node *node, char **target)
+                           const char *name, struct gofer_node *node, struct walk_more more)
 {
-    struct gofer_walk message = {.fid = dir_fid, .count = 1, .names = {name}};
+    struct gofer_walk message = {
+        .fid = dir_fid, .flags = more.file ? GOFER_WALK_OPEN : 0, .count = 1, .names = {name}};
     struct gofer_walk_reply reply;
     struct gofer_call call;
     int err = gofer_do_walk(conn, fiber, &message, &reply, &call);
@@ -147,8 +158,12 @@ SLEEPS static int walk_one(struct gofer_conn *conn, struct fiber *fiber, u32 dir
         err = reply.error ? -(int)reply.error : -ENOENT;
     if (!err) {
         *node = reply.nodes[0];
-        if (target && reply.target && reply.target[0])
-            *target = arena_strdup(conn->object.arena, reply.target);
+        if (more.target && reply.target && reply.target[0])
+            *more.target = arena_strdup(conn->object.arena, reply.target);
+        if (more.file && call.fd >= 0) {
+            conn->kernel->metrics.plain[METRIC_GOFER_OPENS_HOST]++;
+            (void)!gofer_call_take_file(conn, &call, more.file); /* else it is opened later */
+        }
     }
     gofer_call_fini(conn, &call);
     return err;
@@ -156,7 +171,22 @@ SLEEPS static int walk_one(struct gofer_conn *conn, struct fiber *fiber, u32 dir
 
 #define DEPTH_MAX 256u
 
-SLEEPS int gofer_inode_fid(struct gofer_inode *inode, struct fiber *fiber, u32 *fid)
+/* FILE (taken, may be NULL) came with a walk to INODE. */
+static void take_read_file(struct gofer_inode *inode, const struct host_stat *stat,
+                           struct host_file *file)
+{
+    if (!file)
+        return;
+    if (inode->read_file) { /* another fiber was here meanwhile */
+        host_file_put(file);
+        return;
+    }
+    inode->read_file = file;
+    gofer_inode_take_stat(inode, stat);
+}
+
+/* FOR_READ: a regular file that has to be walked to is opened by the way, if it can be. */
+SLEEPS static int find_fid(struct gofer_inode *inode, struct fiber *fiber, bool for_read, u32 *fid)
 {
     /* Down from the nearest ancestor that has one; no recursion, paths may be deep. */
     while (inode->fid == GOFER_FID_NONE) {
@@ -169,16 +199,38 @@ SLEEPS int gofer_inode_fid(struct gofer_inode *inode, struct fiber *fiber, u32 *
         if (!at->parent || !at->name)
             return -ESTALE;
         struct gofer_node node;
-        int err = walk_one(at->conn, fiber, at->parent->fid, at->name, &node, NULL);
+        struct host_file *file = NULL;
+        bool opens = at == inode && for_read && !inode->read_file;
+        int err = walk_one(at->conn, fiber, at->parent->fid, at->name, &node,
+                           (struct walk_more){.file = opens ? &file : NULL});
         if (err)
             return err == -ENOENT ? -ESTALE : err;
         if (at->fid != GOFER_FID_NONE) /* another fiber was here meanwhile */
             gofer_forget(at->conn, node.fid);
         else
             at->fid = node.fid;
+        take_read_file(at, &node.stat, file);
     }
     *fid = inode->fid;
     return 0;
+}
+
+SLEEPS int gofer_inode_fid(struct gofer_inode *inode, struct fiber *fiber, u32 *fid)
+{
+    return find_fid(inode, fiber, false, fid);
+}
+
+/* Programs that look at a directory's files before they open them (a compiler its headers) are met
+ * half-way: each open of its own adds, each file that was opened in vain takes away. */
+#define OPEN_CREDIT_FROM 3u
+#define OPEN_CREDIT_STEP 2u
+#define OPEN_CREDIT_MAX 32u
+
+static void open_credit_add(struct gofer_inode *inode, u32 credit)
+{
+    struct gofer_inode *dir = inode->parent;
+    if (dir)
+        dir->open_credit = MIN(dir->open_credit + credit, OPEN_CREDIT_MAX);
 }
 
 SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool for_write,
@@ -186,19 +238,28 @@ SLEEPS int gofer_inode_open(struct gofer_inode *inode, struct fiber *fiber, bool
 {
     struct host_file **slot = for_write ? &inode->write_file : &inode->read_file;
     if (*slot && !truncate) {
+        if (!for_write && inode->is_gift)
+            open_credit_add(inode, 1);
+        inode->is_gift = inode->is_gift && for_write;
         *out = *slot;
         return 0;
     }
     struct gofer_open message = {.flags = for_write ? O_RDWR : O_RDONLY};
     if (truncate)
         message.flags |= O_TRUNC;
-    int err = gofer_inode_fid(inode, fiber, &message.fid);
+    int err = find_fid(inode, fiber, !for_write, &message.fid);
     if (err)
         return err;
+    if (*slot && !truncate) {
+        *out = *slot;
+        return 0;
+    }
     struct gofer_open_reply reply;
     struct gofer_call call;
     struct metrics *metrics = &inode->conn->kernel->metrics;
     metrics->plain[METRIC_GOFER_OPENS_9P]++;
+    if (!for_write)
+        open_credit_add(inode, OPEN_CREDIT_STEP);
     err = gofer_do_open(inode->conn, fiber, &message, &reply, &call);
     if (err == -EACCES && for_write && !truncate) { /* a file that may be written but not read */
         gofer_call_fini(inode->conn, &call);
@@ -227,6 +288,9 @@ SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const
     struct gofer_inode *dir = gofer_of(dir_inode);
     struct gofer_node node = {.fid = GOFER_FID_NONE};
     char *target = NULL;
+    struct host_file *file = NULL;
+    bool is_gift = !task->is_opening && dir->open_credit >= OPEN_CREDIT_FROM;
+    struct walk_more more = {.target = &target, .file = task->is_opening || is_gift ? &file : NULL};
     int known = dir->conn->is_shared ? -1 : gofer_hints_find(dir, name, &node.stat);
     if (known == 0)
         return -ENOENT;
@@ -238,7 +302,9 @@ SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const
         u32 fid;
         int err = gofer_inode_fid(dir, &task->fiber, &fid);
         if (!err)
-            err = walk_one(dir->conn, &task->fiber, fid, name, &node, &target);
+            err = walk_one(dir->conn, &task->fiber, fid, name, &node, more);
+        if (err == -ENOENT && !dir->conn->is_shared)
+            gofer_hints_missed(dir, &task->fiber);
         if (err)
             return err;
     }
@@ -248,9 +314,13 @@ SLEEPS static int gofer_lookup(struct task *task, struct inode *dir_inode, const
     if (err) {
         gofer_forget(dir->conn, node.fid);
         arena_free_string(dir_inode->object.arena, target);
+        host_file_put(file);
         return err;
     }
     inode->target = target;
+    inode->read_file = file;
+    inode->is_gift = file && is_gift;
+    dir->open_credit -= inode->is_gift;
     *out = &inode->inode;
     return 0;
 }
@@ -313,7 +383,7 @@ SLEEPS static bool gofer_revalidate(struct task *task, struct inode *dir_inode,
     struct gofer_node node;
     if (gofer_inode_fid(dir, &task->fiber, &fid))
         return false;
-    int err = walk_one(dir->conn, &task->fiber, fid, dentry->name, &node, NULL);
+    int err = walk_one(dir->conn, &task->fiber, fid, dentry->name, &node, (struct walk_more){0});
     if (err)
         return err == -ENOENT && !dentry->inode;
     gofer_forget(dir->conn, node.fid);
