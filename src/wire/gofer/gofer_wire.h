@@ -104,8 +104,9 @@ struct gofer_attach_reply {
     struct gofer_node root; /* a directory, or any file for a bind mount of one */
 };
 
-#define GOFER_WALK_OPEN 1u /* if all names are found and the last is a regular file, open it, too \
-                            */
+#define GOFER_WALK_OPEN                                                       \
+    1u /* if all names are found and the last is a regular file, open it, too \
+        */
 struct gofer_walk {
     u32 fid;   /* a directory */
     u32 flags; /* GOFER_WALK_OPEN */
