@@ -87,6 +87,15 @@ static void bench_calls(struct rig *rig)
     guest_destroy(&guest);
 }
 
+/* As memory/ does: real memory for all of the run, then the entries. */
+static void fill_as_the_sentry(struct guest *guest, u64 address, u64 count)
+{
+    frame first = rig_frames(guest->rig, count);
+    ASSERT(machine_populate(&guest->rig->memory, first, count) == 0);
+    ASSERT(space_map(guest->space, uaddr_make(address), first, count, R | W) == 0);
+    (void)space_commit(guest->space);
+}
+
 /* A demand fault that fills a run of FILL pages of fresh memory, until the next such fault. Either
  * the pages were never used, or they went back to the host and come again. */
 static void bench_faults(struct rig *rig, u64 fill, bool is_new)
@@ -103,7 +112,7 @@ static void bench_faults(struct rig *rig, u64 fill, bool is_new)
         u64 first = rig->frame_next;
         figure_start(&fault);
         for (u64 i = 0; i < fault.count; i++) {
-            (void)guest_map(&guest, event.address, fill, R | W);
+            fill_as_the_sentry(&guest, event.address, fill);
             event = guest_run(&guest, 0);
             CU_ASSERT_EQUAL(event.type, EVENT_FAULT);
         }

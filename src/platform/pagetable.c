@@ -227,14 +227,17 @@ bool pagetable_next_run(const struct pagetable *table, uaddr address, uaddr end,
     ASSERT(count_max > 0);
     if (!pagetable_next(table, address, end, first))
         return false;
+    u64 limit = MIN(count_max,
+                    (MIN(end.value, ADDRESS_END) - 1 - first->address.value) / PAGE_SIZE + 1);
     u64 run = 1;
-    struct pagetable_entry entry;
-    while (run < count_max) {
-        uaddr at = uaddr_add(first->address, run << PAGE_SHIFT);
-        if (at.value >= end.value || !pagetable_get(table, at, &entry) ||
-            entry.prot != first->prot || entry.frame.index != first->frame.index + run)
+    const u64 *slot = pagetable_slot(table, first->address);
+    for (; run < limit; run++) {
+        u64 at = first->address.value + (run << PAGE_SHIFT);
+        slot = index_at(at, 0) ? slot + 1 : pagetable_slot(table, uaddr_make(at));
+        u64 word = slot ? word_load(slot) : 0;
+        if (word == 0 || pagetable_word_prot(word) != first->prot ||
+            (word & PAGETABLE_FRAME_MASK) >> PAGE_SHIFT != first->frame.index + run)
             break;
-        run++;
     }
     *count = run;
     return true;
@@ -323,6 +326,29 @@ u64 pagetable_exchange(struct pagetable *table, uaddr address, u64 word)
     if (old != 0 && word == 0 && --table->pool->pages[page].live == 0)
         path_unlink(table, address.value);
     return old;
+}
+
+u64 pagetable_exchange_run(struct pagetable *table, uaddr address, u64 count, u64 word, u64 *old)
+{
+    u64 span;
+    ASSERT(count > 0 && address.value < ADDRESS_END);
+    u64 page = leaf_find(table, address.value, &span);
+    unsigned index = index_at(address.value, 0);
+    ASSERT(page != 0);
+    count = MIN(count, INDEX_COUNT - index);
+    u64 *slots = page_words(table->pool, page) + index;
+    u64 step = word ? PAGE_SIZE : 0;
+    u32 came = 0, gone = 0;
+    for (u64 i = 0; i < count; i++, word += step) {
+        old[i] = __atomic_exchange_n(slots + i, word, __ATOMIC_ACQ_REL);
+        came += old[i] == 0;
+        gone += old[i] != 0;
+    }
+    if (step)
+        table->pool->pages[page].live += came;
+    else if (gone && (table->pool->pages[page].live -= gone) == 0)
+        path_unlink(table, address.value);
+    return count;
 }
 
 void pagetable_set(struct pagetable *table, uaddr address, frame frame, u32 prot)

@@ -96,6 +96,10 @@ void pagetable_clear(struct pagetable *table, uaddr address);
 /* As set and clear, and say what the word was. WORD 0 clears. The slot must be reserved unless WORD
  * is 0. */
 u64 pagetable_exchange(struct pagetable *table, uaddr address, u64 word);
+/* As pagetable_exchange from ADDRESS on, whose table is there, for up to COUNT entries of that one
+ * table: WORD and those of the frames behind it, or 0 for all. The words that were there go to OLD.
+ * How many it did, one at least. */
+u64 pagetable_exchange_run(struct pagetable *table, uaddr address, u64 count, u64 word, u64 *old);
 /* The word for FRAME with PROT, PROT 0 meaning closed. */
 u64 pagetable_word(frame frame, u32 prot);
 /* The raw word, for kvm: bits as the hardware reads them. NULL when there is no table for ADDRESS.

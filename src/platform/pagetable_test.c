@@ -58,6 +58,26 @@ static void test_addresses_outside_are_refused(void)
     pagetable_pool_fini(&pool);
 }
 
+/* COUNT entries from PAGE on become those of consecutive frames, or nothing. */
+static void run_edit(struct pagetable *table, u64 base, u64 *model, u64 page, u64 count,
+                     bool is_set)
+{
+    u64 old[64];
+    for (u64 done = 0; done < count;) {
+        uaddr address = uaddr_make(base + (page + done) * PAGE_SIZE);
+        u64 word = is_set ? pagetable_word((frame){page + done + 1}, PROT_READ_BIT) : 0;
+        CU_ASSERT_EQUAL(pagetable_reserve(table, address, 1), 0);
+        u64 step = pagetable_exchange_run(table, address, MIN(count - done, 64u), word, old);
+        CU_ASSERT_FATAL(step > 0 && step <= MIN(count - done, 64u));
+        for (u64 i = 0; i < step; i++) {
+            u64 at = page + done + i;
+            CU_ASSERT_EQUAL((old[i] & PAGETABLE_FRAME_MASK) >> PAGE_SHIFT, model[at] >> 3);
+            model[at] = is_set ? (at + 1) << 3 | PROT_READ_BIT : 0;
+        }
+        done += step;
+    }
+}
+
 /* Sets, clears and searches at random against an array. */
 static void test_random_edits_agree_with_an_array(void)
 {
@@ -85,6 +105,9 @@ static void test_random_edits_agree_with_an_array(void)
         }
         if (round % 64)
             continue;
+        u64 length = rand_below(&rand, 200) + 1;
+        if (page + length <= PAGES)
+            run_edit(&table, base, model, page, length, rand_chance(&rand, 1, 2));
         pagetable_release_unlinked(&table);
         u64 from = rand_below(&rand, PAGES), want = from, count;
         struct pagetable_entry entry;

@@ -100,6 +100,7 @@ struct kvm_platform {
     bool *chunks;         /* which are */
     enum host_kind kind;
     bool is_emulated; /* the processor is QEMU's: some faults need a second look */
+    bool can_renew;   /* view_renew was seen to do what it says */
     bool has_offset;  /* the time-stamp counter is exactly the host's */
     struct xsave_layout xsave;
     u64 xcr0;
@@ -128,6 +129,9 @@ static inline bool has_shadow(const struct kvm_platform *platform)
     return platform->kind != HOST_NESTED;
 }
 void frames_forget(struct kvm_platform *platform, u64 first, u64 count);
+/* Let the host take what KVM knows of these pages of ours out of the machine; they stay in our
+ * view, and other threads may use them meanwhile. False: the host refuses. */
+bool view_renew(void *at, u64 size);
 void tables_forget(struct kvm_platform *platform);
 /* Make frames known to the machine; false when the host refuses. Kernel lock. */
 bool frames_reach(struct kvm_platform *platform, u64 first, u64 count);
@@ -195,6 +199,7 @@ struct kvm_cpu {
     pid_t target;            /* atomic: tid while KVM_RUN may be on, or 0 */
     u64 retry_address;       /* of the last fault that the table does not explain; how often */
     u32 retry_count;
+    u32 refusals; /* of KVM_RUN by the host's memory, in a row */
     struct kvm_counts counts;
 };
 

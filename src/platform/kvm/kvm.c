@@ -19,6 +19,8 @@
 #define TABLES_CHUNK_FRAMES ((u64)1 << 14) /* 64 MiB of tables */
 #define STALE_MAX 512u                     /* freed tables before the machine must forget them */
 #define GIB ((u64)1 << 30)
+#define RENEW_MIN 24u /* pages for which two calls and four mappings cost less than faults */
+#define AROUND_SIZE ((u64)16 << PAGE_SHIFT) /* of a file, what the host maps by one fault */
 
 #define KVM_CAPS(ROW)   \
     ROW(USER_MEMORY)    \
@@ -78,11 +80,28 @@ static int tables_grow(struct pagetable_pool *pool)
     return err;
 }
 
-/* Taking the pages out of our view takes them out of the machine's at once; their bytes stay. */
+bool view_renew(void *at, u64 size)
+{
+    /* Without the right to read, which this processor's writable pages give all the same. */
+    if (mprotect(at, size, PROT_WRITE) != 0)
+        return false;
+    ASSERT(mprotect(at, size, PROT_READ | PROT_WRITE) == 0);
+    return true;
+}
+
+/* Taking the pages out of our view takes them out of the machine's at once; their bytes stay. They
+ * come back at once too, some by a fault: KVM fills its own tables ahead (eight entries an exit)
+ * only where our view has the pages, and so the sentry need not fault each in. For many pages it
+ * costs less to change their rights there and back, by which the host takes them out as well. */
 void frames_forget(struct kvm_platform *platform, u64 first, u64 count)
 {
-    void *at = machine_frame(platform->base.memory, (frame){first});
+    u8 *at = machine_frame(platform->base.memory, (frame){first});
+    const u8 *end = at + (count << PAGE_SHIFT);
+    if (platform->can_renew && count >= RENEW_MIN && view_renew(at, count << PAGE_SHIFT))
+        return;
     ASSERT(madvise(at, count << PAGE_SHIFT, MADV_DONTNEED) == 0);
+    for (; at < end; at = (u8 *)ALIGN_DOWN((uintptr_t)at, AROUND_SIZE) + AROUND_SIZE)
+        (void)*(volatile u8 *)at;
 }
 
 /* KVM drops all shadow tables when any slot goes. The probe's data page, at an address of its own,

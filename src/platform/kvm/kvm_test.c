@@ -137,6 +137,37 @@ static void test_mapped_memory_costs_no_exit_and_a_filled_run_one(void)
     teardown(&rig, &guest);
 }
 
+/* Runs of such lengths are told to the host in different ways where it shadows page tables. */
+static void test_runs_of_any_length_are_replaced_at_once(void)
+{
+    static const u64 lengths[] = {1, 2, 17, 23, 24, 64, 65, 600};
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, BYTES(kvm_walk));
+    for (u32 i = 0; i < ARRAY_COUNT(lengths); i++) {
+        u64 count = lengths[i], wrong = 0;
+        u64 *before = (u64 *)(void *)guest_map(&guest, DATA_ADDRESS, count, RW);
+        walk(&guest, count);
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        u64 *after = (u64 *)(void *)guest_map(&guest, DATA_ADDRESS, count, RW);
+        walk(&guest, count);
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        for (u64 page = 0; page < count; page++)
+            wrong += before[page * PAGE_SIZE / 8] != 1 || after[page * PAGE_SIZE / 8] != 1;
+        CU_ASSERT_EQUAL(wrong, 0);
+        space_protect(guest.space, uaddr_make(DATA_ADDRESS), count, PROT_READ_BIT);
+        (void)space_commit(guest.space);
+        walk(&guest, count);
+        ASSERT_FAULT(guest_run(&guest, 0), DATA_ADDRESS, PROT_WRITE_BIT);
+        space_unmap(guest.space, uaddr_make(DATA_ADDRESS), count);
+        (void)space_commit(guest.space);
+        walk(&guest, count);
+        guest.context.regs.rbx += (count - 1) * PAGE_SIZE;
+        ASSERT_FAULT(guest_run(&guest, 0), DATA_ADDRESS + (count - 1) * PAGE_SIZE, PROT_WRITE_BIT);
+    }
+    teardown(&rig, &guest);
+}
+
 static void test_another_space_costs_no_exit_of_its_own(void)
 {
     enum { TURNS = 50 };
@@ -212,6 +243,7 @@ void kvm_suite(void)
          test_more_contexts_than_slots_keep_their_state},
         {"mapped memory costs no exit and a filled run one",
          test_mapped_memory_costs_no_exit_and_a_filled_run_one},
+        {"runs of any length are replaced at once", test_runs_of_any_length_are_replaced_at_once},
         {"another space costs no exit of its own", test_another_space_costs_no_exit_of_its_own},
         {"the clock costs no exit and is the host's",
          test_the_clock_costs_no_exit_and_is_the_hosts},

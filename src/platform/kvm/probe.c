@@ -85,6 +85,11 @@ static int probe_space(struct kvm_platform *platform, struct kvm_cpu *cpu, struc
     err = probe_run(platform, cpu, &value);
     if (err == 0 && value == NEW_VALUE && platform->kind != HOST_SOFTWARE)
         platform->kind = HOST_NESTED;
+    if (err || value != OLD_VALUE)
+        return err;
+    bool is_renewed = view_renew(stub_page(platform, STUB_PAGE_PROBE_DATA), PAGE_SIZE);
+    err = probe_run(platform, cpu, &value);
+    platform->can_renew = is_renewed && value == NEW_VALUE;
     return err;
 }
 

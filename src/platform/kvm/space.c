@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ENTRY_BITS (PAGETABLE_A | PAGETABLE_D)
+#define EDIT_MAX ((u64)64)
 
 u64 space_cr3(const struct kvm_space *space)
 {
@@ -64,13 +65,11 @@ static void forgotten_flush(struct kvm_platform *platform, struct forgotten *run
     run->count = 0;
 }
 
-/* The entry OLD was replaced. */
+/* The present entry OLD was replaced. */
 static void entry_forget(struct kvm_space *space, struct forgotten *run, u64 old)
 {
     struct kvm_platform *platform = kvm_platform_of(space->base.platform);
     u64 index = (old & PAGETABLE_FRAME_MASK) >> PAGE_SHIFT;
-    if (!(old & PAGETABLE_P))
-        return;
     space->must_flush = true;
     if (!has_shadow(platform))
         return;
@@ -81,6 +80,19 @@ static void entry_forget(struct kvm_space *space, struct forgotten *run, u64 old
     run->count++;
 }
 
+/* COUNT entries from ADDRESS on, whose tables are there, become WORD and the words behind it, or 0.
+ * How many it did. */
+static u64 entries_edit(struct kvm_space *space, struct forgotten *run, uaddr address, u64 count,
+                        u64 word)
+{
+    u64 old[EDIT_MAX];
+    count = pagetable_exchange_run(&space->base.table, address, MIN(count, EDIT_MAX), word, old);
+    for (u64 i = 0; i < count; i++)
+        if (old[i] & PAGETABLE_P)
+            entry_forget(space, run, old[i]);
+    return count;
+}
+
 void kvm_space_map(struct space *base, uaddr address, frame first, u64 count, u32 prot)
 {
     struct kvm_space *space = container_of(base, struct kvm_space, base);
@@ -88,11 +100,10 @@ void kvm_space_map(struct space *base, uaddr address, frame first, u64 count, u3
     struct forgotten run = {0, 0};
     if (!frames_reach(platform, first.index, count))
         space->is_lost = true;
-    for (u64 i = 0; i < count; i++) {
-        u64 word = pagetable_word((frame){first.index + i}, prot) | ENTRY_BITS;
-        u64 old = pagetable_exchange(&base->table, uaddr_add(address, i << PAGE_SHIFT), word);
-        entry_forget(space, &run, old);
-    }
+    u64 word = pagetable_word(first, prot) | ENTRY_BITS;
+    for (u64 done = 0; done < count;)
+        done += entries_edit(space, &run, uaddr_add(address, done << PAGE_SHIFT), count - done,
+                             word + (done << PAGE_SHIFT));
     forgotten_flush(platform, &run);
 }
 
@@ -103,8 +114,9 @@ void kvm_space_unmap(struct space *base, uaddr address, u64 count)
     struct pagetable_entry entry;
     uaddr end = uaddr_add(address, count << PAGE_SHIFT);
     while (pagetable_next(&base->table, address, end, &entry)) {
-        entry_forget(space, &run, pagetable_exchange(&base->table, entry.address, 0));
-        address = uaddr_add(entry.address, PAGE_SIZE);
+        u64 left = (end.value - entry.address.value) >> PAGE_SHIFT;
+        u64 done = entries_edit(space, &run, entry.address, left, 0);
+        address = uaddr_add(entry.address, done << PAGE_SHIFT);
     }
     forgotten_flush(kvm_platform_of(base->platform), &run);
 }
@@ -115,12 +127,12 @@ void kvm_space_protect(struct space *base, uaddr address, u64 count, u32 prot)
     struct forgotten run = {0, 0};
     struct pagetable_entry entry;
     uaddr end = uaddr_add(address, count << PAGE_SHIFT);
-    while (pagetable_next(&base->table, address, end, &entry)) {
-        address = uaddr_add(entry.address, PAGE_SIZE);
-        if (entry.prot == prot)
-            continue;
-        u64 word = pagetable_word(entry.frame, prot) | ENTRY_BITS;
-        entry_forget(space, &run, pagetable_exchange(&base->table, entry.address, word));
+    u64 done;
+    while (pagetable_next_run(&base->table, address, end, EDIT_MAX, &entry, &done)) {
+        if (entry.prot != prot)
+            done = entries_edit(space, &run, entry.address, done,
+                                pagetable_word(entry.frame, prot) | ENTRY_BITS);
+        address = uaddr_add(entry.address, done << PAGE_SHIFT);
     }
     forgotten_flush(kvm_platform_of(base->platform), &run);
 }

@@ -22,6 +22,7 @@
 #define CR4_SMAP (1ull << 21)       /* touches the program's memory: where the host has them */
 #define EFER_VALUE 0xd01ull         /* SCE LME LMA NXE */
 #define EFLAGS_SYSCALL_MASK 0x47700 /* AC NT IOPL DF IF TF are off in the stub */
+#define REFUSALS_MAX 1000u          /* in a row, of memory that is there */
 #define MSR_TSC 0x10u
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u
@@ -283,6 +284,15 @@ static enum capture vcpu_capture(struct kvm_cpu *cpu)
 
 /* ---- running -------------------------------------------------------------------------------- */
 
+/* While view_renew is at work the host may refuse a page to KVM for a moment. */
+static bool is_for_now(struct kvm_cpu *cpu, int err)
+{
+    if (err != EFAULT || !has_shadow(kvm_platform_of(cpu->base.platform)))
+        return false;
+    cpu->run->exit_reason = KVM_EXIT_INTR;
+    return ++cpu->refusals < REFUSALS_MAX;
+}
+
 static bool vcpu_enter(struct kvm_cpu *cpu)
 {
     if (cpu->must_reset && !vcpu_reset(cpu))
@@ -292,8 +302,9 @@ static bool vcpu_enter(struct kvm_cpu *cpu)
     int result = ioctl(cpu->fd, KVM_RUN, 0);
     int err = errno;
     __atomic_store_n(&cpu->target, 0, __ATOMIC_SEQ_CST);
-    errno = err;
-    return result == 0 || err == EINTR || err == EAGAIN;
+    if (result == 0)
+        cpu->refusals = 0;
+    return result == 0 || err == EINTR || err == EAGAIN || is_for_now(cpu, err);
 }
 
 static bool is_interrupted(const struct kvm_cpu *cpu)
