@@ -9,6 +9,7 @@
 
 #include "base/rand.h"
 #include "controller/testing.h"
+#include "sentry/memory/frames.h"
 
 #define SLEEPER BENCH_SPEC("\"sleep\"", "")
 #define MOUNT "containerManager.Mount"
@@ -203,6 +204,65 @@ static void test_what_is_no_image_is_refused(void)
     bench_fini(&bench);
 }
 
+static void save(struct client *client, struct buf *out)
+{
+    struct host *host = client->bench->host;
+    int fd = sim_open(host, "/saved", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    EXPECT(client_call_fds(client, "containerManager.Checkpoint", "{\"Resume\":true}", &fd, 1),
+           ANSWER_OK);
+    sim_fd_close(host, fd);
+    buf_clear(out);
+    CU_ASSERT_EQUAL_FATAL(sim_get_file(host, "/saved", out), 0);
+}
+
+/* A fresh sandbox with what SAVED holds; all is read there, and it is saved again. */
+static void restore_and_read(struct buf *saved)
+{
+    struct bench bench;
+    struct client client;
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    CU_ASSERT_EQUAL_FATAL(sim_put_file(bench.host, "/image", buf_bytes(saved), saved->size, 0600),
+                          0);
+    int fd = sim_open(bench.host, "/image", O_RDONLY, 0);
+    EXPECT(client_call_fds(&client, "containerManager.Restore", "{}", &fd, 1), ANSWER_OK);
+    sim_fd_close(bench.host, fd);
+    client_close(&client);
+    client_open(&client, &bench);
+    expect_content(&client, "/mnt/large", LARGE_SIZE);
+    expect_content(&client, "/mnt/many/a-rather-long-name-007", 7);
+    save(&client, saved);
+    client_close(&client);
+    bench_fini(&bench);
+}
+
+/* Nobody hands the descriptor in again: the checkpoint has the image's bytes. */
+static void test_an_image_is_read_on_after_a_restore(void)
+{
+    struct bench bench;
+    struct client client;
+    struct image image;
+    struct arena heap;
+    AUTO_BUF struct buf saved;
+    if (!make_image("", &image))
+        return;
+    heap_arena_init(&heap);
+    buf_init(&saved, &heap, 0);
+    bench_init(&bench, SLEEPER);
+    client_open(&client, &bench);
+    EXPECT(client_call(&client, "containerManager.StartRoot", "\"c1\""), ANSWER_OK);
+    EXPECT(mount_image(&client, &image, "/mnt"), ANSWER_OK);
+    u64 frames = memory_used(bench.sentry.kernel->memory);
+    save(&client, &saved);
+    CU_ASSERT_EQUAL(memory_used(bench.sentry.kernel->memory), frames); /* they are gone again */
+    expect_content(&client, "/mnt/small", 100);
+    client_close(&client);
+    bench_fini(&bench);
+    free(image.bytes);
+    restore_and_read(&saved);
+    restore_and_read(&saved);
+}
+
 /* The superblock's checksum is switched off, so that what lies behind it must cope. */
 static void test_damaged_images_do_no_harm(void)
 {
@@ -251,4 +311,5 @@ void erofs_suite(void)
     CU_ADD_TEST(suite, test_images_of_every_layout_are_read);
     CU_ADD_TEST(suite, test_what_is_no_image_is_refused);
     CU_ADD_TEST(suite, test_damaged_images_do_no_harm);
+    CU_ADD_TEST(suite, test_an_image_is_read_on_after_a_restore);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "loader/internal.h"
+#include "sentry/fs/erofs/erofs.h"
 #include "sentry/state/state.h"
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -193,6 +194,52 @@ static int fill_metadata(struct loader *loader, struct state_metadata *metadata,
     return err;
 }
 
+/* ---- images that calls have mounted ------------------------------------------------------------ */
+
+/* Does a restore get SUPER's descriptor again, as the root or a mount of a container's spec? */
+static bool is_handed_in_again(struct loader *loader, const struct super *super)
+{
+    const struct container *container;
+    list_for_each (container, &loader->containers, link)
+        for (u32 i = 0; container->phase == CONTAINER_PHASE_STARTED && i < container->gofer_count;
+             i++)
+            if (container->gofers[i] == super && !container_has_ended(container))
+                return true;
+    return false;
+}
+
+static struct super *next_image(struct loader *loader, struct super *after)
+{
+    struct list *supers = &loader->kernel->vfs->supers;
+    struct list *at = after ? after->link.next : supers->next;
+    for (; at != supers; at = at->next) {
+        struct super *super = container_of(at, struct super, link);
+        if (strcmp(super->type_name, "erofs") == 0 && !is_handed_in_again(loader, super))
+            return super;
+    }
+    return NULL;
+}
+
+/* The others' bytes go into the checkpoint. All tasks are at rest; mounting waits for them. */
+SLEEPS static int copy_images(struct loader *loader, struct task *by)
+{
+    int err = 0;
+    AUTO_PUT struct super *held = NULL;
+    for (struct super *super = next_image(loader, NULL); super && !err;
+         super = next_image(loader, held)) {
+        REF_PUT(held);
+        held = REF_GET(super);
+        err = erofs_copy(by, super);
+    }
+    return err;
+}
+
+static void forget_images(struct loader *loader)
+{
+    for (struct super *super = next_image(loader, NULL); super; super = next_image(loader, super))
+        erofs_forget_copy(super);
+}
+
 /* ---- saving --------------------------------------------------------------------------------- */
 
 struct outputs {
@@ -298,8 +345,11 @@ SLEEPS static int save_frozen(struct loader *loader, struct task *by, struct che
     struct outputs outputs = {0};
     checkpoint_freeze(loader, by);
     int result = outputs_open(&outputs, loader, by, args);
+    if (!result)
+        result = copy_images(loader, by);
     result = result ? error_set(err, -result, "checkpoint: %s", errno_text(-result))
                     : save(loader, by, &outputs, args, err);
+    forget_images(loader);
     outputs_close(&outputs);
     checkpoint_thaw(loader, result == 0 && !args->resumes);
     return result;

@@ -167,16 +167,15 @@ SLEEPS static int reconnect(struct task *by, struct super *super, int *fd)
     return is_image ? erofs_reconnect(by, super, file) : gofer_fs_reconnect(by, super, stream);
 }
 
-/* Images that calls have mounted have nobody who gives them back. */
+/* Nobody has given back the descriptor of an image that the saved sandbox did not keep either. */
 static void tell_lost_images(struct loader *loader)
 {
     const struct super *super;
     list_for_each (super, &loader->kernel->vfs->supers, link)
-        if (strcmp(super->type_name, "erofs") == 0 &&
-            !container_of(super->private_object, struct erofs, object)->file)
+        if (strcmp(super->type_name, "erofs") == 0 && !erofs_is_there(super))
             log_warn(loader->kernel->log, "loader",
-                     "an image that a call had mounted is not there after the restore: what is not "
-                     "cached answers EIO");
+                     "a mounted image is not there after the restore: what is not cached answers "
+                     "EIO");
 }
 
 SLEEPS static int reconnect_gofers(struct container *container, struct task *by,

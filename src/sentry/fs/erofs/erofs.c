@@ -11,8 +11,10 @@
 
 #include "abi/mount.h"
 #include "base/fields.h"
+#include "base/state.h"
 #include "sentry/fs/dentry.h"
 #include "sentry/kernel/task.h"
+#include "sentry/memory/mm.h"
 
 #define SUPER_PLACE 1024u
 #define NID_BITS 5u
@@ -67,6 +69,7 @@ static const struct field erofs_fields[] = {
     FIELD_NONE(struct erofs, object, "the walker's own header"),
     FIELD_NONE(struct erofs, kernel, "the kernel that loads it"),
     FIELD_NONE(struct erofs, file, "a descriptor does not outlive its sandbox"),
+    FIELD_REF(struct erofs, copy, struct shared_memory),
     FIELD(struct erofs, size),
     FIELD(struct erofs, block_bits),
     FIELD(struct erofs, blocks),
@@ -80,19 +83,52 @@ FIELDS_COMPLETE(struct erofs, erofs_fields);
 
 static void erofs_destroy(struct object *object)
 {
-    host_file_put(container_of(object, struct erofs, object)->file);
+    struct erofs *image = container_of(object, struct erofs, object);
+    host_file_put(image->file);
+    REF_CLEAR(image->copy);
+}
+
+static int erofs_loaded(struct object *object, struct state_reader *reader)
+{
+    struct erofs *image = container_of(object, struct erofs, object);
+    image->kernel = state_reader_kernel(reader);
+    return image->copy && image->copy->mapping.size != image->size ? -EINVAL : 0;
 }
 
 const struct kind erofs_kind = {.name = "erofs",
                                 .size = sizeof(struct erofs),
                                 .fields = erofs_fields,
-                                .destroy = erofs_destroy};
+                                .destroy = erofs_destroy,
+                                .loaded = erofs_loaded};
+
+/* SIZE bytes at PLACE, which lie inside, from the copy. */
+SLEEPS static int read_copy(struct erofs *image, struct fiber *fiber, u64 place, u8 *out, u64 size)
+{
+    struct memory *memory = image->kernel->memory;
+    AUTO_PUT struct shared_memory *copy = REF_GET(image->copy);
+    while (size > 0) {
+        frame page;
+        u64 at = place % PAGE_SIZE;
+        u64 part = MIN(size, PAGE_SIZE - at);
+        int err = mapping_get_page(&copy->mapping, fiber, place / PAGE_SIZE, 0, false, &page);
+        if (err)
+            return err;
+        memcpy(out, frame_bytes(memory, page) + at, part);
+        frame_put(memory, page);
+        out += part;
+        place += part;
+        size -= part;
+    }
+    return 0;
+}
 
 int erofs_read(struct erofs *image, struct fiber *fiber, u64 place, void *out, u64 size)
 {
     u64 end;
     if (__builtin_add_overflow(place, size, &end) || end > image->size)
         return -EUCLEAN;
+    if (!image->file && image->copy)
+        return read_copy(image, fiber, place, out, size);
     while (size > 0) {
         struct host_op op;
         if (!image->file)
@@ -424,5 +460,53 @@ int erofs_reconnect(struct task *task, struct super *super, struct host_file *fi
         return err;
     host_file_put(image->file);
     image->file = MOVE(other->file);
+    REF_CLEAR(image->copy);
     return 0;
+}
+
+/* ---- the bytes in memory ---------------------------------------------------------------------- */
+
+SLEEPS static int copy_pages(struct erofs *image, struct fiber *fiber, struct mapping *to)
+{
+    struct memory *memory = image->kernel->memory;
+    for (u64 place = 0; place < image->size; place += PAGE_SIZE) {
+        frame page;
+        int err = mapping_get_page(to, fiber, place / PAGE_SIZE, 0, true, &page);
+        if (err)
+            return err;
+        err = erofs_read(image, fiber, place, frame_bytes(memory, page),
+                         MIN(PAGE_SIZE, image->size - place));
+        frame_put(memory, page);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+int erofs_copy(struct task *task, struct super *super)
+{
+    struct erofs *image = container_of(super->private_object, struct erofs, object);
+    if (image->copy)
+        return 0;
+    AUTO_PUT struct erofs *held = REF_GET(image);
+    AUTO_PUT struct shared_memory *copy = NULL;
+    int err = shared_memory_create(task->kernel->memory, FRAME_TMPFS, image->size, &copy);
+    if (!err)
+        err = copy_pages(image, &task->fiber, &copy->mapping);
+    if (!err)
+        image->copy = MOVE(copy);
+    return err;
+}
+
+void erofs_forget_copy(struct super *super)
+{
+    struct erofs *image = container_of(super->private_object, struct erofs, object);
+    if (image->file)
+        REF_CLEAR(image->copy);
+}
+
+bool erofs_is_there(const struct super *super)
+{
+    const struct erofs *image = container_of(super->private_object, struct erofs, object);
+    return image->file || image->copy;
 }

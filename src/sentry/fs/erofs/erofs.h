@@ -13,7 +13,9 @@ struct erofs {
     struct object object;
     struct kernel *kernel;
     struct host_file *file; /* owned; NULL after a load, until erofs_reconnect */
-    u64 size;               /* of the image, in bytes */
+    /* Counted: all bytes of the image, for one that nobody hands in again after a load; or NULL. */
+    struct shared_memory *copy;
+    u64 size; /* of the image, in bytes */
     u32 block_bits;
     u32 blocks;
     u32 meta_block, xattr_block;
@@ -51,6 +53,13 @@ MUST_CHECK SLEEPS int erofs_create(struct task *task, struct host_file *file, st
 /* After a load: SUPER's image is FILE again (taken in any case). -ESTALE: that is another image. */
 MUST_CHECK SLEEPS int erofs_reconnect(struct task *task, struct super *super,
                                       struct host_file *file);
+/* Before a save: the image's bytes are read into memory, so that an image of the sandbox has them
+ * and no descriptor is needed after a load. 0 or -errno. Afterwards, with the descriptor still
+ * there, they may go again. */
+MUST_CHECK SLEEPS int erofs_copy(struct task *task, struct super *super);
+void erofs_forget_copy(struct super *super);
+/* Can SUPER be read: has it a descriptor or its bytes? */
+bool erofs_is_there(const struct super *super);
 /* SIZE bytes at PLACE of the image. 0, -EUCLEAN behind its end, or the host's error. */
 MUST_CHECK SLEEPS int erofs_read(struct erofs *image, struct fiber *fiber, u64 place, void *out,
                                  u64 size);
