@@ -22,6 +22,8 @@
 #include "sim/outcome.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
+#include "sim/shrink.h"
+#include "sim/swarm.h"
 #include "sim/sweep.h"
 
 #define PLATFORMS_MAX 8u
@@ -30,7 +32,7 @@
 struct options {
     const char *platforms[PLATFORMS_MAX];
     u32 platform_count;
-    const char *trace_path, *json_path, *junit_path, *html_path, *methods_path;
+    const char *trace_path, *json_path, *junit_path, *html_path, *methods_path, *perfetto_path;
     bool has_twin;
     bool is_verbose;
     bool checkpoint_everywhere;
@@ -51,12 +53,15 @@ static int usage(FILE *out)
         out,
         "usage: picket-sim run [--platform NAME,...] [--checkpoint-everywhere] [--seed N] "
         "[--trace FILE]\n"
-        "                      [--json FILE] [--junit FILE] [--html FILE] [--no-twin] "
+        "                      [--json FILE] [--junit FILE] [--html FILE] [--perfetto FILE] "
+        "[--no-twin] "
         "[--methods RPC.yaml]\n                      "
         "[-v] SCENARIO.yaml...\n"
         "       picket-sim explore [--seed N] [--steps N] [--length N] [--spec FOLDER] "
         "[--out FILE]\n"
         "       picket-sim sweep [--every N] SCENARIO.yaml...\n"
+        "       picket-sim swarm [--seed N] [--runs N] SCENARIO.yaml...\n"
+        "       picket-sim shrink [--platform NAME] [--swarm SEED] [--out FILE] SCENARIO.yaml\n"
         "       picket-sim bench [--lives N]\n"
         "Plays each scenario on each platform (default: script) and, on the first, once "
         "more with another\n"
@@ -279,6 +284,7 @@ static int read_options(int argc, char **argv, struct options *options)
                                           {"json", required_argument, NULL, 'J'},
                                           {"junit", required_argument, NULL, 'U'},
                                           {"html", required_argument, NULL, 'H'},
+                                          {"perfetto", required_argument, NULL, 'P'},
                                           {"methods", required_argument, NULL, 'M'},
                                           {"verbose", no_argument, NULL, 'v'},
                                           {NULL, 0, NULL, 0}};
@@ -297,6 +303,8 @@ static int read_options(int argc, char **argv, struct options *options)
             options->junit_path = optarg;
         if (c == 'H')
             options->html_path = optarg;
+        if (c == 'P')
+            options->perfetto_path = optarg;
         if (c == 'M')
             options->methods_path = optarg;
         if (c == 'c')
@@ -320,7 +328,8 @@ static int write_reports(const struct report *report, const struct options *opti
         int (*write)(const struct report *report, const char *path);
     } reports[] = {{options->json_path, report_write_json},
                    {options->junit_path, report_write_junit},
-                   {options->html_path, report_write_html}};
+                   {options->html_path, report_write_html},
+                   {options->perfetto_path, report_write_perfetto}};
     for (size_t i = 0; i < ARRAY_COUNT(reports); i++) {
         int err = reports[i].path ? reports[i].write(report, reports[i].path) : 0;
         if (err) {
@@ -343,6 +352,10 @@ int main(int argc, char **argv)
         return bench_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "sweep") == 0)
         return sweep_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "swarm") == 0)
+        return swarm_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "shrink") == 0)
+        return shrink_main(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "run") != 0)
         return usage(stderr);
     if (read_options(argc - 1, argv + 1, &options))

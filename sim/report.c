@@ -65,7 +65,7 @@ void verdict_command(const struct verdict *row, char *out, size_t size)
 /* ---- texts ----------------------------------------------------------------------------------------
  */
 
-static void put_json(FILE *out, const char *text)
+void report_put_json(FILE *out, const char *text)
 {
     fputc('"', out);
     for (; *text; text++) {
@@ -117,16 +117,16 @@ int report_write_json(const struct report *report, const char *path)
         const struct verdict *row = &report->rows[i];
         verdict_command(row, command, sizeof command);
         fprintf(out, "{\"scenario\":");
-        put_json(out, row->scenario);
+        report_put_json(out, row->scenario);
         fprintf(out, ",\"file\":");
-        put_json(out, row->file);
+        report_put_json(out, row->file);
         fprintf(out, ",\"platform\":");
-        put_json(out, row->platform);
+        report_put_json(out, row->platform);
         fprintf(out, ",\"status\":\"%s\",\"hash\":\"%s\",\"microseconds\":%.0f,\"message\":",
                 words[row->status], row->hash, row->seconds * 1e6);
-        put_json(out, row->message ? row->message : "");
+        report_put_json(out, row->message ? row->message : "");
         fprintf(out, ",\"again\":");
-        put_json(out, command);
+        report_put_json(out, command);
         fprintf(out, "}\n");
     }
     return out ? finish(out) : err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verdicts of runs, and their reports: JSON lines, JUnit XML, one HTML page. */
+/* Verdicts of runs, and their reports: JSON lines, JUnit XML, one HTML page, trace events. */
 #pragma once
 #include <stdio.h>
 
@@ -30,6 +30,10 @@ void verdict_command(const struct verdict *verdict, char *out, size_t size);
 MUST_CHECK int report_write_json(const struct report *report, const char *path);
 MUST_CHECK int report_write_junit(const struct report *report, const char *path);
 MUST_CHECK int report_write_html(const struct report *report, const char *path);
+/* perfetto.c: all runs as one file of trace events. */
+MUST_CHECK int report_write_perfetto(const struct report *report, const char *path);
+/* TEXT as a JSON string; bytes above 0x7f as they are. */
+void report_put_json(FILE *out, const char *text);
 /* TEXT as XML and HTML can hold it. */
 void report_put_xml(FILE *out, const char *text);
 /* lanes.c: TRACE as a picture (SVG), a lane for each task. */

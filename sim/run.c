@@ -487,7 +487,7 @@ static int play(struct run *run)
         return -1;
     if (number < 1 || number > 16)
         return FAIL_AT(run, node_get(run->root, "cpus"), "cpus is a number from 1 to 16");
-    run->cpu_count = (u32)number;
+    run->cpu_count = run->config->cpu_count ? run->config->cpu_count : (u32)number;
     run->platform = run->config->platform;
     if (prepare_host(run) || outside_begin(run))
         return -1;

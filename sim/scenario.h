@@ -14,6 +14,7 @@ struct run_config {
     const char *platform;
     bool has_seed;         /* SEED in place of the scenario's */
     u64 seed, seed_offset; /* twins: added to the scenario's seed */
+    u32 cpu_count;         /* in place of the scenario's; 0: its own */
     u8 fill_byte;
     bool is_verbose;
     /* A fault that the scenario does not know: then its expectations may fail, and what must hold
