@@ -109,6 +109,9 @@ SLEEPS static int advise_vma(struct vma *vma, struct fiber *fiber, u64 start, u6
     case LINUX_MADV_DONTNEED:
     case LINUX_MADV_FREE: /* madvise(2): the pages may go at any time, so also now */
         table_unmap(mm, start, end);
+        /* What was filled in order and is given back whole will be filled in order again. */
+        if (vma->fault_next > start && vma->fault_next <= end)
+            vma->fault_next = start;
         return 0;
     case LINUX_MADV_REMOVE:
         return remove_pages(vma, fiber, start, end);

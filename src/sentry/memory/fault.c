@@ -20,7 +20,7 @@
 #include "sentry/memory/vma.h"
 
 #define ANON_RUN_MIN 16u
-#define ANON_RUN_MAX 64u
+#define ANON_RUN_MAX 256u
 #define ANON_AHEAD_MAX 4u /* a new mapping of no more pages is filled at once */
 #define STACK_RUN 8u
 #define HEAP_RUN ((u64)48) /* to both sides, of a heap that grows and shrinks again and again */
