@@ -28,7 +28,10 @@
 #define OWN_RUN 64u      /* rights given back after a fork */
 #define COPY_RUN 8u      /* shared pages copied at once after a fork */
 #define FILE_COPY_RUN 4u /* pages of a file copied at once */
-#define FILE_COPY_MAX 32u
+#define FILE_COPY_MAX 64u
+#define FILE_COPY_DENSE 512u
+#define FILE_COPY_DOUBLINGS 3u
+#define FILE_COPY_NEAR ((u64)16 << PAGE_SHIFT) /* from the last copies: they go on */
 #define FILE_DATA_MAX 64u   /* a program's data segment of no more is copied whole */
 #define MAP_AHEAD_MAX 1024u /* cached pages that a new mapping takes at once */
 _Static_assert(COPY_RUN <= REPLACE_MAX, "one call replaces them");
@@ -336,20 +339,37 @@ static bool is_copied(const struct vma *vma, u64 address)
            frame_use_of(vma->mm->memory, entry.frame) == FRAME_ANON;
 }
 
+/* How many pages a write beside no other copies: the more, the more have come to a mapping of a
+ * program's size, for in the end they reach nearly all of its data. */
+static u32 copy_run(struct vma *vma)
+{
+    if (vma->end - vma->start > (u64)FILE_COPY_DENSE << PAGE_SHIFT)
+        return FILE_COPY_RUN;
+    u32 doublings = MIN(vma->copy_count / 4, FILE_COPY_DOUBLINGS);
+    vma->copy_count++;
+    return FILE_COPY_RUN << doublings;
+}
+
 /* A private page of its own for a write: a copy of the file's, of its neighbours too, the more the
- * more writes come beside each other, upwards or downwards. */
+ * more writes come near each other, upwards or downwards. */
 static int copy_file(struct file_fault *file_fault)
 {
     struct vma *vma = file_fault->vma;
     u64 address = file_fault->address;
-    bool goes_on = is_copied(vma, address - PAGE_SIZE) || is_copied(vma, address + PAGE_SIZE);
-    vma->fault_count = goes_on && vma->fault_count ? MIN(vma->fault_count * 2, FILE_COPY_MAX)
-                                                   : FILE_COPY_RUN;
+    bool is_near = address - vma->fault_next < FILE_COPY_NEAR ||
+                   vma->fault_next - address < FILE_COPY_NEAR;
+    bool goes_on = is_near || is_copied(vma, address - PAGE_SIZE) ||
+                   is_copied(vma, address + PAGE_SIZE);
+    u32 run = copy_run(vma);
+    if (goes_on && vma->fault_count)
+        run = MAX(run, MIN(vma->fault_count * 2, FILE_COPY_MAX));
+    vma->fault_count = run;
     struct window window = window_around(vma, address, vma->fault_count);
     u64 start = address;
     while (start > window.start && copyable(vma, start - PAGE_SIZE))
         start -= PAGE_SIZE;
     int err = copy_pages(vma, start, window.end);
+    vma->fault_next = window.end;
     return err ? fault_fail_by(file_fault->fault, err) : 0;
 }
 

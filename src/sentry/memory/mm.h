@@ -42,6 +42,7 @@ struct vma {
     char name[32];   /* "[stack]", "[heap]", "[vdso]", PR_SET_VMA names */
     u64 fault_next;  /* where the last filled run ended: a fault there goes on in order */
     u32 fault_count; /* pages the next such run takes */
+    u32 copy_count;  /* how often pages of its file were copied */
 };
 extern const struct kind vma_kind;
 

@@ -29,6 +29,7 @@ static const struct field vma_fields[] = {
     FIELD_BYTES(struct vma, name),
     FIELD_NONE(struct vma, fault_next, "a hint"),
     FIELD_NONE(struct vma, fault_count, "a hint"),
+    FIELD_NONE(struct vma, copy_count, "a hint"),
     FIELD_END,
 };
 FIELDS_COMPLETE(struct vma, vma_fields);
