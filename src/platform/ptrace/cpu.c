@@ -144,9 +144,27 @@ static bool regs_poke(struct stub_thread *thread, const struct regs *regs)
     return ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) == 0;
 }
 
+/* Most calls change nothing but rax. The number of the call may stay then (orig_rax): the kernel
+ * looks at it only beside a result that asks it to make the call again. False: set all of REGS. */
+static bool regs_poke_result(struct stub_thread *thread, const struct regs *regs)
+{
+    struct regs same = thread->regs;
+    bool is_restart = regs->rax >= (u64)-516 && regs->rax <= (u64)-512; /* ERESTART* */
+    same.rax = regs->rax;
+    same.orig_rax = regs->orig_rax;
+    if (!thread->is_at_call || is_restart || memcmp(regs, &same, sizeof same) != 0)
+        return false;
+    if (ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct regs, rax), regs->rax) != 0)
+        return false;
+    thread->regs.rax = regs->rax;
+    return true;
+}
+
 static bool thread_load_regs(struct stub_thread *thread, const struct regs *regs)
 {
     if (thread->has_regs && memcmp(regs, &thread->regs, sizeof *regs) == 0)
+        return true;
+    if (thread->has_regs && regs_poke_result(thread, regs))
         return true;
     thread->regs = *regs;
     if (ptrace(PTRACE_SETREGS, thread->tid, NULL, regs) != 0 &&
@@ -237,6 +255,7 @@ static bool stop_handle(struct ptrace_cpu *cpu, int status, struct event *event)
     if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &thread->regs) != 0)
         goto gone;
     thread->has_regs = true;
+    thread->is_at_call = signo == STOP_SYSCALL;
     if (thread->flight_count && !flight_end(cpu, status))
         return false;
     cpu->context->regs = thread->regs;

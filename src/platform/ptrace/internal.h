@@ -30,6 +30,7 @@ struct stub_thread {
     pid_t tid;            /* 0: not made yet */
     bool is_traced;       /* else it is parked in the stub's code */
     bool has_regs;        /* `regs` is what it has */
+    bool is_at_call;      /* stopped by PTRACE_SYSEMU, whose call the kernel has forgotten */
     bool xstate_is_stale; /* its extended state is not `context`'s: load before it runs */
     bool xstate_is_near;  /* and was until the sentry wrote it: most of it may be right */
     u32 flight_count; /* of operations that it makes on its way to the program; stub.edit is held */
