@@ -83,23 +83,39 @@ void path_accessed(const struct path *path, struct inode *inode)
         inode->atime_ns = old;
 }
 
+#define TARGET_SHORT 128u /* most targets are */
+
+/* INODE's target of at most TARGET_MAX bytes, with room for REST_SIZE more, SIZE bytes in all: how
+ * long it is, or -errno, and then nothing is left. */
+SLEEPS static i64 target_read(struct walk *walk, struct inode *inode, size_t target_max,
+                              size_t rest_size, char **text, size_t *size)
+{
+    struct arena *arena = walk->task->kernel->arena;
+    *size = target_max + 1 + rest_size + 1;
+    *text = arena_alloc(arena, *size);
+    if (!*text)
+        return -ENOMEM;
+    i64 got = inode_readlink(walk->task, inode, *text, target_max);
+    if (got == 0)
+        got = -ENOENT;
+    if (got >= (i64)target_max)
+        got = -ENAMETOOLONG;
+    if (got < 0)
+        arena_free(arena, *text, *size);
+    return got;
+}
+
 /* The target in front of what is left of the text. */
 SLEEPS static int walk_push(struct walk *walk, struct inode *inode)
 {
     struct arena *arena = walk->task->kernel->arena;
-    size_t rest_size = strlen(walk->rest);
-    size_t size = PATH_SIZE_MAX + 1 + rest_size + 1;
-    char *text = arena_alloc(arena, size);
-    if (!text)
-        return -ENOMEM;
-    i64 target_size = inode_readlink(walk->task, inode, text, PATH_SIZE_MAX);
-    int err = target_size < 0 ? (int)target_size : target_size == 0 ? -ENOENT : 0;
-    if (!err && target_size >= (i64)PATH_SIZE_MAX)
-        err = -ENAMETOOLONG;
-    if (err) {
-        arena_free(arena, text, size);
-        return err;
-    }
+    size_t rest_size = strlen(walk->rest), size;
+    char *text;
+    i64 target_size = target_read(walk, inode, TARGET_SHORT, rest_size, &text, &size);
+    if (target_size == -ENAMETOOLONG)
+        target_size = target_read(walk, inode, PATH_SIZE_MAX, rest_size, &text, &size);
+    if (target_size < 0)
+        return (int)target_size;
     char *end = text + target_size;
     if (walk->has_slash)
         *end++ = '/';

@@ -13,7 +13,8 @@
 
 void user_path_fini(struct user_path *path)
 {
-    arena_free(path->arena, path->text, path->text ? PATH_SIZE_MAX : 0);
+    if (path->text && path->text != path->small)
+        arena_free(path->arena, path->text, PATH_SIZE_MAX);
     REF_CLEAR(path->file);
     path->text = NULL;
 }
@@ -21,11 +22,17 @@ void user_path_fini(struct user_path *path)
 SLEEPS int user_path_get(struct task *task, i32 dirfd, uaddr at, bool may_be_empty,
                          struct user_path *out)
 {
-    *out = (struct user_path){.arena = task->kernel->arena};
-    out->text = arena_alloc(out->arena, PATH_SIZE_MAX);
-    if (!out->text)
-        return -ENOMEM;
-    i64 size = copy_string_from_user(task, out->text, at, PATH_SIZE_MAX);
+    out->arena = task->kernel->arena;
+    out->text = out->small;
+    out->file = NULL;
+    out->start = NULL;
+    i64 size = copy_string_from_user(task, out->text, at, sizeof out->small);
+    if (size == -ENAMETOOLONG) {
+        out->text = arena_alloc(out->arena, PATH_SIZE_MAX);
+        if (!out->text)
+            return -ENOMEM;
+        size = copy_string_from_user(task, out->text, at, PATH_SIZE_MAX);
+    }
     if (size < 0)
         return (int)size;
     if (size == 0 && !may_be_empty)

@@ -5,13 +5,14 @@
 #include "sentry/fs/vfs.h"
 #include "sentry/syscalls/syscalls.h"
 
-/* A path of the program in arena memory, and where it starts. Zero it first; user_path_fini
- * releases it. */
+/* A path of the program, and where it starts. Zero it first; user_path_fini releases it. Stays
+ * where it is: most paths are short and lie in it. */
 struct user_path {
     struct arena *arena;
-    char *text;               /* PATH_SIZE_MAX bytes */
+    char *text;               /* `small`, or PATH_SIZE_MAX bytes of the arena */
     struct file *file;        /* counted: the directory's description, or NULL */
     const struct path *start; /* NULL: the task's cwd */
+    char small[120];
 };
 /* DIRFD is looked at only for a relative path (or an empty one with MAY_BE_EMPTY). 0, -EFAULT,
  * -ENAMETOOLONG, -ENOENT, -EBADF, -ENOTDIR, -ENOMEM. */
