@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,28 @@
 
 #define FILE_SIZE_MAX ((size_t)8 << 20)
 
+/* One line whatever is in it: what a terminal would obey is shown as Go shows it. */
+static void print_line(FILE *out, const char *text)
+{
+    const u8 *at = (const u8 *)text, *end = at + strlen(text);
+    while (at < end) {
+        u32 rune;
+        size_t size = json_utf8_decode(at, (size_t)(end - at), &rune);
+        bool is_broken = size == 1 && *at >= 0x80;
+        if (*at == '\n')
+            fputs("\\n", out);
+        else if (is_broken || rune < 0x20 || (rune >= 0x7f && rune < 0xa0))
+            fprintf(out, "\\x%02x", is_broken ? *at : rune);
+        else
+            fwrite(at, 1, size, out);
+        at += size;
+    }
+    fputc('\n', out);
+}
+
 int cli_fail(const struct cli *cli, const struct error *err)
 {
-    fprintf(stderr, "%s\n", err->text);
+    print_line(stderr, err->text);
     runtime_log_error(&cli->config, err->text);
     return EXIT_FAILED;
 }
@@ -82,6 +102,15 @@ int cli_read_file(const char *path, char **out, size_t *size, struct error *err)
     return 0;
 }
 
+void cli_warn(const struct config *config)
+{
+    flags_warn(global_flags, config);
+    if (strstr(config->overlay2, ":dir="))
+        fprintf(stderr,
+                "warning: flag -overlay2=%s keeps what is written in memory, not in a folder\n",
+                config->overlay2);
+}
+
 static void report_unknown(void *arg, const char *path)
 {
     const struct cli *cli = arg;
@@ -113,6 +142,7 @@ int cli_bundle(struct cli *cli, const char *id, const char *given, char **bundle
         result = -1;
     } else {
         oci_spec_unknown_members(text, size, report_unknown, cli);
+        cli_warn(&cli->config);
     }
     free(text);
     if (result < 0)
@@ -211,6 +241,7 @@ static int run_command(struct cli *cli, int argc, char **argv)
     } else if (parsed < 0) {
         status = cli_fail(cli, &err);
     } else {
+        flags_warn(cli->command->flags, options);
         status = cli->command->run(cli, options, argc - used, argv + used);
     }
     free(options);
@@ -222,26 +253,53 @@ static void print_version(void)
     printf("runsc version %s\nspec: %s\n", PICKET_VERSION, OCI_VERSION);
 }
 
-int cli_main(int argc, char **argv)
+/* The error file must be one that can be written, before anything is done that it could tell of. */
+static int check_log(const struct config *config, struct error *err)
 {
-    if (argc > 1 && strcmp(argv[1], "boot") == 0)
-        return boot_command(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "gofer") == 0)
-        return gofer_command(argc - 1, argv + 1);
-    static struct cli cli;
+    if (*config->log) {
+        int fd = open(config->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return error_errno(err, "error opening log file \"%s\"", config->log);
+        close(fd);
+    } else if (config->log_fd >= 0 && fcntl((int)config->log_fd, F_GETFD) < 0) {
+        return error_errno(err, "error opening log file descriptor %lld",
+                           (long long)config->log_fd);
+    }
+    return 0;
+}
+
+/* What was printed has to arrive; who has closed the pipe ends us as it ends others. */
+static int finish(const struct cli *cli, int status)
+{
+    struct error err;
+    errno = 0;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || status != 0)
+        return status;
+    /* An earlier write may have failed, whose reason is not known any more. */
+    struct pollfd out = {.fd = 1, .events = POLLOUT};
+    if (errno == EPIPE || (errno == 0 && poll(&out, 1, 0) == 1 && (out.revents & POLLERR)))
+        signals_die_of_pipe();
+    if (errno == 0)
+        errno = EIO;
+    error_errno(&err, "write standard output");
+    return cli_fail(cli, &err);
+}
+
+static int run_words(struct cli *cli, int argc, char **argv)
+{
     struct error err;
     int used = 0;
     stdio_fill();
     signals_ignore_pipe();
-    config_init(&cli.config);
+    config_init(&cli->config);
     if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-version") == 0)) {
         print_version();
         return 0;
     }
-    int parsed = flags_parse(global_flags, &cli.config, argc - 1, argv + 1, &used, &err);
-    cli.command = command_find("help");
+    int parsed = flags_parse(global_flags, &cli->config, argc - 1, argv + 1, &used, &err);
+    cli->command = command_find("help");
     if (parsed == 1)
-        return cli.command->run(&cli, NULL, 0, NULL);
+        return cli->command->run(cli, NULL, 0, NULL);
     if (parsed < 0) {
         /* "--version" may stand behind other flags. */
         if (err.code == ENOENT &&
@@ -249,19 +307,29 @@ int cli_main(int argc, char **argv)
             print_version();
             return 0;
         }
-        cli_fail(&cli, &err);
+        cli_fail(cli, &err);
         return err.code == ENOENT ? EXIT_UNKNOWN_GLOBAL_FLAG : EXIT_FAILED;
     }
     if (used + 1 >= argc) {
         error_set(&err, EINVAL, "no command given; picket help lists them");
-        return cli_fail(&cli, &err);
+        return cli_fail(cli, &err);
     }
-    cli.command = command_find(argv[used + 1]);
-    if (!cli.command) {
+    cli->command = command_find(argv[used + 1]);
+    if (!cli->command) {
         error_set(&err, EINVAL, "unknown command \"%s\"; picket help lists them", argv[used + 1]);
-        return cli_fail(&cli, &err);
+        return cli_fail(cli, &err);
     }
-    if (config_check(&cli.config, &err) < 0)
-        return cli_fail(&cli, &err);
-    return run_command(&cli, argc - used - 2, argv + used + 2);
+    if (config_check(&cli->config, &err) < 0 || check_log(&cli->config, &err) < 0)
+        return cli_fail(cli, &err);
+    return run_command(cli, argc - used - 2, argv + used + 2);
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "boot") == 0)
+        return boot_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "gofer") == 0)
+        return gofer_command(argc - 1, argv + 1);
+    static struct cli cli;
+    return finish(&cli, run_words(&cli, argc, argv));
 }

@@ -34,8 +34,8 @@ const struct command *command_find(const char *name);
 extern const struct flag global_flags[];
 /* Defaults, those that depend on the environment included. */
 void config_init(struct config *config);
-/* Values that cannot be. */
-MUST_CHECK int config_check(const struct config *config, struct error *err);
+/* Values that cannot be; older flags become what they stand for. */
+MUST_CHECK int config_check(struct config *config, struct error *err);
 /* dev.gvisor.flag.NAME annotations change a copy of the flags. */
 MUST_CHECK int config_override(struct config *config, const struct oci_spec *spec,
                                struct error *err);
@@ -50,6 +50,8 @@ int cli_usage(const struct cli *cli);
  * failure. */
 MUST_CHECK int cli_container(struct cli *cli, const char *id, bool has_check,
                              struct runtime *runtime, struct record **record, struct error *err);
+/* Where a sandbox is made: lines about flags that ask for what is not there. */
+void cli_warn(const struct config *config);
 /*
  * For a new container ID: read, parse, check and resolve GIVEN/config.json; *BUNDLE is the folder's
  * absolute path (free it). Applies annotations' flags.
@@ -77,6 +79,7 @@ struct create_options {
     const char *user_log;
     const char *fs_image_path;
     bool is_detached;
+    bool keeps;
     struct flag_list pass_fds;
     i64 preserved_fds;
     i64 exec_fd;

@@ -2,11 +2,15 @@
 /* create ID: a sandbox that has not started its program. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 int create_args_fill(const struct create_options *options, const char *id, const char *bundle,
                      struct oci_spec *spec, struct create_args *out, struct error *err)
 {
+    if (options->exec_fd >= 0)
+        return error_set(err, ENOSYS,
+                         "starting a program from a descriptor (-exec-fd) is not supported");
     *out = (struct create_args){.id = id,
                                 .bundle = bundle,
                                 .spec = spec,
@@ -14,7 +18,7 @@ int create_args_fill(const struct create_options *options, const char *id, const
                                 .pid_file = options->pid_file,
                                 .user_log = options->user_log,
                                 .fs_image_path = options->fs_image_path,
-                                .exec_fd = (int)options->exec_fd};
+                                .exec_fd = -1};
     return cli_pass_fds(&options->pass_fds, options->preserved_fds, out->pass_hosts,
                         out->pass_guests, &out->pass_count, err);
 }

@@ -103,6 +103,7 @@ int cmd_do(struct cli *cli, const void *given, int argc, char **argv)
         return cli_fail(cli, &err);
     if (spec_make(options, argc, argv, &spec, &err) < 0)
         return cli_fail(cli, &err);
+    cli_warn(&cli->config);
     (void)!getrandom(&number, sizeof number, 0);
     snprintf(id, sizeof id, "runsc-%06u", number % 1000000);
     if (!mkdtemp(dir)) {

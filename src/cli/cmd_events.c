@@ -83,6 +83,7 @@ static void put_replaced(struct json_writer *writer, struct json_text text, cons
     json_end_object(writer);
 }
 
+/* 1: nobody takes it any more. */
 static int sample(const struct record *record, struct error *err)
 {
     static const char *const path[] = {"data", "cpu", "usage", "total", NULL};
@@ -101,8 +102,7 @@ static int sample(const struct record *record, struct error *err)
     put_replaced(&writer, json_member(answer.result, "event"), path,
                  cpu_total(record, answer.result, &pool));
     puts(buf_text(&buf));
-    fflush(stdout);
-    return 0;
+    return fflush(stdout) ? 1 : 0;
 }
 
 int cmd_events(struct cli *cli, const void *given, int argc, char **argv)
@@ -131,8 +131,8 @@ int cmd_events(struct cli *cli, const void *given, int argc, char **argv)
                              .tv_nsec = interval % (i64)NS_PER_S};
     for (;;) {
         int failed = sample(record, &err);
-        if (options->is_once)
-            return failed ? cli_fail(cli, &err) : 0;
+        if (options->is_once || failed > 0)
+            return failed < 0 ? cli_fail(cli, &err) : 0;
         if (failed && !sandbox_is_alive(record)) /* no sample will ever come again */
             return cli_fail(cli, &err);
         if (failed)

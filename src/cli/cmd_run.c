@@ -25,7 +25,8 @@ static int run_attached(struct runtime *runtime, const struct create_args *args,
     if (result == 0)
         result = container_wait(record, child, &forwarder.extra, &status, err);
     struct error unused;
-    (void)!container_delete(runtime, &id, true, &unused);
+    if (result < 0 || !args->is_kept)
+        (void)!container_delete(runtime, &id, true, &unused);
     forward_end(&forwarder);
     terminal_restore(terminal);
     *exit_code = boot_exit_code(status);
@@ -86,6 +87,7 @@ int cmd_run(struct cli *cli, const void *given, int argc, char **argv)
         status = cli_fail(cli, &err);
     } else {
         args.is_attached = !options->is_detached;
+        args.is_kept = options->keeps;
         status = cli_run(cli, &runtime, &args);
         runtime_close(&runtime);
     }

@@ -43,6 +43,10 @@ static char *resources_of_flags(const struct update_options *options, struct poo
         bool is_text, is_bytes;
     } rows[UPDATE_COUNT] = {
         [UPDATE_BLKIO_WEIGHT] = {"blockIO", "weight", false, false},
+        [UPDATE_CPU_BURST] = {"cpu", "burst", false, false},
+        [UPDATE_CPU_IDLE] = {"cpu", "idle", false, false},
+        [UPDATE_CPU_RT_PERIOD] = {"cpu", "realtimePeriod", false, false},
+        [UPDATE_CPU_RT_RUNTIME] = {"cpu", "realtimeRuntime", false, false},
         [UPDATE_CPU_PERIOD] = {"cpu", "period", false, false},
         [UPDATE_CPU_QUOTA] = {"cpu", "quota", false, false},
         [UPDATE_CPU_SHARES] = {"cpu", "shares", false, false},

@@ -12,6 +12,7 @@
 #define CREATE_FLAGS(s, prefix)                                                                   \
     ROW(s, "bundle", FLAG_STRING, prefix bundle, "",                                              \
         "folder of config.json; the working directory if empty"),                                 \
+        ROW(s, "b", FLAG_STRING, prefix bundle, NULL, NULL),                                      \
         ROW(s, "console-socket", FLAG_STRING, prefix console_socket, "",                          \
             "unix socket that gets the terminal's master"),                                       \
         ROW(s, "pid-file", FLAG_STRING, prefix pid_file, "", "file that gets the sandbox's pid"), \
@@ -33,7 +34,9 @@ static const struct flag create_flags[] = {CREATE_FLAGS(create_options, ), FLAG_
 static const struct flag run_flags[] = {
     CREATE_FLAGS(create_options, ),
     ROW(create_options, "detach", FLAG_BOOL, is_detached, "false", "return once it runs"),
-    FLAG_NOTHING("keep", FLAG_IGNORED_BOOL),
+    ROW(create_options, "d", FLAG_BOOL, is_detached, NULL, NULL),
+    ROW(create_options, "keep", FLAG_BOOL, keeps, "false",
+        "leave the stopped container, for delete"),
     FLAG_END,
 };
 static const struct flag restore_flags[] = {
@@ -165,12 +168,14 @@ static const struct flag checkpoint_flags[] = {
     FLAG_NOTHING("manage-cgroups-mode", FLAG_IGNORED),
     FLAG_NOTHING("page-server", FLAG_IGNORED),
     FLAG_NOTHING("empty-ns", FLAG_IGNORED),
-    FLAG_NOTHING("save-restore-exec-argv", FLAG_IGNORED),
+    FLAG_ABSENT_ROW("save-restore-exec-argv", FLAG_ABSENT, struct checkpoint_options, absent, "",
+                    "nothing is run in the container before and after"),
     FLAG_NOTHING("save-restore-exec-timeout", FLAG_IGNORED),
     FLAG_END,
 };
 static const struct flag spec_flags[] = {
     ROW(spec_options, "bundle", FLAG_STRING, bundle, ".", "folder for config.json"),
+    ROW(spec_options, "b", FLAG_STRING, bundle, NULL, NULL),
     ROW(spec_options, "cwd", FLAG_STRING, cwd, "/", "working directory"),
     ROW(spec_options, "netns", FLAG_STRING, netns, "", "network namespace to join"),
     FLAG_END,
@@ -178,11 +183,14 @@ static const struct flag spec_flags[] = {
 static const struct flag do_flags[] = {
     ROW(do_options, "root", FLAG_STRING, root, "/", "the root file system"),
     ROW(do_options, "cwd", FLAG_STRING, cwd, ".", "working directory"),
-    ROW(do_options, "ip", FLAG_STRING, ip, "192.168.10.2", "accepted"),
+    FLAG_ABSENT_ROW("ip", FLAG_ABSENT, struct do_options, absent, "192.168.10.2",
+                    "the network inside is a loopback"),
     ROW(do_options, "quiet", FLAG_BOOL, is_quiet, "false", "no notes"),
     ROW(do_options, "force-overlay", FLAG_BOOL, has_overlay, "true", "changes stay in memory"),
-    ROW(do_options, "uid-map", FLAG_STRING, uid_map, "", "accepted"),
-    ROW(do_options, "gid-map", FLAG_STRING, gid_map, "", "accepted"),
+    FLAG_ABSENT_ROW("uid-map", FLAG_ABSENT, struct do_options, absent, "",
+                    "users inside are those of the host"),
+    FLAG_ABSENT_ROW("gid-map", FLAG_ABSENT, struct do_options, absent, "",
+                    "users inside are those of the host"),
     ROW(do_options, "erofs", FLAG_STRING, image, "", "an EROFS image as the root file system"),
     ROW(do_options, "volume", FLAG_LIST, volumes, NULL, "SRC[:DST], may come often"),
     FLAG_END,
@@ -218,7 +226,8 @@ static const struct flag read_flags[] = {
 static const struct flag statefile_flags[] = {
     ROW(statefile_options, "get", FLAG_STRING, get, "", "print the value of this key"),
     ROW(statefile_options, "list", FLAG_BOOL, is_list, "false", "print the keys"),
-    FLAG_NOTHING("key", FLAG_IGNORED),
+    FLAG_ABSENT_ROW("key", FLAG_ABSENT, struct statefile_options, absent, "",
+                    "images are not signed"),
     FLAG_END,
 };
 static const struct flag export_flags[] = {
@@ -233,7 +242,8 @@ static const struct flag metric_server_flags[] = {
     ROW(metric_server_options, "pid-file", FLAG_STRING, pid_file, "", "file for its pid"),
     ROW(metric_server_options, "allow-unknown-root", FLAG_BOOL, allows_unknown_root, "false",
         "health checks may name another root"),
-    FLAG_NOTHING("allow-profiling", FLAG_IGNORED_BOOL),
+    FLAG_ABSENT_ROW("allow-profiling", FLAG_ABSENT_BOOL, struct metric_server_options, absent,
+                    "false", "the server has no profiles to serve"),
     FLAG_END,
 };
 static const struct flag update_flags[] = {
@@ -254,10 +264,13 @@ static const struct flag update_flags[] = {
     ROW(update_options, "memory-swap", FLAG_STRING, values[UPDATE_MEMORY_SWAP], "",
         "bytes, memory included"),
     ROW(update_options, "pids-limit", FLAG_STRING, values[UPDATE_PIDS], "", "processes"),
-    FLAG_NOTHING("cpu-burst", FLAG_IGNORED),
-    FLAG_NOTHING("cpu-idle", FLAG_IGNORED),
-    FLAG_NOTHING("cpu-rt-period", FLAG_IGNORED),
-    FLAG_NOTHING("cpu-rt-runtime", FLAG_IGNORED),
+    ROW(update_options, "cpu-burst", FLAG_STRING, values[UPDATE_CPU_BURST], "", "microseconds"),
+    ROW(update_options, "cpu-idle", FLAG_STRING, values[UPDATE_CPU_IDLE], "",
+        "1: only when nothing else runs"),
+    ROW(update_options, "cpu-rt-period", FLAG_STRING, values[UPDATE_CPU_RT_PERIOD], "",
+        "microseconds"),
+    ROW(update_options, "cpu-rt-runtime", FLAG_STRING, values[UPDATE_CPU_RT_RUNTIME], "",
+        "microseconds a period"),
     FLAG_END,
 };
 static const struct flag help_flags[] = {

@@ -55,15 +55,16 @@ struct checkpoint_options {
     const char *image_path;
     const char *compression;
     bool leaves_running, excludes_zero, is_direct;
+    struct flag_list absent;
 };
 struct spec_options {
     const char *bundle, *cwd, *netns;
 };
 struct do_options {
-    const char *root, *cwd, *ip, *uid_map, *gid_map;
+    const char *root, *cwd;
     const char *image; /* EROFS, in place of root; "" none */
     bool is_quiet, has_overlay;
-    struct flag_list volumes;
+    struct flag_list volumes, absent;
 };
 struct usage_options {
     bool is_full, is_fd;
@@ -81,6 +82,7 @@ struct read_options {
 struct statefile_options {
     const char *get;
     bool is_list;
+    struct flag_list absent;
 };
 struct export_options {
     const char *prefix, *filter;
@@ -88,12 +90,17 @@ struct export_options {
 struct metric_server_options {
     const char *prefix, *pid_file;
     bool allows_unknown_root;
+    struct flag_list absent;
 };
 enum update_value {
     UPDATE_BLKIO_WEIGHT,
+    UPDATE_CPU_BURST,
+    UPDATE_CPU_IDLE,
     UPDATE_CPU_PERIOD,
     UPDATE_CPU_QUOTA,
     UPDATE_CPU_SHARES,
+    UPDATE_CPU_RT_PERIOD,
+    UPDATE_CPU_RT_RUNTIME,
     UPDATE_CPUSET_CPUS,
     UPDATE_CPUSET_MEMS,
     UPDATE_MEMORY,

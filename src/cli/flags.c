@@ -142,7 +142,41 @@ const struct flag *flags_find(const struct flag *flags, const char *name)
 
 static bool flag_takes_word(const struct flag *flag)
 {
-    return flag->type != FLAG_BOOL && flag->type != FLAG_IGNORED_BOOL;
+    return flag->type != FLAG_BOOL && flag->type != FLAG_IGNORED_BOOL &&
+           flag->type != FLAG_ABSENT_BOOL;
+}
+
+static bool flag_has_no_default(const struct flag *flag)
+{
+    return !flag->initially || flag->type == FLAG_IGNORED || flag->type == FLAG_IGNORED_BOOL ||
+           flag->type == FLAG_ABSENT || flag->type == FLAG_ABSENT_BOOL;
+}
+
+/* Is TEXT among the words of LIST, which has commas between? */
+static bool list_has(const char *list, const char *text)
+{
+    size_t size = strlen(text);
+    for (;; list++) {
+        size_t word = strcspn(list, ",");
+        if (word == size && strncmp(list, text, size) == 0)
+            return true;
+        list += word;
+        if (!*list)
+            return false;
+    }
+}
+
+static void absent_note(const struct flag *flag, struct flag_list *absent, const char *text)
+{
+    u32 at = 0;
+    while (at < absent->count && strcmp(absent->items[at], flag->name) != 0)
+        at++;
+    if (list_has(flag->initially, text)) { /* the last value counts */
+        if (at < absent->count)
+            absent->items[at] = absent->items[--absent->count];
+    } else if (at == absent->count && at < FLAG_LIST_MAX) {
+        absent->items[absent->count++] = flag->name;
+    }
 }
 
 int flags_set(const struct flag *flag, void *options, const char *text, struct error *err)
@@ -176,6 +210,16 @@ int flags_set(const struct flag *flag, void *options, const char *text, struct e
         list->items[list->count++] = text;
         break;
     }
+    case FLAG_ABSENT_BOOL: {
+        bool value = false;
+        is_good = bool_parse(text, &value);
+        if (is_good)
+            absent_note(flag, member, value ? "true" : "false");
+        break;
+    }
+    case FLAG_ABSENT:
+        absent_note(flag, member, text);
+        break;
     case FLAG_IGNORED:
         break;
     }
@@ -191,7 +235,7 @@ int flags_set(const struct flag *flag, void *options, const char *text, struct e
 void flags_init(const struct flag *flags, void *options)
 {
     for (; flags->name; flags++) {
-        if (!flags->initially || flags->type == FLAG_IGNORED || flags->type == FLAG_IGNORED_BOOL)
+        if (flag_has_no_default(flags))
             continue;
         struct error err;
         int failed = flags_set(flags, options, flags->initially, &err);
@@ -251,7 +295,8 @@ static const char *flag_word(const struct flag *flag)
     static const char *const words[] = {
         [FLAG_BOOL] = "",           [FLAG_STRING] = " string", [FLAG_INT] = " int",
         [FLAG_UINT] = " uint",      [FLAG_LIST] = " value",    [FLAG_DURATION] = " duration",
-        [FLAG_IGNORED] = " string", [FLAG_IGNORED_BOOL] = ""};
+        [FLAG_IGNORED] = " string", [FLAG_IGNORED_BOOL] = "",  [FLAG_ABSENT] = " string",
+        [FLAG_ABSENT_BOOL] = ""};
     return words[flag->type];
 }
 
@@ -261,12 +306,27 @@ void flags_print(const struct flag *flags, void *file)
     for (; flags->name; flags++) {
         if (!flags->usage)
             continue;
-        fprintf(out, "  -%s%s\n    \t%s", flags->name, flag_word(flags), flags->usage);
-        const char *initially = flags->initially;
+        bool is_absent = flags->type == FLAG_ABSENT || flags->type == FLAG_ABSENT_BOOL;
+        fprintf(out, "  -%s%s\n    \t%s%s", flags->name, flag_word(flags),
+                is_absent ? "no effect: " : "", flags->usage);
+        const char *initially = is_absent ? NULL : flags->initially;
         if (initially && *initially && strcmp(initially, "0") != 0 &&
             strcmp(initially, "false") != 0)
             fprintf(out, flags->type == FLAG_STRING ? " (default \"%s\")" : " (default %s)",
                     initially);
         fputc('\n', out);
     }
+}
+
+void flags_warn(const struct flag *flags, const void *options)
+{
+    const struct flag *row = flags;
+    while (row->name && row->type != FLAG_ABSENT && row->type != FLAG_ABSENT_BOOL)
+        row++;
+    if (!row->name)
+        return;
+    const struct flag_list *absent = (const void *)((const char *)options + row->offset);
+    for (u32 i = 0; i < absent->count; i++)
+        fprintf(stderr, "warning: flag -%s has no effect: %s\n", absent->items[i],
+                flags_find(flags, absent->items[i])->usage);
 }

@@ -8,6 +8,7 @@
 #pragma once
 #include "base/base.h"
 #include "base/error.h"
+#include "runtime/config.h"
 
 enum flag_type {
     FLAG_BOOL,         /* bool */
@@ -18,12 +19,8 @@ enum flag_type {
     FLAG_LIST,         /* struct flag_list: may come many times */
     FLAG_IGNORED,      /* accepted with a value, no member */
     FLAG_IGNORED_BOOL, /* accepted as a boolean, no member */
-};
-
-#define FLAG_LIST_MAX 64u
-struct flag_list {
-    const char *items[FLAG_LIST_MAX];
-    u32 count;
+    FLAG_ABSENT,       /* accepted; asks for what is not there: see FLAG_ABSENT_ROW */
+    FLAG_ABSENT_BOOL,
 };
 
 struct flag {
@@ -41,6 +38,15 @@ struct flag {
 #define FLAG_NOTHING(name, type)      \
     {                                 \
         (name), (type), 0, NULL, NULL \
+    }
+/*
+ * A flag that is accepted and has no effect, which its user is told (flags_warn): any value but
+ * those of DEFAULTS, with commas between, puts the flag's name on the struct flag_list S.M. REASON
+ * is what the warning says.
+ */
+#define FLAG_ABSENT_ROW(name, type, s, m, defaults, reason)  \
+    {                                                        \
+        (name), (type), offsetof(s, m), (defaults), (reason) \
     }
 #define FLAG_END     \
     {                \
@@ -60,6 +66,8 @@ const struct flag *flags_find(const struct flag *flags, const char *name);
 /* Set one member from text. */
 MUST_CHECK int flags_set(const struct flag *flag, void *options, const char *text,
                          struct error *err);
+/* A line on standard error for each flag that OPTIONS' list of absent ones names. */
+void flags_warn(const struct flag *flags, const void *options);
 /* The list that Go prints for -h: two lines a flag, sorted as the table is. */
 void flags_print(const struct flag *flags, void *file);
 

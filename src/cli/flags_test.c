@@ -163,6 +163,46 @@ static void test_annotations_may_set_harmless_flags_only(void)
     }
 }
 
+static void test_flags_for_what_is_absent_are_noted_until_they_ask_for_nothing(void)
+{
+    struct absent_options {
+        struct flag_list absent;
+    };
+    static const struct flag rows[] = {
+        FLAG_ABSENT_ROW("log-packets", FLAG_ABSENT_BOOL, struct absent_options, absent, "false",
+                        "why"),
+        FLAG_ABSENT_ROW("settings", FLAG_ABSENT, struct absent_options, absent, "check,ignore",
+                        "why"),
+        FLAG_END,
+    };
+    static const struct {
+        char *words[4];
+        u32 count;
+    } cases[] = {
+        {{"-log-packets"}, 1},
+        {{"-log-packets=false"}, 0},
+        {{"-log-packets", "-log-packets", "-settings=enforce"}, 2},
+        {{"-log-packets", "-log-packets=0"}, 0},
+        {{"-settings=ignore"}, 0},
+        {{"-settings=check"}, 0},
+        {{"-settings=chec"}, 1},
+        {{"-settings", "enforce", "-settings", "check"}, 0},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct absent_options options = {0};
+        struct error err;
+        int used, argc = 0;
+        while (argc < 4 && cases[i].words[argc])
+            argc++;
+        flags_init(rows, &options);
+        CU_ASSERT_EQUAL(flags_parse(rows, &options, argc, (char **)cases[i].words, &used, &err), 0);
+        CU_ASSERT_EQUAL(options.absent.count, cases[i].count);
+    }
+    struct absent_options options = {0};
+    struct error err;
+    CU_ASSERT_EQUAL(flags_set(&rows[0], &options, "maybe", &err), -1);
+}
+
 void flags_suite(void)
 {
     CU_pSuite suite = CU_add_suite("flags", NULL, NULL);
@@ -171,6 +211,7 @@ void flags_suite(void)
     TEST(booleans_take_no_word);
     TEST(parsing_stops_at_words_and_double_dashes);
     TEST(mistakes_have_gos_words);
+    TEST(flags_for_what_is_absent_are_noted_until_they_ask_for_nothing);
     TEST(numbers_and_durations);
     TEST(signals_have_names_and_numbers);
     TEST(annotations_may_set_harmless_flags_only);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flags before the command. The names and defaults are gVisor's; a row without a member is
- * accepted, so that callers need not know which sandbox they talk to, and does nothing.
+ * Flags before the command. The names and defaults are gVisor's. A row without a member is
+ * accepted, so that callers need not know which sandbox they talk to, and does nothing: it tunes
+ * what is not here, or says what is so anyway. Who asks for something and does not get it is told
+ * (ABSENT), once, where a sandbox is made.
  */
 #include "cli/cli.h"
 
@@ -13,6 +15,9 @@
 
 #define GLOBAL(name, type, m, initially, usage) \
     FLAG_ROW(name, type, struct config, m, initially, usage)
+
+#define ABSENT(name, type, defaults, reason) \
+    FLAG_ABSENT_ROW(name, type, struct config, absent, defaults, reason)
 
 const struct flag global_flags[] = {
     GLOBAL("root", FLAG_STRING, root, NULL, "folder of container records and control sockets"),
@@ -48,6 +53,7 @@ const struct flag global_flags[] = {
            "the same for bind mounts"),
     GLOBAL("host-uds", FLAG_STRING, host_uds, "none",
            "none, open, create or all: sockets of the host"),
+    GLOBAL("fsgofer-host-uds", FLAG_BOOL, has_fsgofer_uds, "false", "as host-uds=open"),
     GLOBAL("host-fifo", FLAG_STRING, host_fifo, "none", "none or open: fifos of the host"),
     GLOBAL("fdlimit", FLAG_INT, fd_limit, "-1", "limit of descriptors of sandbox and gofer"),
     GLOBAL("rootless", FLAG_BOOL, is_rootless, "false",
@@ -73,92 +79,97 @@ const struct flag global_flags[] = {
            "for developers: sandbox and gofer without seccomp filters"),
     FLAG_NOTHING("allow-connected-on-save", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("allow-live-tcp-migration", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("allow-packet-socket-write", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("allow-rootfs-tar-annotation", FLAG_IGNORED_BOOL),
+    ABSENT("allow-packet-socket-write", FLAG_ABSENT_BOOL, "false", "there are no packet sockets"),
+    ABSENT("allow-rootfs-tar-annotation", FLAG_ABSENT_BOOL, "false",
+           "picket tar and create --fs-restore-image-path keep and bring back a root"),
     FLAG_NOTHING("allow-suid", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("app-huge-pages", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("buffer-pooling", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("cgroupfs", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("character-device-policy", FLAG_IGNORED),
+    ABSENT("character-device-policy", FLAG_ABSENT, "emulated-only",
+           "character devices are always the sandbox's own"),
     FLAG_NOTHING("control-rpc-stop-timeout", FLAG_IGNORED),
     FLAG_NOTHING("coverage-fd", FLAG_IGNORED),
     FLAG_NOTHING("coverage-report", FLAG_IGNORED),
     FLAG_NOTHING("dcache", FLAG_IGNORED),
-    FLAG_NOTHING("debug-to-user-log", FLAG_IGNORED_BOOL),
+    ABSENT("debug-to-user-log", FLAG_ABSENT_BOOL, "false", "debug lines go to --debug-log"),
     FLAG_NOTHING("directfs", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("enable-core-tags", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("EXPERIMENTAL-xdp", FLAG_IGNORED),
+    ABSENT("enable-core-tags", FLAG_ABSENT_BOOL, "false", "cores are not scheduled by sandbox"),
+    ABSENT("EXPERIMENTAL-xdp", FLAG_ABSENT, "off", "no packets leave the sandbox"),
     FLAG_NOTHING("EXPERIMENTAL-xdp-need-wakeup", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("final-metrics-log", FLAG_IGNORED),
-    FLAG_NOTHING("fsgofer-host-uds", FLAG_IGNORED_BOOL),
+    ABSENT("final-metrics-log", FLAG_ABSENT, "", "see picket export-metrics and metric-server"),
     FLAG_NOTHING("fuse", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("gofer-network-namespace", FLAG_IGNORED),
     FLAG_NOTHING("gso", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("gvisor-gro", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("gvisor-marker-file", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("host-settings", FLAG_IGNORED),
-    FLAG_NOTHING("iouring", FLAG_IGNORED_BOOL),
+    ABSENT("gvisor-marker-file", FLAG_ABSENT_BOOL, "false", "the file is not made"),
+    ABSENT("host-settings", FLAG_ABSENT, "check,ignore", "settings of the host are never changed"),
+    ABSENT("iouring", FLAG_ABSENT_BOOL, "false", "there is no io_uring inside"),
     FLAG_NOTHING("kvm-use-cpu-nums", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("lisafs", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("log-packets", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("mount-cgroup-v2", FLAG_IGNORED_BOOL),
+    ABSENT("log-packets", FLAG_ABSENT_BOOL, "false", "no packets leave the sandbox"),
+    ABSENT("mount-cgroup-v2", FLAG_ABSENT_BOOL, "false", "cgroups inside are of version 1"),
     FLAG_NOTHING("net-disconnect-ok", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("network-processors-per-channel", FLAG_IGNORED),
     FLAG_NOTHING("num-network-channels", FLAG_IGNORED),
-    FLAG_NOTHING("nvproxy", FLAG_IGNORED_BOOL),
+    ABSENT("nvproxy", FLAG_ABSENT_BOOL, "false", "no devices of the host are passed on"),
     FLAG_NOTHING("nvproxy-allowed-driver-capabilities", FLAG_IGNORED),
     FLAG_NOTHING("nvproxy-docker", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("nvproxy-driver-version", FLAG_IGNORED),
-    FLAG_NOTHING("override-procs", FLAG_IGNORED),
-    FLAG_NOTHING("panic-log", FLAG_IGNORED),
-    FLAG_NOTHING("panic-log-fd", FLAG_IGNORED),
-    FLAG_NOTHING("panic-signal", FLAG_IGNORED),
-    FLAG_NOTHING("pause-external-networking", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("pcap-log", FLAG_IGNORED),
-    FLAG_NOTHING("profile-block", FLAG_IGNORED),
-    FLAG_NOTHING("profile-cpu", FLAG_IGNORED),
+    ABSENT("override-procs", FLAG_ABSENT, "", "the number of threads follows the number of cpus"),
+    ABSENT("panic-log", FLAG_ABSENT, "", "what a sandbox dies of stands in its --debug-log"),
+    ABSENT("panic-log-fd", FLAG_ABSENT, "-1", "what a sandbox dies of stands in its --debug-log"),
+    ABSENT("panic-signal", FLAG_ABSENT, "-1", "what a sandbox dies of stands in its --debug-log"),
+    ABSENT("pause-external-networking", FLAG_ABSENT_BOOL, "false", "no packets leave the sandbox"),
+    ABSENT("pcap-log", FLAG_ABSENT, "", "no packets leave the sandbox"),
+    ABSENT("profile-block", FLAG_ABSENT, "", "use picket debug --profile-block FILE ID"),
+    ABSENT("profile-cpu", FLAG_ABSENT, "", "use picket debug --profile-cpu FILE ID"),
     FLAG_NOTHING("profile-gc-interval", FLAG_IGNORED),
-    FLAG_NOTHING("profile-heap", FLAG_IGNORED),
-    FLAG_NOTHING("profile-mutex", FLAG_IGNORED),
-    FLAG_NOTHING("profiling-metrics", FLAG_IGNORED),
-    FLAG_NOTHING("profiling-metrics-log", FLAG_IGNORED),
+    ABSENT("profile-heap", FLAG_ABSENT, "", "use picket debug --profile-heap FILE ID"),
+    ABSENT("profile-mutex", FLAG_ABSENT, "", "use picket debug --profile-mutex FILE ID"),
+    ABSENT("profiling-metrics", FLAG_ABSENT, "", "see picket export-metrics and metric-server"),
+    ABSENT("profiling-metrics-log", FLAG_ABSENT, "", "see picket export-metrics and metric-server"),
     FLAG_NOTHING("profiling-metrics-rate-us", FLAG_IGNORED),
     FLAG_NOTHING("qdisc", FLAG_IGNORED),
     FLAG_NOTHING("qdisc-tbf-burst", FLAG_IGNORED),
     FLAG_NOTHING("qdisc-tbf-rate", FLAG_IGNORED),
-    FLAG_NOTHING("rdmaproxy", FLAG_IGNORED_BOOL),
+    ABSENT("rdmaproxy", FLAG_ABSENT_BOOL, "false", "no devices of the host are passed on"),
     FLAG_NOTHING("ref-leak-mode", FLAG_IGNORED),
-    FLAG_NOTHING("reproduce-nat", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("reproduce-nftables", FLAG_IGNORED_BOOL),
+    ABSENT("reproduce-nat", FLAG_ABSENT_BOOL, "false", "no packets leave the sandbox"),
+    ABSENT("reproduce-nftables", FLAG_ABSENT_BOOL, "false", "no packets leave the sandbox"),
     FLAG_NOTHING("rx-checksum-offload", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("save-restore-netstack", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("shared-root", FLAG_IGNORED),
     FLAG_NOTHING("sidecar-release-enforcement-policy", FLAG_IGNORED),
     FLAG_NOTHING("software-gso", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("strace-event", FLAG_IGNORED_BOOL),
+    ABSENT("strace-event", FLAG_ABSENT_BOOL, "false",
+           "calls are logged in --debug-log, or told by a trace session"),
     FLAG_NOTHING("systrap-disable-syscall-patching", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("TESTONLY-afs-syscall-panic", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("TESTONLY-allow-run-as-current-user-without-chroot", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("TESTONLY-test-name-env", FLAG_IGNORED),
-    FLAG_NOTHING("tpuproxy", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("trace", FLAG_IGNORED),
+    ABSENT("tpuproxy", FLAG_ABSENT_BOOL, "false", "no devices of the host are passed on"),
+    ABSENT("trace", FLAG_ABSENT, "", "use picket debug --trace FILE ID"),
     FLAG_NOTHING("traceback", FLAG_IGNORED),
     FLAG_NOTHING("tx-checksum-offload", FLAG_IGNORED_BOOL),
     FLAG_NOTHING("vfs2", FLAG_IGNORED_BOOL),
-    FLAG_NOTHING("watchdog-action", FLAG_IGNORED),
+    ABSENT("watchdog-action", FLAG_ABSENT, "log", "no watchdog stops a sandbox"),
     FLAG_END,
 };
+
+/* Lives as long as the process. */
+static const char *default_root(void)
+{
+    const char *run = getenv("XDG_RUNTIME_DIR");
+    char *root = NULL;
+    return run && *run && asprintf(&root, "%s/runsc", run) >= 0 ? root : "/var/run/runsc";
+}
 
 void config_init(struct config *config)
 {
     *config = (struct config){0};
     flags_init(global_flags, config);
-    const char *run = getenv("XDG_RUNTIME_DIR");
-    char *root = NULL;
-    if (run && *run && asprintf(&root, "%s/runsc", run) >= 0)
-        config->root = root;
-    else
-        config->root = "/var/run/runsc";
+    config->root = default_root();
 }
 
 static int check_word(const char *flag, const char *value, const char *const *words, size_t count,
@@ -187,7 +198,7 @@ static bool overlay_is_good(const char *text)
            (size == 4 && strncmp(medium, "self", 4) == 0) || strncmp(medium, "dir=/", 5) == 0;
 }
 
-int config_check(const struct config *config, struct error *err)
+int config_check(struct config *config, struct error *err)
 {
     static const char *const networks[] = {"sandbox", "host", "none", "plugin"};
     static const char *const accesses[] = {"exclusive", "shared"};
@@ -213,6 +224,10 @@ int config_check(const struct config *config, struct error *err)
         check_word("platform", config->platform, platform_names, ARRAY_COUNT(platform_names), err) <
             0)
         return -1;
+    if (!*config->root)
+        config->root = default_root();
+    if (config->has_fsgofer_uds && strcmp(config->host_uds, "none") == 0)
+        config->host_uds = "open";
     if (!overlay_is_good(config->overlay2))
         return error_set(err, EINVAL, "expected format is --overlay2={mount}:{medium}, got \"%s\"",
                          config->overlay2);

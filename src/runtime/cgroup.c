@@ -443,6 +443,18 @@ int cgroup_set_limits(const struct cgroup *cgroup, const struct oci_limits *limi
         limit_put(&writer, "cpuset", "cpuset.cpus", "%s", limits->cpuset_cpus);
     if (limits->cpuset_mems && *limits->cpuset_mems)
         limit_put(&writer, "cpuset", "cpuset.mems", "%s", limits->cpuset_mems);
+    static const struct {
+        const char *path, *v1, *v2;
+    } rows[] = {{"cpu.burst", "cpu.cfs_burst_us", "cpu.max.burst"},
+                {"cpu.idle", "cpu.idle", "cpu.idle"},
+                {"cpu.realtimePeriod", "cpu.rt_period_us", NULL},
+                {"cpu.realtimeRuntime", "cpu.rt_runtime_us", NULL}};
+    for (u32 i = 0; i < ARRAY_COUNT(rows) && resources.bytes; i++) {
+        const char *file = cgroup->version == 1 ? rows[i].v1 : rows[i].v2;
+        i64 value;
+        if (file && json_i64(json_path(resources, rows[i].path), &value))
+            limit_put(&writer, "cpu", file, "%lld", (long long)value);
+    }
     i64 weight;
     struct json_text block = resources.bytes ? json_path(resources, "blockIO.weight") : resources;
     if (block.bytes && json_i64(block, &weight) && weight > 0) {

@@ -9,6 +9,13 @@
 
 #define PICKET_VERSION "picket-0.1.0"
 
+#define FLAG_LIST_MAX 64u
+/* The values of a flag that may come many times. */
+struct flag_list {
+    const char *items[FLAG_LIST_MAX];
+    u32 count;
+};
+
 struct config {
     const char *root;       /* records and control sockets */
     const char *log;        /* the runtime's error file; "" none */
@@ -49,7 +56,9 @@ struct config {
     bool allows_flag_override;
     const char *restore_spec_validation; /* enforce, warning, ignore */
     const char *metric_server;
-    bool has_no_filter; /* --debug-no-filter: the sandbox without its seccomp filter */
+    bool has_fsgofer_uds;    /* an older flag: host-uds=open */
+    struct flag_list absent; /* names of flags that ask for what is not there */
+    bool has_no_filter;      /* --debug-no-filter: the sandbox without its seccomp filter */
 };
 
 /* "picket" binary of this process, opened: for starting it again under whatever root. */

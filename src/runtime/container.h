@@ -39,6 +39,7 @@ struct create_args {
     u32 pass_count;
     int exec_fd;      /* -1 none */
     bool is_restored; /* its program comes from an image */
+    bool is_kept;     /* attached: not deleted at its end */
     bool is_attached; /* the sandbox dies with this process, which waits for it */
 };
 

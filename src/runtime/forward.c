@@ -66,3 +66,9 @@ void signals_ignore_pipe(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
 }
+
+void signals_die_of_pipe(void)
+{
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)raise(SIGPIPE);
+}

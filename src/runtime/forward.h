@@ -20,3 +20,5 @@ void forward_block(void);
 
 /* A peer that hung up is told by the call, not by a signal. */
 void signals_ignore_pipe(void);
+/* End as a command that writes to a closed pipe does, by SIGPIPE, without a word. */
+void signals_die_of_pipe(void);

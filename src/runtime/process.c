@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,14 +93,30 @@ bool process_reap(int pidfd, int *wait_status)
     return true;
 }
 
+/* A device, a fifo or a link is written to and not replaced. */
+static int pid_write_there(const char *path, const char *text, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return error_errno(err, "cannot write the pid file %s", path);
+    int result = write(fd, text, strlen(text)) < 0
+                     ? error_errno(err, "cannot write the pid file %s", path)
+                     : 0;
+    close(fd);
+    return result;
+}
+
 int pid_file_write(const char *path, pid_t pid, struct error *err)
 {
     char temporary[4096], text[24];
+    struct stat status;
     const char *slash = strrchr(path, '/');
     int dir_size = slash ? (int)(slash + 1 - path) : 0;
     snprintf(temporary, sizeof temporary, "%.*s.%s.%d", dir_size, path, slash ? slash + 1 : path,
              (int)getpid());
     int size = snprintf(text, sizeof text, "%d", (int)pid);
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return pid_write_there(path, text, err);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return error_errno(err, "cannot write the pid file %s", path);

@@ -6,7 +6,9 @@ import random
 import shutil
 import signal
 import socket
+import stat
 import struct
+import subprocess
 import time
 
 from harness import BUSYBOX, Box, read, test, wait_until, write
@@ -294,6 +296,8 @@ def files_that_cannot_be_written(box: Box):
     box.run("create", "--bundle", bundle, "--pid-file", none, "one").want(128, line="*pid file*no such file or directory")
     assert os.listdir(box.root) == []
     box.run("create", "--bundle", bundle, "--user-log", none, "one").want(128, line="*no such file or directory")
+    for flags in (("--log", none), ("--log-fd", "99")):
+        box.run("state", "one", flags=flags).want(128, line="error opening log file*")
     box.running("one", "sleep", "100")
     for flag in ("--pid-file", "--internal-pid-file"):
         box.run("exec", "--detach", flag, none, "one", "sleep", "100").want(128, line="*")
@@ -312,3 +316,43 @@ def wrong_flag_values(box: Box):
         done = box.run("create", "--bundle", bundle, "one", flags=(flag,)).want(128)
         assert done.err.count("\n") == 1, done
     assert not os.path.isdir(box.root) or os.listdir(box.root) == []
+
+
+@test
+def bytes_that_a_terminal_obeys(box: Box):
+    """what is odd in words comes back escaped, in one line"""
+    os.makedirs(box.root)
+    for word, shown in (("a\nb", "a\\nb"), ("a\x1b[2Jb", "a\\x1b[2Jb"), (b"\xff\xfe", "\\xff\\xfe"), ("\u0085", "\\x85"), ("\u00e9", "\u00e9")):
+        box.run("state", word).want(128, err=f"invalid container id: {shown}\n")
+
+
+@test
+def output_that_nobody_takes(box: Box):
+    """a full disk as standard output is an error; a closed pipe ends a command as it ends others"""
+    os.makedirs(box.root)
+    for words in (("list",), ("flags",), ("help",), ("--version",), ("features",)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(box.words(*words), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (128, "write standard output: no space left on device\n"), (words, done)
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(box.words(*words), stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (-signal.SIGPIPE, ""), (words, done)
+
+
+@test
+def pid_files_that_are_no_files(box: Box):
+    """a device, or what a link leads to, is written to and stays what it is"""
+    os.mknod(box.path("device"), stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.symlink("target", box.path("link"))
+    write(box.path("target"), "some longer text")
+    for name in ("device", "link"):
+        box.ok("run", "-b", box.bundle("true"), "--pid-file", box.path(name), "one")
+    assert stat.S_ISCHR(os.lstat(box.path("device")).st_mode) and os.path.islink(box.path("link"))
+    assert int(read(box.path("target"))) > 1
+    os.unlink(box.path("device"))
+    os.mknod(box.path("device"), stat.S_IFCHR | 0o600, os.makedev(1, 7))
+    box.run("create", "-b", box.bundle("true"), "--pid-file", box.path("device"), "one").want(
+        128, line="*cannot write the pid file*no space left on device")
+    assert os.listdir(box.root) == []

@@ -223,7 +223,7 @@ def one_static_file(box: Box):
 @test
 def limit_of_tasks(box: Box):
     """the spec's limit of tasks bounds what programs start, not the sandbox itself; update changes it"""
-    script = "for i in 1 2 3 4 5 6; do sleep 1 & done; wait; echo all"
+    script = "for i in 1 2 3 4 5 6; do sleep 20 & done; wait; echo all"
 
     def change(limit):
         def edit(config):
@@ -242,3 +242,30 @@ def limit_of_tasks(box: Box):
     assert box.ok("read-control", "one", "pids", "/one", "pids.max").out == "max\n"
     assert box.ok("read-control", "one", "memory", "/one", "memory.limit_in_bytes").out == f"{64 << 20}\n"
     box.ok("delete", "--force", "one")
+
+
+@test
+def flags_without_effect(box: Box):
+    """who asks for what is not there is told in one line, and gets the rest; defaults and what tunes others are no question"""
+    bundle = box.bundle("echo", "ran")
+    done = box.run("run", "--bundle", bundle, "one", flags=("--pcap-log=x", "--gso=false", "--watchdog-action=log", "--trace="))
+    done.want(0, out="ran\n", err="warning: flag -pcap-log has no effect: no packets leave the sandbox\n")
+    box.run("run", "--bundle", bundle, "one", flags=("--nvproxy", "--nvproxy=false", "--host-settings=ignore")).want(
+        0, out="ran\n", err="")
+    done = box.run("do", "-ip=10.0.0.1", "-quiet", "true", flags=("--profile-cpu=/f",)).want(0)
+    assert done.err == ("warning: flag -ip has no effect: the network inside is a loopback\n"
+                        "warning: flag -profile-cpu has no effect: use picket debug --profile-cpu FILE ID\n"), done
+    done = box.run("run", "--bundle", bundle, "one", flags=("--overlay2=root:dir=/tmp",)).want(0, out="ran\n")
+    assert done.err == "warning: flag -overlay2=root:dir=/tmp keeps what is written in memory, not in a folder\n", done
+    assert box.ok("list", flags=("--pcap-log=x",)).err == "", "only where a sandbox is made"
+    for words in (("create", "--bundle", bundle), ("run", "--bundle", bundle)):
+        box.run(*words, "--exec-fd", "0", "one").want(128, line="*starting a program from a descriptor (-exec-fd) is not supported")
+    assert os.listdir(box.root) == []
+
+
+@test
+def run_keep(box: Box):
+    """run --keep: the container stays, stopped, for delete"""
+    box.run("run", "--keep", "-b", box.bundle("sh", "-c", "exit 3"), "one").want(3)
+    assert box.status("one") == "stopped"
+    box.ok("delete", "one")

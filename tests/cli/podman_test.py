@@ -8,7 +8,8 @@ import time
 
 from harness import BUSYBOX, Box, Skip, test, wait_until
 
-NAMES = ("sh", "echo", "sleep", "cat", "ls", "id", "true", "stty", "kill", "head", "tail", "hostname")
+NAMES = ("sh", "echo", "sleep", "cat", "ls", "id", "true", "stty", "kill", "head", "tail", "hostname", "stat", "df", "touch",
+         "ps", "pwd", "chown", "tar", "grep")
 
 
 class Podman:
@@ -171,4 +172,45 @@ def podman_checkpoint(box: Box):
         podman.ok("container", "checkpoint", "one")
         podman.ok("container", "restore", "one")
         assert podman.status("one") == "running"
+    with_podman(box, body)
+
+
+@test
+def podman_everyday_flags(box: Box):
+    """what crun prints for the flags that people use, and picket as well"""
+    def body(podman):
+        os.makedirs(box.path("volume"))
+        with open(box.path("volume", "f"), "w", encoding="utf-8") as file:
+            file.write("kept\n")
+        volume = box.path("volume") + ":/v"
+        rows = (
+            (("-v", volume + ":ro"), "cat /v/f; echo > /v/g", 1, "kept\n"),
+            (("-v", box.path("volume", "f") + ":/etc/given:ro"), "cat /etc/given", 0, "kept\n"),
+            (("--mount", "type=tmpfs,destination=/m"), "touch /m/x; ls /m", 0, "x\n"),
+            (("--tmpfs", "/t:size=1m,mode=700"), "stat -c %a /t; df -k /t | grep -c 1024", 0, "700\n1\n"),
+            (("--read-only",), "echo 2> /dev/null > /x; echo > /tmp/y; ls /tmp", 0, "y\n"),
+            (("--cap-drop", "all"), "grep CapEff /proc/self/status; chown 5 /bin", 1, "CapEff:\t0000000000000000\n"),
+            (("--cap-drop", "chown"), "chown 5 /bin", 1, ""),
+            (("--security-opt", "no-new-privileges"), "grep NoNew /proc/self/status", 0, "NoNewPrivs:\t1\n"),
+            (("--pids-limit", "4"), "for i in 1 2 3 4 5; do sleep 20 & done; wait", 2, ""),
+            (("--pids-limit", "20"), "for i in 1 2 3 4 5; do sleep 0.1 & done; wait; echo all", 0, "all\n"),
+            (("--ulimit", "nofile=77:78"), "ulimit -n; ulimit -Hn", 0, "77\n78\n"),
+            (("--shm-size", "2m"), "df -k /dev/shm | grep -c 2048", 0, "1\n"),
+            (("--umask", "077"), "umask; touch /tmp/a; stat -c %a /tmp/a", 0, "0077\n600\n"),
+            (("--oom-score-adj", "100"), "cat /proc/self/oom_score_adj", 0, "100\n"),
+            (("--user", "77:78", "--group-add", "9"), "id -u; id -g; id -G", 0, "77\n78\n78 9\n"),
+            (("--memory", "64m"), "cat /sys/fs/cgroup/memory/memory.limit_in_bytes", 0, "67108864\n"),
+        )
+        for flags, script, code, out in rows:
+            done = podman.run("--rm", *flags, "bb", "/bin/sh", "-c", script)
+            assert (done.returncode, done.stdout) == (code, out), (flags, done)
+        done = podman.run("-d", "--name", "one", "--health-cmd", "test -e /tmp/ok", "--health-interval", "disable", "bb",
+                          "sleep", "100")
+        assert done.returncode == 0, done
+        podman.ok("healthcheck", "run", "one", code=1)
+        podman.ok("exec", "one", "touch", "/tmp/ok")
+        podman.ok("healthcheck", "run", "one")
+        assert "sleep 100" in podman.ok("top", "one", "-ef")
+        assert "new" in podman.ok("exec", "-i", "one", "sh", "-c", "touch /new; tar -C / -cf - new")
+        podman.ok("rm", "--force", "--time", "0", "one")
     with_podman(box, body)
