@@ -7,8 +7,11 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <stddef.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -269,6 +272,35 @@ CASE(network_namespace_is_empty)
         EXPECT(strstr(text, "eth0:") == NULL);
     }
     EXPECT_EXIT(pid, 0);
+}
+
+CASE(abstract_names_are_the_network_namespace_s)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    memcpy(name.sun_path, "\0picket-ns", 10);
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + 10;
+    int a = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    MUST(bind(a, (struct sockaddr *)&name, size));
+    MUST(listen(a, 1));
+    int before = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    CHILD(pid)
+    {
+        SKIP_IF(unshare(CLONE_NEWNET) < 0, "no new namespaces");
+        char text[8192] = {0};
+        int b = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        int c = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        EXPECT_ERRNO(connect(b, (struct sockaddr *)&name, size), ECONNREFUSED);
+        EXPECT_EQ(bind(b, (struct sockaddr *)&name, size), 0); /* the same name, another's */
+        EXPECT_ERRNO(bind(c, (struct sockaddr *)&name, size), EADDRINUSE);
+        EXPECT_ERRNO(connect(c, (struct sockaddr *)&name, size), ECONNREFUSED); /* listens not yet */
+        EXPECT_EQ(connect(before, (struct sockaddr *)&name, size), 0); /* a socket stays where it was made */
+        EXPECT(tap_read_file("/proc/net/unix", text, sizeof text) > 0);
+        char *first = strstr(text, "@picket-ns");
+        EXPECT(first && !strstr(first + 1, "@picket-ns"));
+    }
+    EXPECT_EXIT(pid, 0);
+    close(a);
+    close(before);
 }
 
 CASE(user_namespace_maps)

@@ -146,16 +146,17 @@ static int put_unix(struct buf *out, const struct unix_socket *socket)
     return err ? err : buf_append(out, "\n", 1);
 }
 
-/* Every socket of the sandbox: unix sockets know no namespace here. */
-static int show_unix(const struct kernel *kernel, struct buf *out)
+/* Those of NS, in the order they were made. */
+static int show_unix(struct net_ns *ns, struct buf *out)
 {
     int err = buf_append_text(out, "Num       RefCount Protocol Flags    Type St Inode Path\n");
     const struct object *object;
-    list_for_each (object, &kernel->arena->objects, link) {
+    list_for_each (object, &ns->kernel->arena->objects, link) {
+        const struct unix_socket *socket = container_of(object, struct unix_socket, base.object);
         if (err)
             break;
-        if (object->kind == &unix_socket_kind)
-            err = put_unix(out, container_of(object, struct unix_socket, base.object));
+        if (object->kind == &unix_socket_kind && socket->ns == ns)
+            err = put_unix(out, socket);
     }
     return err;
 }
@@ -353,7 +354,8 @@ int net_proc_show(const struct task *task, const char *name, struct buf *out)
         int (*show)(struct net_ns *ns, struct buf *out);
     } shows[] = {{"arp", show_arp},           {"dev", show_dev},
                  {"if_inet6", show_if_inet6}, {"ipv6_route", show_ipv6_route},
-                 {"netlink", show_netlink},   {"route", show_route}};
+                 {"netlink", show_netlink},   {"route", show_route},
+                 {"unix", show_unix}};
     static const struct {
         const char *name;
         i32 domain;
@@ -371,5 +373,5 @@ int net_proc_show(const struct task *task, const char *name, struct buf *out)
     for (size_t i = 0; i < ARRAY_COUNT(families); i++)
         if (strcmp(families[i].name, name) == 0)
             return families[i].show(ns, families[i].domain, out);
-    return strcmp(name, "unix") == 0 ? show_unix(task->kernel, out) : -ENOENT;
+    return -ENOENT;
 }

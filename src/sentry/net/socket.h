@@ -105,5 +105,7 @@ void socket_file_ops_add(struct kernel *kernel, struct file_ops_table *table);
 /* Families: 0 or -errno (EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT). */
 MUST_CHECK int socket_create(struct task *task, i32 domain, i32 type, i32 protocol,
                              struct socket **out);
-MUST_CHECK int unix_create(struct kernel *kernel, i32 type, struct socket **out);
+struct net_ns;
+/* In NS, to which it takes a reference: abstract names are its own. */
+MUST_CHECK int unix_create(struct net_ns *ns, i32 type, struct socket **out);
 MUST_CHECK int unix_pair(struct task *task, i32 type, struct socket **a, struct socket **b);

@@ -147,7 +147,7 @@ int socket_create(struct task *task, i32 domain, i32 type, i32 protocol, struct 
             return -EPROTONOSUPPORT;
         if (type == LINUX_SOCK_RAW)
             type = LINUX_SOCK_DGRAM; /* unix(7): as Linux does */
-        return unix_create(task->kernel, type, out);
+        return unix_create(net_ns_of(task), type, out);
     case LINUX_AF_INET:
     case LINUX_AF_INET6:
         return inet_create(task, domain, type, protocol, out);

@@ -15,6 +15,7 @@
 
 static const struct field unix_socket_fields[] = {
     FIELD_STRUCT(struct unix_socket, base, socket_base_fields),
+    FIELD_REF(struct unix_socket, ns),
     FIELD(struct unix_socket, state),
     FIELD_REF(struct unix_socket, peer, struct unix_socket),
     FIELD_LIST(struct unix_socket, packets, struct unix_packet, link, true),
@@ -97,6 +98,7 @@ static void unix_destroy(struct object *object)
     pending_drop(socket);
     unix_drop_packets(socket);
     unix_put(MOVE(socket->peer));
+    REF_CLEAR(socket->ns);
 }
 
 SLEEPS static int unix_listen(struct task *task, struct socket *base, u32 backlog)
@@ -152,13 +154,13 @@ SLEEPS static int connect_stream(struct task *task, struct unix_socket *socket, 
     if (socket->state != UNIX_OPEN)
         return -EINVAL;
     AUTO_PUT struct unix_socket *listener = NULL;
-    int err = unix_lookup(task, name, size, socket->base.type, &listener);
+    int err = unix_lookup(task, socket, name, size, &listener);
     if (!err)
         err = wait_backlog(task, socket, listener, may_block);
     if (err)
         return err;
     struct socket *base;
-    err = unix_create(task->kernel, socket->base.type, &base);
+    err = unix_create(listener->ns, socket->base.type, &base);
     if (err)
         return err;
     struct unix_socket *server = unix_of(base);
@@ -193,7 +195,7 @@ SLEEPS static int unix_connect(struct task *task, struct socket *base, const u8 
     if (is_connection_type(socket))
         return connect_stream(task, socket, name, size, may_block);
     struct unix_socket *peer = NULL;
-    int err = unix_lookup(task, name, size, base->type, &peer);
+    int err = unix_lookup(task, socket, name, size, &peer);
     if (err)
         return err;
     if (peer->peer && peer->peer != socket) {
@@ -356,7 +358,7 @@ static int unix_loaded(struct object *object, struct state_reader *reader)
     struct unix_socket *socket = container_of(object, struct unix_socket, base.object);
     socket->base.kernel = state_reader_kernel(reader);
     socket->base.ops = &unix_ops;
-    return 0;
+    return socket->ns ? 0 : -EINVAL;
 }
 
 const struct kind unix_socket_kind = {.name = "unix_socket",
@@ -366,8 +368,9 @@ const struct kind unix_socket_kind = {.name = "unix_socket",
                                       .loaded = unix_loaded,
                                       .ops = &unix_ops};
 
-int unix_create(struct kernel *kernel, i32 type, struct socket **out)
+int unix_create(struct net_ns *ns, i32 type, struct socket **out)
 {
+    struct kernel *kernel = ns->kernel;
     if (type != LINUX_SOCK_STREAM && type != LINUX_SOCK_DGRAM && type != LINUX_SOCK_SEQPACKET)
         return -ESOCKTNOSUPPORT;
     struct unix_socket *socket = object_create(kernel->arena, &unix_socket_kind);
@@ -376,6 +379,7 @@ int unix_create(struct kernel *kernel, i32 type, struct socket **out)
     socket_init(&socket->base, kernel, LINUX_AF_UNIX, type, 0);
     list_init(&socket->packets);
     list_init(&socket->pending);
+    socket->ns = REF_GET(ns);
     *out = &socket->base;
     return 0;
 }
@@ -383,10 +387,10 @@ int unix_create(struct kernel *kernel, i32 type, struct socket **out)
 int unix_pair(struct task *task, i32 type, struct socket **a, struct socket **b)
 {
     struct socket *first, *second;
-    int err = unix_create(task->kernel, type, &first);
+    int err = unix_create(net_ns_of(task), type, &first);
     if (err)
         return err;
-    err = unix_create(task->kernel, type, &second);
+    err = unix_create(net_ns_of(task), type, &second);
     if (err) {
         object_put(&first->object);
         return err;

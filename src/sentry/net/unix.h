@@ -21,6 +21,7 @@ struct unix_packet {
 
 struct unix_socket {
     struct socket base;
+    struct net_ns *ns; /* counted: of who made it */
     u32 state;
     struct unix_socket *peer; /* counted; cleared at release, which breaks the cycle of a pair */
     struct list packets;      /* struct unix_packet.link, counted */
@@ -49,8 +50,8 @@ SLEEPS i64 unix_send(struct task *task, struct socket *socket, struct socket_mes
 SLEEPS i64 unix_receive(struct task *task, struct socket *socket, struct socket_message *message,
                         bool may_block);
 void unix_drop_packets(struct unix_socket *socket);
-/* unix_name.c: who listens or is bound at NAME: a reference or -errno (ECONNREFUSED, ENOENT,
- * EACCES, EPROTOTYPE…). */
-MUST_CHECK SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type,
-                                  struct unix_socket **out);
+/* unix_name.c: who listens or is bound at NAME, for SOCKET, which is of its type and in its network
+ * namespace: a reference or -errno (ECONNREFUSED, ENOENT, EACCES, EPROTOTYPE…). */
+MUST_CHECK SLEEPS int unix_lookup(struct task *task, const struct unix_socket *socket,
+                                  const u8 *name, u32 size, struct unix_socket **out);
 MUST_CHECK SLEEPS int unix_bind(struct task *task, struct socket *socket, const u8 *name, u32 size);

@@ -179,7 +179,7 @@ SLEEPS static i64 send_packet(struct task *task, struct unix_socket *socket,
 {
     AUTO_PUT struct unix_socket *peer = NULL;
     if (message->name_size > 0 && socket->base.type == LINUX_SOCK_DGRAM) {
-        int err = unix_lookup(task, message->name, message->name_size, socket->base.type, &peer);
+        int err = unix_lookup(task, socket, message->name, message->name_size, &peer);
         if (err)
             return err;
     } else if (socket->peer) {

@@ -19,11 +19,12 @@ static bool name_is_path(const u8 *name, u32 size, char path[UNIX_NAME_SIZE])
     return true;
 }
 
-static struct unix_socket *abstract_find(struct net_stack *stack, const u8 *name, u32 size)
+static struct unix_socket *abstract_find(struct net_stack *stack, const struct net_ns *ns,
+                                         const u8 *name, u32 size)
 {
     struct unix_socket *socket;
     list_for_each (socket, &stack->abstract, abstract_link)
-        if (socket->name_size == size && memcmp(socket->name, name, size) == 0)
+        if (socket->ns == ns && socket->name_size == size && memcmp(socket->name, name, size) == 0)
             return socket;
     return NULL;
 }
@@ -44,9 +45,10 @@ SLEEPS static int path_find(struct task *task, const char *text, struct unix_soc
     return 0;
 }
 
-SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type,
-                       struct unix_socket **out)
+SLEEPS int unix_lookup(struct task *task, const struct unix_socket *socket, const u8 *name,
+                       u32 size, struct unix_socket **out)
 {
+    i32 type = socket->base.type;
     char path[UNIX_NAME_SIZE];
     struct unix_socket *found = NULL;
     if (size > UNIX_NAME_SIZE || size <= FAMILY_SIZE)
@@ -56,7 +58,7 @@ SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type,
         if (err)
             return err;
     } else {
-        found = abstract_find(task->kernel->net, name, size);
+        found = abstract_find(task->kernel->net, socket->ns, name, size);
         if (!found)
             return -ECONNREFUSED;
         object_get_(&found->base.object);
@@ -78,7 +80,7 @@ SLEEPS int unix_lookup(struct task *task, const u8 *name, u32 size, i32 type,
 static int bind_abstract(struct net_stack *stack, struct unix_socket *socket, const u8 *name,
                          u32 size)
 {
-    if (abstract_find(stack, name, size))
+    if (abstract_find(stack, socket->ns, name, size))
         return -EADDRINUSE;
     memcpy(socket->name, name, size);
     socket->name_size = size;
