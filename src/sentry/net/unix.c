@@ -15,7 +15,7 @@
 
 static const struct field unix_socket_fields[] = {
     FIELD_STRUCT(struct unix_socket, base, socket_base_fields),
-    FIELD_REF(struct unix_socket, ns),
+    FIELD_REF(struct unix_socket, ns, struct net_ns),
     FIELD(struct unix_socket, state),
     FIELD_REF(struct unix_socket, peer, struct unix_socket),
     FIELD_LIST(struct unix_socket, packets, struct unix_packet, link, true),
