@@ -326,6 +326,26 @@ static void test_a_flight_leaves_nothing_to_a_program(void)
     teardown(&rig, &guest);
 }
 
+/* A call that ends one is served by the sentry like any other, also if only its result is new. */
+static void test_a_call_behind_a_flight_is_not_the_hosts(void)
+{
+    struct rig rig;
+    struct guest guest;
+    setup(&rig, &guest, (struct bytes){code_call, sizeof code_call});
+    for (u32 round = 0; round < 3; round++) {
+        edit_for_flight(&guest);
+        guest_code(&guest, CODE_ADDRESS, (struct bytes){code_call, sizeof code_call});
+        guest.context.regs.rip = CODE_ADDRESS;
+        guest.context.regs.rax = 231; /* exit_group */
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        CU_ASSERT_EQUAL(guest.context.regs.orig_rax, 231);
+        guest.context.regs.rax = 39;
+        ASSERT_SYSCALL(guest_run(&guest, 0));
+        CU_ASSERT_EQUAL(guest.context.regs.orig_rax, 39);
+    }
+    teardown(&rig, &guest);
+}
+
 /* What a program finds in its registers behind one: what it had, and no key. */
 static void test_a_flight_brings_all_registers(void)
 {
@@ -517,6 +537,7 @@ static CU_TestInfo ptrace_tests[] = {
     {"a stub has nothing but its own pages", test_a_stub_has_nothing_but_its_own_pages},
     {"the stub's code is of no use to a program", test_the_stubs_code_is_of_no_use_to_a_program},
     {"a flight leaves nothing to a program", test_a_flight_leaves_nothing_to_a_program},
+    {"a call behind a flight is not the host's", test_a_call_behind_a_flight_is_not_the_hosts},
     {"a flight brings all registers", test_a_flight_brings_all_registers},
     {"a kick may come at any time of a flight", test_a_kick_may_come_at_any_time_of_a_flight},
     {"a second cpu gets a thread of its own", test_a_second_cpu_gets_a_thread_of_its_own},
