@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -60,6 +61,23 @@ static int image_use(struct oci_spec *spec, const char *image, struct error *err
     return 0;
 }
 
+/* What the caller may have open at once, for the program as well. */
+static int limits_inherit(struct oci_spec *spec, struct error *err)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return error_errno(err, "limit of open files");
+    spec->process->rlimits.count = 0;
+    spec->process->rlimits.items = NULL;
+    struct oci_rlimit *limit = OCI_APPEND(spec, spec->process->rlimits);
+    if (!limit)
+        return error_set(err, ENOMEM, "out of memory");
+    limit->type = oci_strdup(spec, "RLIMIT_NOFILE");
+    limit->soft = files.rlim_cur;
+    limit->hard = files.rlim_max;
+    return 0;
+}
+
 static int spec_make(const struct do_options *options, int argc, char **argv, struct oci_spec **out,
                      struct error *err)
 {
@@ -81,6 +99,8 @@ static int spec_make(const struct do_options *options, int argc, char **argv, st
         *OCI_APPEND(spec, spec->process->env) = oci_strdup(spec, *variable);
     spec->process->terminal = isatty(0) && isatty(1) && isatty(2);
     caps_fill(spec);
+    if (limits_inherit(spec, err) < 0)
+        return -1;
     if (*options->image && image_use(spec, options->image, err) < 0)
         return -1;
     for (u32 i = 0; i < options->volumes.count; i++)

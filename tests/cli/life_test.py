@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 from harness import Box, is_alive, read, test, wait_until
@@ -284,6 +285,10 @@ def do_on_this_machine(box: Box):
         out=f"changed\n{box.dir}\n")
     assert read(box.path("here")) == "host\n"
     box.run("do", "sh", "-c", "exit 9").want(9)
+    limits = box.words("do", "bash", "-c", "ulimit -Sn; ulimit -Hn")
+    shell = subprocess.run(["sh", "-c", 'ulimit -Sn 77; ulimit -Hn 333; exec "$@"', "sh", *limits],
+                           capture_output=True, text=True, timeout=60)
+    assert shell.stdout == "77\n333\n", shell
     box.run("do", "no-such-program").want(128)
     box.run("do").want(128)
     assert not os.path.exists(box.root) or os.listdir(box.root) == []
