@@ -132,12 +132,14 @@ int step_within(struct run *run, struct fy_node *value, u64 *end)
     i64 ns = (i64)RUN_WITHIN_NS;
     if (node && node_number(run, node, &ns))
         return -1;
-    *end = host_monotonic_ns(run->host) + (u64)ns;
+    *end = run_now(run) + (u64)ns;
     return 0;
 }
 
 int step_trouble(struct run *run, struct fy_node *value)
 {
+    if (run->err->text[0]) /* an inserted checkpoint has said more */
+        return -1;
     return FAIL_AT(run, value, "the run is stuck: %s", run->sandbox->trouble);
 }
 
@@ -148,10 +150,10 @@ int step_finish(struct run *run, struct fy_node *value, const char *what, struct
     u64 end;
     if (step_within(run, value, &end))
         return -1;
-    if (!sandbox_run(run->sandbox))
+    if (!run_settle(run, value))
         return step_trouble(run, value);
     while (!call_poll(call, run->host)) {
-        int more = sandbox_next(run->sandbox, end);
+        int more = run_next(run, value, end);
         if (more < 0)
             return step_trouble(run, value);
         if (more == 0)
@@ -199,9 +201,12 @@ int step_call_with(struct run *run, struct fy_node *value, const char *what, con
         step_trace(run, "ret", what, "(its client is gone)");
         return sandbox_run(run->sandbox) ? 0 : step_trouble(run, value);
     }
+    struct held_call held = {at, method, arg, fd_count == 0 && client.piece_max == 0};
+    run->held = &held;
     int result_code = step_finish(run, value, what, at, &answer);
+    run->held = NULL;
     call_end(at);
-    if (!result_code && !sandbox_run(run->sandbox)) /* the server sees the end of the connection */
+    if (!result_code && !run_settle(run, value)) /* the server sees the end of the connection */
         result_code = step_trouble(run, value);
     if (!result_code)
         run_note_call(run, method, answer.is_ok);

@@ -19,7 +19,14 @@ int step_advance(struct run *run, struct fy_node *value)
         return -1;
     if (!run->sandbox)
         return step_no_sandbox(run, value, "advance");
-    return sandbox_advance(run->sandbox, (u64)ns) ? 0 : step_trouble(run, value);
+    u64 end = run_now(run) + (u64)ns;
+    int more = run_settle(run, value) ? 1 : -1;
+    while (more > 0)
+        more = run_next(run, value, end);
+    if (more < 0)
+        return step_trouble(run, value);
+    sched_advance_to(run->sandbox->kernel->sched, end + run->trace.shift_ns);
+    return run_settle(run, value) ? 0 : step_trouble(run, value);
 }
 
 static bool output_has(struct source *source, const char *text)
@@ -38,10 +45,10 @@ int step_until(struct run *run, struct fy_node *value)
                        "until needs output, and of: a container or process that was started");
     if (step_within(run, value, &end))
         return -1;
-    if (!sandbox_run(run->sandbox))
+    if (!run_settle(run, value))
         return step_trouble(run, value);
     while (!output_has(source, text)) {
-        int more = sandbox_next(run->sandbox, end);
+        int more = run_next(run, value, end);
         if (more < 0)
             return step_trouble(run, value);
         if (more == 0)

@@ -25,6 +25,7 @@
 #include "sim/shrink.h"
 #include "sim/swarm.h"
 #include "sim/sweep.h"
+#include "wire/urpc/pool.h"
 
 #define PLATFORMS_MAX 8u
 #define TWIN_SEED 0x9e3779b97f4a7c15ull
@@ -36,6 +37,7 @@ struct options {
     bool has_twin;
     bool is_verbose;
     bool checkpoint_everywhere;
+    u64 checkpoint_every; /* system calls; 0: not */
     bool has_seed;
     u64 seed;
 };
@@ -51,8 +53,9 @@ static int usage(FILE *out)
 {
     fprintf(
         out,
-        "usage: picket-sim run [--platform NAME,...] [--checkpoint-everywhere] [--seed N] "
-        "[--trace FILE]\n"
+        "usage: picket-sim run [--platform NAME,...] [--checkpoint-everywhere] "
+        "[--checkpoint-every N] [--seed N]\n"
+        "                      [--trace FILE]\n"
         "                      [--json FILE] [--junit FILE] [--html FILE] [--perfetto FILE] "
         "[--no-twin] "
         "[--methods RPC.yaml]\n                      "
@@ -102,14 +105,32 @@ static void report(struct tally *tally, const char *name, const char *platform,
     *(outcome->has_passed ? &tally->passed : &tally->failed) += 1;
 }
 
+/* How much of two traces has to be alike. */
+enum alike { ALIKE_WHOLE, ALIKE_BY_TELLER, ALIKE_OUTSIDE };
+
+static bool are_alike(enum alike alike, const char *a_name, const char *a, const char *b_name,
+                      const char *b)
+{
+    if (alike == ALIKE_WHOLE)
+        return trace_compare(stdout, a_name, a, b_name, b);
+    struct arena heap;
+    struct buf a_told, b_told;
+    heap_arena_init(&heap);
+    trace_by_teller(a, alike == ALIKE_OUTSIDE, &heap, &a_told);
+    trace_by_teller(b, alike == ALIKE_OUTSIDE, &heap, &b_told);
+    bool result = trace_compare(stdout, a_name, buf_text(&a_told), b_name, buf_text(&b_told));
+    buf_fini(&a_told);
+    buf_fini(&b_told);
+    return result;
+}
+
 /* B is the newest row of the report. */
-static void compare(struct tally *tally, const char *name, const char *a_name,
+static void compare(struct tally *tally, const char *name, enum alike alike, const char *a_name,
                     const struct outcome *a, const char *b_name, const struct outcome *b,
                     int status)
 {
     struct verdict *row = &tally->report.rows[tally->report.count - 1];
-    if (!a->has_passed || !b->has_passed ||
-        trace_compare(stdout, a_name, a->trace, b_name, b->trace))
+    if (!a->has_passed || !b->has_passed || are_alike(alike, a_name, a->trace, b_name, b->trace))
         return;
     printf("FAIL %s: %s and %s differ\n", name, a_name, b_name);
     row->status = VERDICT_FAILED;
@@ -141,6 +162,13 @@ static bool wants_platform(struct fy_node *root, const char *platform)
     return !list;
 }
 
+/* `compare: output`: real programs, whose random bytes and resident pages may differ. */
+static enum alike alike_of(struct fy_document *document, enum alike otherwise)
+{
+    const char *word = node_text(fy_document_root(document), "compare");
+    return word && strcmp(word, "output") == 0 ? ALIKE_OUTSIDE : otherwise;
+}
+
 static void play_twin(struct tally *tally, const char *file, struct fy_document *document,
                       const char *name, const char *platform, const struct outcome *first,
                       const struct options *options)
@@ -155,25 +183,32 @@ static void play_twin(struct tally *tally, const char *file, struct fy_document 
     snprintf(twin, sizeof twin, "%s, twin", platform);
     struct outcome outcome = outcome_play(file, document, &config);
     report(tally, name, twin, &outcome);
-    compare(tally, name, platform, first, "twin", &outcome, STATUS_TWIN);
+    compare(tally, name, alike_of(document, ALIKE_WHOLE), platform, first, "twin", &outcome,
+            STATUS_TWIN);
     outcome_fini(&outcome);
 }
 
+/* EVERY: system calls between two moves; 0: only between steps. */
 static void play_moved(struct tally *tally, const char *file, struct fy_document *document,
                        const char *name, const char *platform, const struct outcome *first,
-                       const struct options *options)
+                       const struct options *options, u64 every)
 {
     const struct run_config config = {.platform = platform,
                                       .fill_byte = 0x5a,
                                       .has_seed = options->has_seed,
                                       .seed = options->seed,
                                       .is_verbose = options->is_verbose,
-                                      .checkpoint_everywhere = true};
+                                      .checkpoint_everywhere = true,
+                                      .checkpoint_every = every};
     char moved[64];
-    snprintf(moved, sizeof moved, "%s, moved", platform);
+    snprintf(moved, sizeof moved, every ? "%s, moved every %llu" : "%s, moved", platform,
+             (unsigned long long)every);
     struct outcome outcome = outcome_play(file, document, &config);
+    if (options->is_verbose)
+        fputs(outcome.trace, stdout);
     report(tally, name, moved, &outcome);
-    compare(tally, name, platform, first, "moved", &outcome, STATUS_TWIN);
+    compare(tally, name, alike_of(document, every ? ALIKE_BY_TELLER : ALIKE_WHOLE), platform, first,
+            "moved", &outcome, STATUS_TWIN);
     outcome_fini(&outcome);
 }
 
@@ -209,7 +244,8 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
         struct outcome outcome = outcome_play(file, document, &config);
         report(tally, name, platform, &outcome);
         if (first_name) {
-            compare(tally, name, first_name, &first, platform, &outcome, STATUS_PLATFORM);
+            compare(tally, name, alike_of(document, ALIKE_WHOLE), first_name, &first, platform,
+                    &outcome, STATUS_PLATFORM);
             outcome_fini(&outcome);
             continue;
         }
@@ -223,7 +259,10 @@ static void play_platforms(struct tally *tally, const char *file, struct fy_docu
             play_twin(tally, file, document, name, platform, &first, options);
         bool may_move = !(moved && strcmp(moved, "false") == 0);
         if (options->checkpoint_everywhere && first.has_passed && may_move)
-            play_moved(tally, file, document, name, platform, &first, options);
+            play_moved(tally, file, document, name, platform, &first, options, 0);
+        if (options->checkpoint_every && first.has_passed && may_move)
+            play_moved(tally, file, document, name, platform, &first, options,
+                       options->checkpoint_every);
     }
     if (first_name)
         outcome_fini(&first);
@@ -280,6 +319,7 @@ static int read_options(int argc, char **argv, struct options *options)
                                           {"trace", required_argument, NULL, 't'},
                                           {"no-twin", no_argument, NULL, 'n'},
                                           {"checkpoint-everywhere", no_argument, NULL, 'c'},
+                                          {"checkpoint-every", required_argument, NULL, 'e'},
                                           {"seed", required_argument, NULL, 's'},
                                           {"json", required_argument, NULL, 'J'},
                                           {"junit", required_argument, NULL, 'U'},
@@ -309,6 +349,8 @@ static int read_options(int argc, char **argv, struct options *options)
             options->methods_path = optarg;
         if (c == 'c')
             options->checkpoint_everywhere = true;
+        if (c == 'e' && (options->checkpoint_every = strtoull(optarg, NULL, 0)) == 0)
+            return usage(stderr);
         if (c == 's') {
             options->has_seed = true;
             options->seed = strtoull(optarg, NULL, 0);

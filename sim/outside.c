@@ -7,6 +7,7 @@
 
 #include "base/marks.h"
 #include "sim/run.h"
+#include "sim/steps.h"
 
 #define SEEDED_PIECE 16u
 #define CLIENT_PREFIX "client."
@@ -255,7 +256,7 @@ int step_kill(struct run *run, struct fy_node *value)
     if (node_number(run, gofer, &index))
         return -1;
     sandbox_kill_gofer(run->sandbox, (u32)index);
-    return sandbox_run(run->sandbox) ? 0 : FAIL_AT(run, value, "%s", run->sandbox->trouble);
+    return run_settle(run, value) ? 0 : step_trouble(run, value);
 }
 
 /* ---- the end --------------------------------------------------------------------------------------

@@ -55,11 +55,15 @@ void verdict_command(const struct verdict *row, char *out, size_t size)
 {
     const char *comma = strchr(row->platform, ',');
     bool is_moved = comma && strcmp(comma, ", moved") == 0;
+    const char *every = comma ? strstr(comma, ", moved every ") : NULL;
+    char moved[64] = "";
+    if (every)
+        snprintf(moved, sizeof moved, " --checkpoint-every %s", every + strlen(", moved every "));
     bool is_two = row->against && !comma;
     snprintf(out, size, "picket-sim run --platform %s%s%.*s%s%s -v %s", is_two ? row->against : "",
              is_two ? "," : "", comma ? (int)(comma - row->platform) : 100, row->platform,
-             is_moved ? " --checkpoint-everywhere" : "", comma && !is_moved ? "" : " --no-twin",
-             row->file);
+             is_moved ? " --checkpoint-everywhere" : moved,
+             comma && !is_moved && !every ? "" : " --no-twin", row->file);
 }
 
 /* ---- texts ----------------------------------------------------------------------------------------

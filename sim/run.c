@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "wire/urpc/codec.h"
 
-#define COPY_SIZE_MAX ((size_t)1 << 20)
+#define COPY_SIZE_MAX (4u << 20)
 #define TOP_KEYS                                                                              \
     "scenario purpose covers seed cpus host clients budget programs containers faults steps " \
-    "finally marks platforms twin moved"
+    "finally marks platforms twin moved compare"
 #define CONTAINER_KEYS "program args env cwd uid gid tmpfs overlay"
 
 /* ---- YAML ----------------------------------------------------------------------------------------- */
@@ -182,8 +183,10 @@ static int copy_file(struct run *run, const char *path, const char *name)
         return -errno;
     size_t size = fread(bytes, 1, sizeof bytes, file);
     bool is_whole = feof(file) != 0;
+    struct stat stat;
+    bool is_program = fstat(fileno(file), &stat) == 0 && (stat.st_mode & S_IXUSR);
     fclose(file);
-    return is_whole ? sim_put_file(run->host, path, bytes, size, 0644) : -EFBIG;
+    return is_whole ? sim_put_file(run->host, path, bytes, size, is_program ? 0755 : 0644) : -EFBIG;
 }
 
 static int put_file(struct run *run, struct fy_node *key, struct fy_node *value)

@@ -38,6 +38,12 @@ struct pending_call {
     struct call call;
 };
 
+struct held_call {
+    struct call *call;
+    const char *method, *arg;
+    bool is_plain; /* no descriptors, no faulty client: it can be made again */
+};
+
 /* How often a method was called and answered. */
 struct method_count {
     char name[RUN_METHOD_SIZE];
@@ -71,6 +77,8 @@ struct run {
     struct marks marks; /* of all sandboxes that have ended */
     u32 left_waiting;   /* calls that ended with their sandbox, unanswered */
     u32 image_count;    /* inserted checkpoints */
+    /* The call that a step waits for; NULL: none. A wait is made again in the next sandbox. */
+    struct held_call *held;
     struct {
         char name[RUN_NAME_SIZE];
         char digest[33];
@@ -121,3 +129,9 @@ MUST_CHECK int step_kill(struct run *run, struct fy_node *value);
 /* transparency.c: puts a checkpoint and a restore into another sandbox between two steps, unseen in
  * the trace, where that is possible. 0 or -1 with ERR. */
 MUST_CHECK int run_move(struct run *run, struct fy_node *node);
+/* Virtual time, ns, without what inserted checkpoints cost. */
+u64 run_now(const struct run *run);
+/* sandbox_run and sandbox_next (END is run_now's), with a checkpoint and a restore wherever the
+ * sandbox is halted for one. The trouble is then the sandbox's, or ERR is set. */
+MUST_CHECK bool run_settle(struct run *run, struct fy_node *node);
+MUST_CHECK int run_next(struct run *run, struct fy_node *node, u64 end);

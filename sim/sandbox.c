@@ -26,6 +26,18 @@ u64 sandbox_now(const struct sandbox *sandbox)
 
 /* ---- what the sentry tells ------------------------------------------------------------------------ */
 
+/* Every so many calls: nobody goes on behind the next boundary. Whoever drives the sandbox finds it
+ * at rest, does what it has to do, and resumes the kernel. */
+static void sandbox_halt(struct sandbox *sandbox)
+{
+    struct kernel *kernel = sandbox->kernel;
+    if (!sandbox->halt_every || sandbox->trace->is_muted || kernel->pause_count > 0 ||
+        sandbox->syscall_count % sandbox->halt_every != 0)
+        return;
+    kernel->pause_count++;
+    sandbox->is_halted = true;
+}
+
 /* The system call log's lines are records; the rest is for -v. */
 static void write_log(struct log *log, enum log_level level, const char *room, const char *line)
 {
@@ -33,6 +45,7 @@ static void write_log(struct log *log, enum log_level level, const char *room, c
     log->last_hash = 0; /* no line stands for several */
     if (strcmp(room, "strace") == 0) {
         sandbox->syscall_count++;
+        sandbox_halt(sandbox);
         trace_put(sandbox->trace, sandbox_now(sandbox), "sys", "%s", line);
     }
     if (sandbox->is_verbose && strcmp(room, "strace") != 0)
@@ -241,6 +254,7 @@ int sandbox_create(struct sandbox *sandbox, const struct sandbox_config *config,
                                 .trace = config->trace,
                                 .log = {.level = LOG_INFO, .write = write_log},
                                 .is_verbose = config->is_verbose,
+                                .halt_every = config->halt_every,
                                 .drain = config->drain,
                                 .drain_arg = config->drain_arg};
     if (start_sentry(sandbox, config, err) || start_loader(sandbox, config, err) ||

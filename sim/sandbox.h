@@ -33,6 +33,8 @@ struct sandbox {
     } gofers[SANDBOX_GOFERS_MAX];
     u32 gofer_count;
     u64 syscall_count;
+    u64 halt_every; /* 0: never; else every so many system calls the programs are halted */
+    bool is_halted; /* … and are now, each at its boundary: the kernel is paused for it */
     bool is_verbose;
     const char *trouble; /* the engine itself is at fault: why; static */
     /* What the programs wrote must not fill the pipes: called between runs. */
@@ -52,6 +54,7 @@ struct sandbox_config {
     bool has_overlay; /* its root is written to in memory */
     bool is_verbose;
     bool is_silent; /* no system call log, which costs most of the time */
+    u64 halt_every; /* struct sandbox */
     void (*drain)(void *arg);
     void *drain_arg;
 };

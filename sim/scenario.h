@@ -23,6 +23,7 @@ struct run_config {
     u64 sweep_nth, sweep_times;
     struct sweep_counts *counts; /* shared with the run's process; NULL: nobody asks */
     bool checkpoint_everywhere;  /* one and a restore between any two steps, unseen */
+    u64 checkpoint_every; /* … and after every so many system calls, at boundaries; 0: none */
 };
 
 /* Judges FILE's shape without running it. 0, or -1 with ERR. */

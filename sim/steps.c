@@ -46,6 +46,7 @@ static int create_root(struct run *run, struct fy_node *value, const char *id)
         .out_fd = source->fds[1],
         .has_overlay = run_has_overlay(run, id),
         .is_verbose = run->config->is_verbose,
+        .halt_every = run->config->checkpoint_every,
         .drain = run_drain,
         .drain_arg = run,
     };
@@ -369,7 +370,7 @@ static int step_bytes(struct run *run, struct fy_node *value)
     bool fits = !wanted || step_text_fits(got, wanted);
     int result = fits ? 0 : FAIL_AT(run, value, "wanted '%s', but '%s' came back", wanted, got);
     call_end(&call);
-    return result ? result : moves && sandbox_run(run->sandbox) ? 0 : step_trouble(run, value);
+    return result ? result : moves && run_settle(run, value) ? 0 : step_trouble(run, value);
 }
 
 /* The descriptors that ride on a call, and which of them are this step's own. */
@@ -456,11 +457,14 @@ static int step_join(struct run *run, struct fy_node *value)
             continue;
         struct pending_call joined = *pending;
         *pending = run->calls[--run->call_count];
+        struct held_call held = {&joined.call, joined.method, NULL, false};
+        run->held = &held;
         int result = step_finish(run, value, joined.what, &joined.call, &answer);
+        run->held = NULL;
         if (!result)
             run_note_call(run, joined.method, answer.is_ok);
         call_end(&joined.call);
-        if (!result && run->sandbox && !sandbox_run(run->sandbox))
+        if (!result && run->sandbox && !run_settle(run, value))
             result = step_trouble(run, value);
         return result ? result : answer_judge(run, value, joined.what, &answer);
     }

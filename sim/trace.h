@@ -23,5 +23,9 @@ void trace_put(struct trace *trace, u64 ns, const char *kind, const char *format
 void trace_quote(char *out, size_t size, const void *bytes, size_t count);
 /* Of a whole trace's text: 32 hexadecimal digits and a terminator. */
 void trace_hash(const char *text, size_t size, char out[33]);
+/* TRACE told task by task and output by output, so that how their records were interleaved, and
+ * when, does not show: TEXT, the caller's. ONLY_VISIBLE: without system calls and events of tasks.
+ */
+void trace_by_teller(const char *trace, bool only_visible, struct arena *arena, struct buf *text);
 /* True if both are the same; else tells the first difference with the lines before it. */
 bool trace_compare(FILE *out, const char *a_name, const char *a, const char *b_name, const char *b);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A checkpoint and a restore between two steps, which nothing that follows may show. Not where a
- * call is under way, an exec'd process lives (its descriptors are its client's), or the sandbox is
- * not simply running.
+ * A checkpoint and a restore between two steps or two system calls, which nothing that follows may
+ * show. Not where a call is under way that cannot be made again, an exec'd process lives (its
+ * descriptors are its client's), or the sandbox is not simply running.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,11 +30,23 @@ enum platform_use scenario_platform_use(const char *name)
     return use;
 }
 
-static bool can_move(struct run *run)
+/* Is the call that a step waits for over, or can it be made again? */
+static bool can_hold(struct run *run)
+{
+    const struct held_call *held = run->held;
+    if (!held)
+        return true;
+    if (call_poll(held->call, run->host)) /* but the process of an exec is the client's */
+        return strcmp(held->method, "containerManager.ExecuteAsync") != 0;
+    return held->is_plain && strcmp(held->method, "containerManager.Wait") == 0;
+}
+
+static bool can_move(struct run *run, u32 pause_count)
 {
     if (node_get(run->root, "faults")) /* an inserted call would be struck, or counted */
         return false;
-    if (!run->sandbox || run->call_count || run->sandbox->kernel->pause_count)
+    if (!run->sandbox || run->call_count || run->sandbox->kernel->pause_count != pause_count ||
+        !can_hold(run))
         return false;
     enum loader_state state = loader_state(run->sandbox->loader);
     if (state != LOADER_STARTED && state != LOADER_RESTORED)
@@ -105,7 +117,8 @@ static int restore_sub(struct run *run, struct fy_node *node, const char *id)
     return result;
 }
 
-static int load(struct run *run, struct fy_node *node)
+/* PAUSE_COUNT: what the programs find when they are back. */
+static int load(struct run *run, struct fy_node *node, u32 pause_count)
 {
     const char *root = NULL;
     struct buf spec;
@@ -126,12 +139,14 @@ static int load(struct run *run, struct fy_node *node)
                                           .out_fd = run_source(run, root)->fds[1],
                                           .has_overlay = run_has_overlay(run, root),
                                           .is_verbose = run->config->is_verbose,
+                                          .halt_every = run->config->checkpoint_every,
                                           .drain = run_drain,
                                           .drain_arg = run};
     if (sandbox_create(&run->sandbox_place, &config, &err))
         return FAIL_AT(run, node, "inserted restore: %s", err.text);
     buf_fini(&spec);
     run->sandbox = &run->sandbox_place;
+    run->sandbox->kernel->pause_count += pause_count;
     int fd = sim_open(run->host, IMAGE, O_RDONLY, 0);
     int result = must(run, node, "containerManager.Restore", "{}", &fd, 1);
     sim_fd_close(run->host, fd);
@@ -141,17 +156,69 @@ static int load(struct run *run, struct fy_node *node)
     return result;
 }
 
-int run_move(struct run *run, struct fy_node *node)
+/* The held call leaves the old sandbox, and waits in the new one if it is not over. */
+static void hold(struct run *run)
 {
-    if (!can_move(run))
+    struct call *call = run->held ? run->held->call : NULL;
+    if (!call || !call->stream)
+        return;
+    host_stream_put(call->stream);
+    call->stream = NULL;
+}
+
+static int make_again(struct run *run, struct fy_node *node)
+{
+    struct held_call *held = run->held;
+    if (!held || held->call->is_over)
         return 0;
+    call_end(held->call);
+    int err = call_begin(held->call, run->sandbox, held->method, held->arg, NULL, 0, NULL,
+                         &run->heap);
+    if (err)
+        return FAIL_AT(run, node, "%s again: %s", held->method, errno_text(-err));
+    return sandbox_run(run->sandbox) ? 0 : -1;
+}
+
+static int move(struct run *run, struct fy_node *node, u32 pause_count)
+{
     u64 begin = host_monotonic_ns(run->host);
     run->trace.is_muted = true;
-    int result = save(run, node) || load(run, node) ? -1 : 0;
+    hold(run);
+    int result = save(run, node) || load(run, node, pause_count) || make_again(run, node) ? -1 : 0;
     run->trace.is_muted = false;
     u64 spent = host_monotonic_ns(run->host) - begin;
     run->trace.shift_ns += spent;
     sim_clock_jump(run->host, -(i64)spent);
     run->image_count++;
     return result;
+}
+
+int run_move(struct run *run, struct fy_node *node)
+{
+    return can_move(run, 0) ? move(run, node, 0) : 0;
+}
+
+u64 run_now(const struct run *run)
+{
+    return host_monotonic_ns(run->host) - run->trace.shift_ns;
+}
+
+bool run_settle(struct run *run, struct fy_node *node)
+{
+    while (sandbox_run(run->sandbox)) {
+        if (!run->sandbox->is_halted)
+            return true;
+        run->sandbox->is_halted = false;
+        if (can_move(run, 1) && move(run, node, 1))
+            return false;
+        if (kernel_resume(run->sandbox->kernel))
+            return FAIL_AT(run, node, "the halted sandbox is not paused") == 0;
+    }
+    return false;
+}
+
+int run_next(struct run *run, struct fy_node *node, u64 end)
+{
+    int more = sandbox_next(run->sandbox, end + run->trace.shift_ns);
+    return more <= 0 || run_settle(run, node) ? more : -1;
 }

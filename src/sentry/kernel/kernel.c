@@ -238,9 +238,13 @@ SLEEPS void kernel_pause(struct kernel *kernel, struct task *by)
             task_interrupt(task);
     while (!all_are_at_rest(kernel, by))
         fiber_sleep_on_hard(&by->fiber, &kernel->parked);
-    list_for_each (task, &kernel->tasks, kernel_link)
-        if (!task->is_kernel && task->phase < PHASE_ZOMBIE && kernel->platform)
+    list_for_each (task, &kernel->tasks, kernel_link) {
+        if (task->is_kernel || task->phase >= PHASE_ZOMBIE)
+            continue;
+        task_account(task); /* an image keeps what is accounted */
+        if (kernel->platform)
             context_sync(&task->context);
+    }
 }
 
 int kernel_resume(struct kernel *kernel)
