@@ -23,6 +23,10 @@ static void install_writer(struct bench *bench)
     program_call(
         &program, 88, 2,
         (u64[]){program_text(&program, "dir/file"), program_text(&program, "/scratch/link")});
+    program_call(&program, 86, 2, (u64[]){path, program_text(&program, "/scratch/second")});
+    program_call(
+        &program, 188, 5,
+        (u64[]){path, program_text(&program, "user.k"), program_text(&program, "val"), 3, 0});
     program_sleep(&program);
     program_install(&program, bench->host, "/rootfs/bin/writer");
 }
@@ -88,6 +92,28 @@ static void start(struct bench *bench, struct client *client)
     client_open(client, bench);
 }
 
+/* What SECOND saves of /scratch is what FIRST has saved, byte by byte: links, attributes and times
+ * too. */
+static void expect_same_again(struct bench *first, struct bench *second, struct client *client)
+{
+    struct arena heap;
+    AUTO_BUF struct buf before, after;
+    heap_arena_init(&heap);
+    buf_init(&before, &heap, 0);
+    buf_init(&after, &heap, 0);
+    EXPECT(save(second, client, "{\"paths\":[\"all-tmpfs\"]}"), ANSWER_OK);
+    CU_ASSERT_EQUAL_FATAL(sim_get_file(first->host, names[1], &before), 0);
+    CU_ASSERT_EQUAL_FATAL(sim_get_file(second->host, names[1], &after), 0);
+    /* The first sandbox's root is in its archive too, before what both have. */
+    const u8 *was = memmem(buf_bytes(&before), before.size, " mtime=", 7);
+    const u8 *is = memmem(buf_bytes(&after), after.size, " mtime=", 7);
+    CU_ASSERT_FATAL(was && is);
+    size_t size = before.size - (size_t)(was - buf_bytes(&before));
+    CU_ASSERT(size == after.size - (size_t)(is - buf_bytes(&after)) && memcmp(was, is, size) == 0);
+    CU_ASSERT_PTR_NOT_NULL(
+        memmem(buf_bytes(&before), before.size, "SCHILY.xattr.user.k=val\n", 24));
+}
+
 static void test_what_was_written_is_found_by_a_later_sandbox(void)
 {
     struct bench first, second;
@@ -113,6 +139,8 @@ static void test_what_was_written_is_found_by_a_later_sandbox(void)
                  "container \"c2\" not found");
     expect_file(&second, &client, "/scratch/dir/file", "kept\n");
     expect_file(&second, &client, "/scratch/link", "kept\n");
+    expect_file(&second, &client, "/scratch/second", "kept\n");
+    expect_same_again(&first, &second, &client);
     client_close(&waiter);
     client_close(&client);
     bench_fini(&first);

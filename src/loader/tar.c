@@ -2,8 +2,9 @@
 /*
  * A tree in memory as a tar archive (ustar, GNU long names): the upper layer of a container's root
  * is what the container has changed. Whiteouts are character devices 0:0 as in the layer itself; a
- * directory that hides what is below has a pax header with its attribute. Breadth first, so that
- * nothing recurses and a folder stands before what is in it.
+ * directory that hides what is below has a pax header with its attribute; so have other extended
+ * attributes and the parts of seconds of a time. The second name of a file is a link to the first.
+ * Breadth first, so that nothing recurses and a folder stands before what is in it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #define PIECE_SIZE ((u64)64 << 10)
 #define NODES_MAX 1000000u
 #define PATH_SIZE_MAX 4096u
+#define NAMES_SIZE_MAX ((size_t)64 << 10) /* of one inode's attributes */
 
 struct header {
     char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100],
@@ -38,6 +40,7 @@ struct tar {
     struct list waiting; /* folders to be read */
     u32 count;
     u8 *piece;
+    struct map first_names; /* inode number -> arena string, of files with several names */
 };
 
 SLEEPS static int put_bytes(struct tar *tar, const void *bytes, u64 size)
@@ -136,11 +139,117 @@ static char type_of(const struct inode *inode)
     }
 }
 
+/* ---- pax headers: what has no place in a header ------------------------------------------------ */
+
+#define OPAQUE "trusted.overlay.opaque"
+
+/* "LENGTH KEY=VALUE\n", where LENGTH counts itself. */
+static int add_record(struct buf *out, const char *prefix, const char *key, const void *value,
+                      size_t size)
+{
+    size_t rest = strlen(prefix) + strlen(key) + size + 3, length = rest + 1;
+    char number[24];
+    while ((size_t)snprintf(number, sizeof number, "%zu", length) + rest != length)
+        length++;
+    int err = buf_printf(out, "%s %s%s=", number, prefix, key);
+    if (!err && size)
+        err = buf_append(out, value, size);
+    return err ? err : buf_append(out, "\n", 1);
+}
+
+SLEEPS static int add_attribute(struct tar *tar, struct inode *inode, const char *name,
+                                struct buf *out)
+{
+    struct arena *arena = tar->by->kernel->arena;
+    i64 size = inode->ops->getxattr(tar->by, inode, name, NULL, 0);
+    if (size < 0)
+        return size == -ENODATA ? 0 : (int)size;
+    void *value = arena_alloc(arena, (size_t)size + 1);
+    if (!value)
+        return -ENOMEM;
+    i64 got = inode->ops->getxattr(tar->by, inode, name, value, (size_t)size);
+    int err = got < 0 ? (int)got : add_record(out, "SCHILY.xattr.", name, value, (size_t)got);
+    arena_free(arena, value, (size_t)size + 1);
+    return err;
+}
+
+SLEEPS static int add_attributes(struct tar *tar, struct inode *inode, struct buf *out)
+{
+    struct arena *arena = tar->by->kernel->arena;
+    i64 size = inode->ops->listxattr && inode->ops->getxattr
+                   ? inode->ops->listxattr(tar->by, inode, NULL, 0)
+                   : 0;
+    if (size <= 0)
+        return size == -EOPNOTSUPP || size == -EPERM ? 0 : (int)size;
+    size = MIN(size, (i64)NAMES_SIZE_MAX);
+    char *names = arena_alloc(arena, (size_t)size + 1);
+    if (!names)
+        return -ENOMEM;
+    i64 got = inode->ops->listxattr(tar->by, inode, names, (size_t)size);
+    int err = got < 0 ? (int)got : 0;
+    for (const char *at = names; !err && at < names + got; at += strlen(at) + 1)
+        err = strcmp(at, OPAQUE) == 0 ? 0 : add_attribute(tar, inode, at, out);
+    arena_free(arena, names, (size_t)size + 1);
+    return err;
+}
+
+static int add_time(const struct inode *inode, struct buf *out)
+{
+    char text[40];
+    u64 ns = (u64)MAX(inode->mtime_ns, (i64)0);
+    int size = snprintf(text, sizeof text, "%llu.%09llu", (unsigned long long)(ns / NS_PER_S),
+                        (unsigned long long)(ns % NS_PER_S));
+    return ns % NS_PER_S ? add_record(out, "", "mtime", text, (size_t)size) : 0;
+}
+
 SLEEPS static bool is_opaque(struct tar *tar, struct inode *inode)
 {
     char value[8];
     return inode_is_dir(inode) && inode->ops->getxattr &&
-           inode->ops->getxattr(tar->by, inode, "trusted.overlay.opaque", value, sizeof value) > 0;
+           inode->ops->getxattr(tar->by, inode, OPAQUE, value, sizeof value) > 0;
+}
+
+SLEEPS static int put_pax(struct tar *tar, struct inode *inode)
+{
+    AUTO_BUF struct buf text;
+    buf_init(&text, tar->by->kernel->arena, 0);
+    int err = is_opaque(tar, inode) ? add_record(&text, "SCHILY.xattr.", OPAQUE, "y", 1) : 0;
+    if (!err)
+        err = add_time(inode, &text);
+    if (!err)
+        err = add_attributes(tar, inode, &text);
+    if (err || text.size == 0)
+        return err;
+    return put_extra(tar, 'x', (const char *)buf_bytes(&text), text.size);
+}
+
+/* The name under which INODE already stands in the archive, or NULL: then PATH is that from now on.
+ */
+static int first_name(struct tar *tar, const struct inode *inode, const char *path,
+                      const char **out)
+{
+    struct arena *arena = tar->by->kernel->arena;
+    *out = NULL;
+    if (inode_is_dir(inode) || inode->link_count < 2)
+        return 0;
+    *out = map_find(&tar->first_names, inode->ino);
+    if (*out)
+        return 0;
+    char *copy = arena_strdup(arena, path);
+    int err = copy ? map_add(&tar->first_names, inode->ino, copy) : -ENOMEM;
+    if (err)
+        arena_free_string(arena, copy);
+    return err;
+}
+
+static void forget_names(struct tar *tar)
+{
+    char *path;
+    map_for_each (&tar->first_names, ino, path) {
+        map_remove(&tar->first_names, ino);
+        arena_free_string(tar->by->kernel->arena, path);
+    }
+    map_fini(&tar->first_names);
 }
 
 SLEEPS static int put_link(struct tar *tar, struct header *header, struct inode *inode)
@@ -156,21 +265,22 @@ SLEEPS static int put_link(struct tar *tar, struct header *header, struct inode 
 
 SLEEPS static int put_entry(struct tar *tar, const struct node *node)
 {
-    static const char opaque[] = "35 SCHILY.xattr.trusted.overlay.opaque=y\n";
     struct inode *inode = node->dentry->inode;
     struct header header = {.type = type_of(inode)};
     u64 size = inode_is_regular(inode) ? inode->size : 0;
     if (!header.type)
         return 0;
-    int err = 0;
-    if (is_opaque(tar, inode)) {
-        char record[64];
-        int length = snprintf(record, sizeof record, "%zu%s", sizeof opaque - 1, opaque + 2);
-        err = put_extra(tar, 'x', record, (u64)length);
-    }
+    const char *first;
+    int err = first_name(tar, inode, node->path, &first);
+    if (!err && !first)
+        err = put_pax(tar, inode);
     if (!err)
         err = put_text(tar, header.name, 'L', node->path);
-    if (!err && inode_is_symlink(inode))
+    if (first) {
+        header.type = '1';
+        size = 0;
+        err = err ? err : put_text(tar, header.link, 'K', first);
+    } else if (!err && inode_is_symlink(inode))
         err = put_link(tar, &header, inode);
     put_number(header.mode, sizeof header.mode, inode->mode & 07777);
     put_number(header.uid, sizeof header.uid, inode->uid);
@@ -306,7 +416,9 @@ SLEEPS static int put_tree(struct tar *tar, struct dentry *root)
 int tar_write(struct task *by, struct host_file *out, struct dentry *root, u64 *size)
 {
     struct tar tar = {.by = by, .out = out};
+    map_init(&tar.first_names, by->kernel->arena);
     int err = put_tree(&tar, root);
+    forget_names(&tar);
     *size += tar.written;
     return err;
 }

@@ -14,7 +14,7 @@
 #define BLOCK 512u
 #define PIECE_SIZE ((u64)64 << 10)
 #define PATH_SIZE_MAX 4096u
-#define EXTRA_SIZE_MAX ((u64)64 << 10)
+#define EXTRA_SIZE_MAX ((u64)1 << 20)
 
 /* One entry, as its header and what stood before it say. */
 struct entry {
@@ -33,7 +33,9 @@ struct untar {
     u64 at, end;
     u8 *piece;           /* PIECE_SIZE */
     struct entry *entry; /* the one under way */
-    bool has_path, has_link;
+    bool has_path, has_link, has_time;
+    i64 time_ns;    /* of a pax header */
+    struct buf pax; /* the records of the one before the entry */
 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -95,29 +97,121 @@ static int judge_path(const char *plain, size_t size, char *out)
     return 0;
 }
 
-static bool has_text(const char *bytes, size_t size, const char *text, size_t length)
+/* ---- pax records ---------------------------------------------------------------------------- */
+
+struct record {
+    const char *key, *value; /* lent; the key is not terminated */
+    size_t key_size, value_size;
+};
+
+/* The record at *AT: 1, 0 at the end, -EBADMSG. "LENGTH KEY=VALUE\n". */
+static int next_record(const char **at, const char *end, struct record *out)
 {
-    for (size_t at = 0; at + length <= size; at++)
-        if (memcmp(bytes + at, text, length) == 0)
-            return true;
-    return false;
+    const char *start = *at, *text = start;
+    size_t length = 0;
+    if (start == end)
+        return 0;
+    while (text < end && *text >= '0' && *text <= '9' && length <= EXTRA_SIZE_MAX)
+        length = length * 10 + (size_t)(*text++ - '0');
+    if (text == start || text == end || *text != ' ' || length > (size_t)(end - start) ||
+        length < (size_t)(text - start) + 3 || start[length - 1] != '\n')
+        return -EBADMSG;
+    const char *last = start + length - 1;
+    out->key = ++text;
+    const char *equals = memchr(text, '=', (size_t)(last - text));
+    if (!equals)
+        return -EBADMSG;
+    out->key_size = (size_t)(equals - text);
+    out->value = equals + 1;
+    out->value_size = (size_t)(last - out->value);
+    *at = start + length;
+    return 1;
+}
+
+static bool has_key(const struct record *record, const char *key)
+{
+    return record->key_size == strlen(key) && memcmp(record->key, key, record->key_size) == 0;
+}
+
+/* "SECONDS.PARTS", parts down to nanoseconds; before 1970 is no time of ours. */
+static bool get_time(const struct record *record, i64 *out)
+{
+    u64 seconds = 0, ns = 0, unit = NS_PER_S;
+    bool has_point = false;
+    for (size_t i = 0; i < record->value_size; i++) {
+        char c = record->value[i];
+        if (c == '.' && !has_point) {
+            has_point = true;
+        } else if (c < '0' || c > '9' || seconds > (u64)INT32_MAX * 16) {
+            return false;
+        } else if (has_point) {
+            unit /= 10;
+            ns += unit * (u64)(c - '0');
+        } else {
+            seconds = seconds * 10 + (u64)(c - '0');
+        }
+    }
+    *out = (i64)(seconds * NS_PER_S + ns);
+    return record->value_size > 0;
+}
+
+static int judge_pax(struct untar *untar)
+{
+    const char *at = (const char *)buf_bytes(&untar->pax), *end = at + untar->pax.size;
+    struct record record;
+    int more;
+    while ((more = next_record(&at, end, &record)) == 1) {
+        if (has_key(&record, "SCHILY.xattr.trusted.overlay.opaque"))
+            untar->entry->is_opaque = record.value_size == 1 && record.value[0] == 'y';
+        else if (has_key(&record, "mtime"))
+            untar->has_time = get_time(&record, &untar->time_ns);
+    }
+    return more;
+}
+
+/* All attributes of the pax header but the one that an overlay answers for. */
+SLEEPS static int set_xattrs(struct untar *untar, struct inode *inode)
+{
+    static const char prefix[] = "SCHILY.xattr.";
+    const char *at = (const char *)buf_bytes(&untar->pax), *end = at + untar->pax.size;
+    struct record record;
+    char name[256];
+    int err = 0;
+    while (!err && next_record(&at, end, &record) == 1) {
+        size_t size = record.key_size - MIN(record.key_size, sizeof prefix - 1);
+        if (size == 0 || memcmp(record.key, prefix, sizeof prefix - 1) != 0 ||
+            has_key(&record, "SCHILY.xattr.trusted.overlay.opaque"))
+            continue;
+        if (size >= sizeof name || !inode->ops->setxattr)
+            return size >= sizeof name ? -EBADMSG : -EOPNOTSUPP;
+        memcpy(name, record.key + sizeof prefix - 1, size);
+        name[size] = 0;
+        err = inode->ops->setxattr(untar->by, inode, name, record.value, record.value_size, 0);
+    }
+    return err;
 }
 
 /* What an entry of type L, K or x says of the next one. */
 SLEEPS static int read_extra(struct untar *untar, char type, u64 offset, u64 size)
 {
     struct entry *entry = untar->entry;
-    static const char opaque[] = "SCHILY.xattr.trusted.overlay.opaque=y\n";
-    if (size > EXTRA_SIZE_MAX)
+    if (size > (type == 'x' ? EXTRA_SIZE_MAX : PIECE_SIZE))
         return -EBADMSG;
+    if (type == 'x') {
+        buf_clear(&untar->pax);
+        u8 *room;
+        int failed = buf_reserve(&untar->pax, size, &room);
+        if (!failed)
+            failed = get_bytes(untar, offset, room, size);
+        if (failed)
+            return failed;
+        buf_grow(&untar->pax, size);
+        return judge_pax(untar);
+    }
     int err = get_bytes(untar, offset, untar->piece, size);
     if (err)
         return err;
     const char *text = (const char *)untar->piece;
-    if (type == 'x') {
-        entry->is_opaque = has_text(text, size, opaque, sizeof opaque - 1);
-        return 0;
-    }
     if (type == 'L') {
         untar->has_path = true;
         return judge_path(text, size, entry->path);
@@ -156,6 +250,8 @@ static int read_header(struct untar *untar, const u8 *header)
     entry->uid = (u32)uid;
     entry->gid = (u32)gid;
     entry->mtime_ns = (i64)(MIN(mtime, (u64)INT64_MAX / NS_PER_S) * NS_PER_S);
+    if (untar->has_time)
+        entry->mtime_ns = untar->time_ns;
     entry->rdev = (u32)((minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xfff00) << 12);
     if (!untar->has_link) {
         memcpy(entry->link, header + 157, 100);
@@ -239,6 +335,8 @@ SLEEPS static int set_attributes(struct untar *untar, bool is_last)
     int err = path_walk(untar->by, NULL, entry->path, 0, &path);
     if (err)
         return err;
+    if (!is_last && (err = set_xattrs(untar, path.dentry->inode)) != 0)
+        return err;
     struct attr attr = {.mask = ATTR_MTIME, .mtime_ns = entry->mtime_ns};
     if (!is_last) {
         attr.mask |= ATTR_UID | ATTR_GID | (entry->type == '2' ? 0 : ATTR_MODE);
@@ -282,6 +380,12 @@ SLEEPS static int make_entry(struct untar *untar, u64 offset)
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+static void forget_extras(struct untar *untar)
+{
+    untar->has_path = untar->has_link = untar->has_time = untar->entry->is_opaque = false;
+    buf_clear(&untar->pax);
+}
+
 /* The entry at untar->at, and past it. 1 at the archive's end. */
 SLEEPS static int next_entry(struct untar *untar, bool is_last)
 {
@@ -306,7 +410,7 @@ SLEEPS static int next_entry(struct untar *untar, bool is_last)
         err = make_entry(untar, offset);
     else if (type == '5')
         err = set_attributes(untar, true);
-    untar->has_path = untar->has_link = untar->entry->is_opaque = false;
+    forget_extras(untar);
     return err;
 }
 
@@ -315,7 +419,7 @@ SLEEPS static int read_all(struct untar *untar, u64 start)
     for (u32 pass = 0; pass < 2; pass++) {
         int err = 0;
         untar->at = start;
-        untar->has_path = untar->has_link = untar->entry->is_opaque = false;
+        forget_extras(untar);
         while (err == 0)
             err = untar->by->fiber.is_interrupted ? -EINTR : next_entry(untar, pass == 1);
         if (err < 0)
@@ -333,6 +437,7 @@ int tar_read(struct task *by, struct host_file *file, u64 start, u64 end, struct
     struct view view;
     if (start > end)
         return -EBADMSG;
+    buf_init(&untar.pax, arena, EXTRA_SIZE_MAX);
     untar.piece = arena_alloc(arena, PIECE_SIZE);
     untar.entry = arena_alloc(arena, sizeof *untar.entry);
     int err = untar.piece && untar.entry ? mount_ns_create(by->kernel, super, 0, &ns) : -ENOMEM;
@@ -343,6 +448,7 @@ int tar_read(struct task *by, struct host_file *file, u64 start, u64 end, struct
         err = read_all(&untar, start);
         view_leave(&view);
     }
+    buf_fini(&untar.pax);
     arena_free(arena, untar.piece, PIECE_SIZE);
     arena_free(arena, untar.entry, sizeof *untar.entry);
     return err;
