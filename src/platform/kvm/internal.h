@@ -74,6 +74,19 @@ enum host_kind {
     HOST_SOFTWARE, /* shadow paging, and `syscall` arrives as a fault at its entry */
 };
 
+/* What a first program showed (probe.c). */
+struct host_seen {
+    bool is_call_by_fault; /* its system call came as a fault at the entry for calls */
+    bool sees_store;       /* it saw a present entry that was changed by a plain store */
+    bool sees_renewed;     /* or did when the page that the entry gave had been renewed */
+};
+/* Pure. Where a first program showed neither, shadow paging is right. */
+enum host_kind host_judge(const struct host_seen *seen);
+
+/* The name of the first capability that this platform needs and HAS(ARG, number) denies, or NULL.
+ */
+const char *capability_missing(int (*has)(void *arg, int capability), void *arg);
+
 /* Exits of a cpu and why, for tests and for the log. */
 struct kvm_counts {
     u64 runs;         /* KVM_RUN was called */

@@ -126,6 +126,21 @@ void tables_forget(struct kvm_platform *platform)
 
 /* ---- making it ------------------------------------------------------------------------------ */
 
+const char *capability_missing(int (*has)(void *arg, int capability), void *arg)
+{
+#define ROW(name)                      \
+    if (has(arg, KVM_CAP_##name) <= 0) \
+        return #name;
+    KVM_CAPS(ROW)
+#undef ROW
+    return NULL;
+}
+
+static int device_has(void *device, int capability)
+{
+    return ioctl(*(int *)device, KVM_CHECK_EXTENSION, capability);
+}
+
 static int device_open(struct kvm_platform *platform, char *err_text, size_t err_size)
 {
     int device = platform->base.device;
@@ -142,13 +157,11 @@ static int device_open(struct kvm_platform *platform, char *err_text, size_t err
                  version, KVM_API_VERSION);
         return -ENODEV;
     }
-#define ROW(name)                                                                              \
-    if (ioctl(platform->device, KVM_CHECK_EXTENSION, KVM_CAP_##name) <= 0) {                   \
-        snprintf(err_text, err_size, "this host's KVM lacks what platform kvm needs: " #name); \
-        return -ENODEV;                                                                        \
+    const char *missing = capability_missing(device_has, &platform->device);
+    if (missing) {
+        snprintf(err_text, err_size, "this host's KVM lacks what platform kvm needs: %s", missing);
+        return -ENODEV;
     }
-    KVM_CAPS(ROW)
-#undef ROW
     return 0;
 }
 

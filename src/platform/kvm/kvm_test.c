@@ -4,6 +4,7 @@
  * cannot. Skipped where there is no KVM; the contract suite has everything else.
  */
 #include "platform/contract.h"
+#include "platform/fault.h"
 #include "platform/kvm/internal.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -232,6 +233,134 @@ static void test_another_device_is_refused_with_a_reason(void)
     machine_memory_destroy(&memory);
 }
 
+static void test_the_kind_of_host_follows_from_what_a_program_showed(void)
+{
+    static const struct {
+        struct host_seen seen;
+        enum host_kind kind;
+    } rows[] = {
+        {{.sees_store = true}, HOST_NESTED},
+        {{.sees_store = false}, HOST_SHADOW},
+        {{.sees_renewed = true}, HOST_SHADOW},
+        {{.is_call_by_fault = true}, HOST_SOFTWARE},
+        {{.is_call_by_fault = true, .sees_store = true}, HOST_SOFTWARE},
+        {{.is_call_by_fault = true, .sees_renewed = true}, HOST_SOFTWARE},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        CU_ASSERT_EQUAL(host_judge(&rows[i].seen), rows[i].kind);
+        struct kvm_platform platform = {.kind = rows[i].kind};
+        CU_ASSERT_EQUAL(has_shadow(&platform), rows[i].kind != HOST_NESTED);
+    }
+}
+
+/* A host that has all but one capability. */
+struct fake_host {
+    int lacks;
+    u32 asked;
+};
+
+static int fake_has(void *arg, int capability)
+{
+    struct fake_host *host = arg;
+    host->asked++;
+    return capability == host->lacks ? 0 : 1;
+}
+
+static void test_a_host_that_lacks_a_capability_is_told_by_its_name(void)
+{
+    static const struct {
+        int lacks;
+        const char *name;
+    } rows[] = {
+        {-1, NULL},
+        {KVM_CAP_USER_MEMORY, "USER_MEMORY"},
+        {KVM_CAP_SYNC_MMU, "SYNC_MMU"},
+        {KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
+        {KVM_CAP_XSAVE, "XSAVE"},
+        {KVM_CAP_XCRS, "XCRS"},
+        {KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS"},
+        {KVM_CAP_DESTROY_MEMORY_REGION_WORKS, "DESTROY_MEMORY_REGION_WORKS"},
+        {KVM_CAP_SYNC_REGS, NULL}, /* not needed: registers travel through the area */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct fake_host host = {.lacks = rows[i].lacks};
+        const char *missing = capability_missing(fake_has, &host);
+        CU_ASSERT_TRUE(rows[i].name ? missing && strcmp(missing, rows[i].name) == 0 : !missing);
+        CU_ASSERT_TRUE(rows[i].name || host.asked == 7);
+    }
+}
+
+/* A cpu that has stopped, on a host of KIND, without any KVM. */
+struct stopped {
+    struct kvm_platform platform;
+    struct kvm_space space;
+    struct kvm_cpu cpu;
+    struct context context;
+    struct area area;
+};
+
+static void stopped_make(struct stopped *stopped, enum host_kind kind, u64 vector, u64 error_code,
+                         u64 address)
+{
+    u64 entry = stub_address(kvm_stub_syscall);
+    memset(stopped, 0, sizeof *stopped);
+    stopped->platform.kind = kind;
+    stopped->cpu.base.platform = &stopped->platform.base;
+    stopped->cpu.area = &stopped->area;
+    stopped->cpu.context = &stopped->context;
+    stopped->cpu.space = &stopped->space;
+    stopped->space.base.platform = &stopped->platform.base;
+    stopped->area.vector = vector;
+    stopped->area.cr2 = address;
+    stopped->area.regs = (struct regs){
+        .rax = 39,
+        .rcx = CODE_ADDRESS + 2,
+        .r11 = EFLAGS_IF | 2 | 1,
+        .rip = entry,
+        .eflags = EFLAGS_IF | 2,
+        .cs = REGS_CS_USER,
+        .ss = REGS_SS_USER,
+        .orig_rax = error_code,
+    };
+}
+
+/* Seen of such hosts: rip and cr2 are the entry, rcx and r11 as after a call. */
+static void test_a_call_that_arrives_as_a_fault_is_a_call(void)
+{
+    static struct stopped stopped;
+    struct event event;
+    stopped_make(&stopped, HOST_SOFTWARE, TRAP_PF, 0x15, stub_address(kvm_stub_syscall));
+    CU_ASSERT_TRUE(stop_handle(&stopped.cpu, &event));
+    CU_ASSERT_EQUAL(event.type, EVENT_SYSCALL);
+    CU_ASSERT_EQUAL(stopped.context.regs.orig_rax, 39);
+    CU_ASSERT_EQUAL(stopped.context.regs.rip, CODE_ADDRESS + 2);
+    CU_ASSERT_EQUAL(stopped.context.regs.eflags, EFLAGS_IF | 2 | 1);
+    CU_ASSERT_EQUAL(stopped.cpu.counts.syscalls, 1);
+}
+
+static void test_a_fault_elsewhere_or_on_another_host_is_none(void)
+{
+    static struct stopped stopped;
+    u64 entry = stub_address(kvm_stub_syscall);
+    static const struct {
+        enum host_kind kind;
+        u64 error_code;
+        u64 beside; /* of the entry */
+    } rows[] = {
+        {HOST_SHADOW, 0x15, 0},
+        {HOST_NESTED, 0x15, 0},
+        {HOST_SOFTWARE, 0x5, 0}, /* the program reads there */
+        {HOST_SOFTWARE, 0x15, 8},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct event event;
+        stopped_make(&stopped, rows[i].kind, TRAP_PF, rows[i].error_code, entry + rows[i].beside);
+        CU_ASSERT_TRUE(stop_handle(&stopped.cpu, &event));
+        CU_ASSERT_EQUAL(event.type, EVENT_FAULT);
+        CU_ASSERT_EQUAL(stopped.context.regs.rip, entry);
+    }
+}
+
 void kvm_suite(void);
 void kvm_suite(void)
 {
@@ -252,11 +381,18 @@ void kvm_suite(void)
     };
     static CU_TestInfo tests_anywhere[] = {
         {"another device is refused with a reason", test_another_device_is_refused_with_a_reason},
+        {"the kind of host follows from what a program showed",
+         test_the_kind_of_host_follows_from_what_a_program_showed},
+        {"a host that lacks a capability is told by its name",
+         test_a_host_that_lacks_a_capability_is_told_by_its_name},
+        {"a call that arrives as a fault is a call", test_a_call_that_arrives_as_a_fault_is_a_call},
+        {"a fault elsewhere, or on another host, is none",
+         test_a_fault_elsewhere_or_on_another_host_is_none},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
         {"platform kvm", NULL, NULL, NULL, NULL, tests},
-        {"platform kvm, refusals", NULL, NULL, NULL, NULL, tests_anywhere},
+        {"platform kvm, anywhere", NULL, NULL, NULL, NULL, tests_anywhere},
         CU_SUITE_INFO_NULL,
     };
     ASSERT(CU_register_suites(suites) == CUE_SUCCESS);

@@ -42,8 +42,15 @@ static void probe_map(struct kvm_platform *platform, struct space *space, u64 ad
     (void)pagetable_exchange(&space->table, uaddr_make(address), word);
 }
 
+enum host_kind host_judge(const struct host_seen *seen)
+{
+    if (seen->is_call_by_fault)
+        return HOST_SOFTWARE;
+    return seen->sees_store ? HOST_NESTED : HOST_SHADOW;
+}
+
 /* Run the program to its call: what it read, or -errno. */
-static int probe_run(struct kvm_platform *platform, struct kvm_cpu *cpu, u64 *value)
+static int probe_run(struct kvm_cpu *cpu, struct host_seen *seen, u64 *value)
 {
     struct regs *regs = &cpu->area->regs;
     *regs = (struct regs){
@@ -62,14 +69,14 @@ static int probe_run(struct kvm_platform *platform, struct kvm_cpu *cpu, u64 *va
     bool is_by_fault = cpu->area->vector == 14 && cpu->area->cr2 == entry && regs->rip == entry;
     if (cpu->area->vector != VECTOR_SYSCALL && !is_by_fault)
         return -EIO;
-    if (is_by_fault)
-        platform->kind = HOST_SOFTWARE;
+    seen->is_call_by_fault |= is_by_fault;
     *value = regs->rdi;
-    return 0;
+    return *value == OLD_VALUE || *value == NEW_VALUE ? 0 : -EIO;
 }
 
 static int probe_space(struct kvm_platform *platform, struct kvm_cpu *cpu, struct kvm_space *space)
 {
+    struct host_seen seen = {false};
     u64 value = 0;
     int err = pagetable_reserve(&space->base.table, uaddr_make(PROBE_CODE), 2);
     if (err)
@@ -78,18 +85,19 @@ static int probe_space(struct kvm_platform *platform, struct kvm_cpu *cpu, struc
     probe_map(platform, &space->base, PROBE_DATA, STUB_PAGE_PROBE_DATA, PAGETABLE_NX);
     cpu->space = space;
     cpu->cr3 = cpu->area->cr3 = space_cr3(space);
-    err = probe_run(platform, cpu, &value);
+    err = probe_run(cpu, &seen, &value);
     if (err || value != OLD_VALUE)
         return err ? err : -EIO;
     probe_map(platform, &space->base, PROBE_DATA, STUB_PAGE_PROBE_DATA + 1, PAGETABLE_NX);
-    err = probe_run(platform, cpu, &value);
-    if (err == 0 && value == NEW_VALUE && platform->kind != HOST_SOFTWARE)
-        platform->kind = HOST_NESTED;
-    if (err || value != OLD_VALUE)
-        return err;
-    bool is_renewed = view_renew(stub_page(platform, STUB_PAGE_PROBE_DATA), PAGE_SIZE);
-    err = probe_run(platform, cpu, &value);
-    platform->can_renew = is_renewed && value == NEW_VALUE;
+    err = probe_run(cpu, &seen, &value);
+    seen.sees_store = err == 0 && value == NEW_VALUE;
+    if (err == 0 && !seen.sees_store &&
+        view_renew(stub_page(platform, STUB_PAGE_PROBE_DATA), PAGE_SIZE)) {
+        err = probe_run(cpu, &seen, &value);
+        seen.sees_renewed = err == 0 && value == NEW_VALUE;
+    }
+    platform->kind = host_judge(&seen);
+    platform->can_renew = seen.sees_renewed;
     return err;
 }
 
@@ -141,7 +149,8 @@ int host_probe(struct kvm_platform *platform, char *err_text, size_t err_size)
     platform->base.tables.keeps_stale = has_shadow(platform);
     if (!has_shadow(platform))
         pagetable_pool_recycle(&platform->base.tables);
-    snprintf(platform->base.note, sizeof platform->base.note, "%s%s%s", kind_name(platform->kind),
+    snprintf(platform->base.note, sizeof platform->base.note, "%s%s%s%s", kind_name(platform->kind),
+             platform->can_renew ? ", pages are renewed" : "",
              platform->is_emulated ? ", emulated processor" : "",
              platform->has_offset ? "" : ", time-stamp counter set by hand");
     return 0;
