@@ -18,6 +18,15 @@ RATE = os.path.join(TOP, "build", "conformance", "bench", "rate")
 ID = f"bench{os.getpid()}"
 
 
+def rate(address, batches, calls, depth=1):
+    """Microseconds of a small call in the quickest batch."""
+    done = subprocess.run([RATE, address, ID, str(batches), str(calls), str(depth)], capture_output=True, text=True,
+                          timeout=120, check=False)
+    if done.returncode:
+        raise SystemExit(f"bench: {address}: {done.stderr}")
+    return float(done.stdout.split()[0])
+
+
 class Runtime:
     def __init__(self, name, words, folder):
         self.name, self.folder = name, folder
@@ -60,11 +69,7 @@ class Runtime:
             return json.load(file)["sandbox"]["controlSocketPath"]
 
     def rate(self, batches, calls, depth=1):
-        done = subprocess.run([RATE, self.address(), ID, str(batches), str(calls), str(depth)], capture_output=True, text=True,
-                              timeout=120, check=False)
-        if done.returncode:
-            raise SystemExit(f"bench: {self.name}: {done.stderr}")
-        return float(done.stdout.split()[0])
+        return rate(self.address(), batches, calls, depth)
 
 
 def timed(runtime, *words):
@@ -120,6 +125,8 @@ def main():
         print(f"smallest of {args.rounds} rounds, taking turns; load {os.getloadavg()[0]:.1f}")
         best = side_by_side(runtimes, args.rounds, lambda runtime: runtime.rate(5, 100))
         show("small call, one connection", "us", best)
+        floor = min(rate("echo", 5, 100) for _ in range(args.rounds))
+        print(f"{'  an answer without a call':28}{floor:12,.2f} us: another process that only echoes")
         best["picket"] = min(runtimes[0].rate(5, 640, 64) for _ in range(args.rounds))
         show("the same, 64 in one write", "us", best)  # to runsc one at a time: it loses calls that come together
         for words in (("state", ID), ("ps", ID), ("list",), ("events", "--stats", ID)):

@@ -3,20 +3,44 @@
  * rate ADDRESS CID BATCHES CALLS DEPTH: small control calls on one connection; a line with the
  * microseconds a call took in the quickest batch and in the median one. DEPTH calls are written
  * together and their answers awaited; a sandbox of gVisor's takes 1 only. ADDRESS is a path, or
- * @NAME for an abstract name, whose terminator counts as in clients of 2022.
+ * @NAME for an abstract name, whose terminator counts as in clients of 2022. ADDRESS "echo": another
+ * process that only writes an answer to whatever it reads; no server is quicker on this machine.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char good[] = "{\"success\":true,\"err\":\"\",\"result\":{}}";
 
+static int open_echo(void)
+{
+    static char bytes[1 << 14];
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(fds[0]);
+        while (read(fds[1], bytes, sizeof bytes) > 0)
+            if (write(fds[1], good, sizeof good - 1) < 0)
+                break;
+        _exit(0);
+    }
+    close(fds[1]);
+    return pid < 0 ? -1 : fds[0];
+}
+
 static int open_connection(const char *where)
 {
+    if (strcmp(where, "echo") == 0)
+        return open_echo();
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     size_t size = strlen(where) + 1;
