@@ -196,7 +196,7 @@ def podman_everyday_flags(box: Box):
             (("--pids-limit", "20"), "for i in 1 2 3 4 5; do sleep 0.1 & done; wait; echo all", 0, "all\n"),
             (("--ulimit", "nofile=77:78"), "ulimit -n; ulimit -Hn", 0, "77\n78\n"),
             (("--shm-size", "2m"), "df -k /dev/shm | grep -c 2048", 0, "1\n"),
-            (("--umask", "077"), "umask; touch /tmp/a; stat -c %a /tmp/a", 0, "0077\n600\n"),
+            (("--umask", "077"), "umask; touch /a; stat -c %a /a", 0, "0077\n600\n"),
             (("--oom-score-adj", "100"), "cat /proc/self/oom_score_adj", 0, "100\n"),
             (("--user", "77:78", "--group-add", "9"), "id -u; id -g; id -G", 0, "77\n78\n78 9\n"),
             (("--memory", "64m"), "cat /sys/fs/cgroup/memory/memory.limit_in_bytes", 0, "67108864\n"),
@@ -204,11 +204,11 @@ def podman_everyday_flags(box: Box):
         for flags, script, code, out in rows:
             done = podman.run("--rm", *flags, "bb", "/bin/sh", "-c", script)
             assert (done.returncode, done.stdout) == (code, out), (flags, done)
-        done = podman.run("-d", "--name", "one", "--health-cmd", "test -e /tmp/ok", "--health-interval", "disable", "bb",
+        done = podman.run("-d", "--name", "one", "--health-cmd", "test -e /ok", "--health-interval", "disable", "bb",
                           "sleep", "100")
         assert done.returncode == 0, done
         podman.ok("healthcheck", "run", "one", code=1)
-        podman.ok("exec", "one", "touch", "/tmp/ok")
+        podman.ok("exec", "one", "touch", "/ok")
         podman.ok("healthcheck", "run", "one")
         assert "sleep 100" in podman.ok("top", "one", "-ef")
         assert "new" in podman.ok("exec", "-i", "one", "sh", "-c", "touch /new; tar -C / -cf - new")

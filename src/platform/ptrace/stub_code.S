@@ -82,13 +82,15 @@ next:
     mov OP_ARGS + 24(%r12), %r10
     mov OP_ARGS + 32(%r12), %r8
     mov OP_ARGS + 40(%r12), %r9
+    movq OP_KIND(%r12), %xmm1 /* after a clone the child reports, and the page may be another's */
     movq %xmm0, %r11
     or %r11, %r10
     or %r13, %r8
     syscall
     cmp $-4096, %rax
     ja report_ebp
-    cmpq $OP_PLAIN, OP_KIND(%r12)
+    movq %xmm1, %rcx
+    cmp $OP_PLAIN, %rcx
     jne cloned
     inc %ebx
     add $OP_SIZE, %r12
