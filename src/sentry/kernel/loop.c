@@ -233,6 +233,8 @@ SLEEPS static void serve_event(struct task *task, const struct event *event)
     case EVENT_KICK:
         break;
     case EVENT_GONE:
+        log_warn(task->kernel->log, "kernel", "task %u (%s): the platform lost its address space",
+                 task->root_tid, task->comm);
         thread_group_exit(task->group, LINUX_SIGKILL);
         break;
     }
