@@ -18,11 +18,11 @@ endif
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Isrc -I. $(WARN) $(CFLAGS) -fno-strict-aliasing -fno-omit-frame-pointer -MMD -MP $(SAN)
 LDLIBS := -lseccomp -lcjson -lfyaml -lzstd -lxxhash -lpthread -lm
-# picket itself is one static file, still loaded anywhere (PIE): a command that only looks is mostly the start of its
-# process, and half of that was finding and binding libraries. With sanitizers, or where an archive is missing, it is not.
-ARCHIVES := $(if $(SAN),,$(foreach l,c seccomp zstd xxhash,$(filter /%,$(shell $(CC) -print-file-name=lib$(l).a))))
-STATIC := -static-pie -Wl,-z,pack-relative-relocs -Wl,-e,entry
-PICKET_LIBS := $(if $(word 4,$(ARCHIVES)),$(STATIC) )-lseccomp -lzstd -lxxhash -lpthread -lm
+# picket itself takes those that are there as archives into it, and its pointers are relocated from a packed list: a command
+# that only looks is mostly the start of its process.
+STATIC := $(if $(SAN),,$(foreach l,seccomp zstd xxhash,$(filter /%,$(shell $(CC) -print-file-name=lib$(l).a))))
+PACKED := -Wl,-z,pack-relative-relocs
+PICKET_LIBS := $(if $(word 3,$(STATIC)),$(PACKED) $(STATIC),-lseccomp -lzstd -lxxhash) -lcjson -lpthread -lm
 
 # From the top room down; a room knows only rooms below it (tools/lint checks the includes).
 ROOMS := cli runtime controller loader gofer sentry/observe sentry/state sentry/syscalls sentry/exec sentry/net \

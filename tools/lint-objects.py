@@ -44,7 +44,7 @@ def main():
             defined.add(parts[-1])
     bad = 0
     for archive in archives:
-        if not SENTRY.search(archive) or archive.endswith("/wire.a"):  # its clients have the heap
+        if not SENTRY.search(archive) or re.search(r"/(oci|wire)\.a$", archive):  # their libraries have the heap
             continue
         for parts in nm(archive, "-u"):
             symbol = parts[-1]

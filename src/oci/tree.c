@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The strict scanner has judged the text; what remains is to walk it beside the table, to name the
- * member that does not fit, and to refuse what Go's reader would change without a word: bytes that
- * are no UTF-8, lone surrogates, NUL bytes. A raw part is taken from the text, byte for byte.
+ * cJSON reads the structure and the strings. It keeps numbers as doubles, which lose every integer
+ * above 2^53, and it accepts texts that are not JSON; so the strict scanner judges the text first,
+ * and then tree and text are walked side by side (cJSON keeps order and duplicates): a number and a
+ * raw part are taken from the text, byte for byte.
  */
 #include "oci/tree.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +15,12 @@
 #include "base/sort.h"
 
 #define PATH_TEXT_MAX 256
+
+/* One value, as cJSON has it and as it was written. */
+struct node {
+    const cJSON *item;
+    struct json_text text;
+};
 
 struct walk {
     struct pool *pool;
@@ -22,18 +30,18 @@ struct walk {
     size_t path_size;
 };
 
-static int decode_node(struct walk *walk, const struct wire_type *type, struct json_text node,
+static int decode_node(struct walk *walk, const struct wire_type *type, struct node node,
                        void *out);
 
-static int node_error(struct walk *walk, const char *want, struct json_text node)
+static int node_error(struct walk *walk, const char *want, struct node node)
 {
     static const char *const words[] = {"nothing",  "null",   "a boolean", "a number",
                                         "a string", "a list", "an object"};
     char shown[48] = "";
-    if (json_type(node) == JSON_NUMBER && node.size < sizeof shown - 2)
-        snprintf(shown, sizeof shown, " %.*s", (int)node.size, node.bytes);
+    if (json_type(node.text) == JSON_NUMBER && node.text.size < sizeof shown - 2)
+        snprintf(shown, sizeof shown, " %.*s", (int)node.text.size, node.text.bytes);
     return error_set(walk->err, EINVAL, "%s: %s must be %s, not %s%s", walk->label,
-                     walk->path[0] ? walk->path : "it", want, words[json_type(node)], shown);
+                     walk->path[0] ? walk->path : "it", want, words[json_type(node.text)], shown);
 }
 
 static int out_of_memory(struct walk *walk)
@@ -58,19 +66,19 @@ static void path_pop(struct walk *walk, size_t mark)
 
 /* ---- scalars -------------------------------------------------------------------------------- */
 
-static int decode_number(struct walk *walk, const struct wire_type *type, struct json_text node,
+static int decode_number(struct walk *walk, const struct wire_type *type, struct node node,
                          void *out)
 {
     struct error unused;
     char want[64];
-    if (wire_decode(type, node, walk->pool, out, &unused) == 0)
+    if (wire_decode(type, node.text, walk->pool, out, &unused) == 0)
         return 0;
     snprintf(want, sizeof want, "%s integer of %u bits",
              type->kind == WIRE_INT ? "an" : "an unsigned", type->size * 8);
     return node_error(walk, want, node);
 }
 
-/* A string of C ends at such a byte. */
+/* cJSON ends a string at such a byte. */
 static bool has_nul(struct json_text text)
 {
     for (size_t i = 0; i + 6 <= text.size; i++) {
@@ -83,44 +91,65 @@ static bool has_nul(struct json_text text)
     return false;
 }
 
-static int decode_string(struct walk *walk, struct json_text node, void *out)
+static int decode_string(struct walk *walk, struct node node, void *out)
 {
-    if (json_type(node) != JSON_STRING)
+    if (!cJSON_IsString(node.item))
         return node_error(walk, "a string", node);
-    if (has_nul(node))
+    if (has_nul(node.text))
         return error_set(walk->err, EINVAL, "%s: %s contains a NUL byte", walk->label, walk->path);
-    char *copy = json_string(node, walk->pool, NULL);
+    char *copy = pool_strdup(walk->pool, node.item->valuestring);
     if (!copy)
         return out_of_memory(walk);
     memcpy(out, &copy, sizeof copy);
     return 0;
 }
 
-static int decode_bool(struct walk *walk, struct json_text node, void *out)
+static int decode_bool(struct walk *walk, struct node node, void *out)
 {
-    bool value;
-    if (!json_bool(node, &value))
+    bool value = cJSON_IsTrue(node.item);
+    if (!cJSON_IsBool(node.item))
         return node_error(walk, "true or false", node);
     memcpy(out, &value, sizeof value);
     return 0;
 }
 
-/* ---- containers ----------------------------------------------------------------------------- */
+/* ---- containers: the tree's children and the text's elements go in step --------------------- */
 
-static int decode_list(struct walk *walk, const struct wire_type *type, struct json_text node,
-                       void *out)
+struct steps {
+    const cJSON *child;
+    struct json_iter iter;
+};
+
+static struct steps steps_of(struct node node)
+{
+    struct steps steps = {.child = node.item->child};
+    json_iter_init(&steps.iter, node.text);
+    return steps;
+}
+
+static bool steps_next(struct steps *steps, struct json_text *name, struct node *out)
+{
+    if (!json_iter_next(&steps->iter, name, &out->text))
+        return false;
+    ASSERT(steps->child != NULL);
+    out->item = steps->child;
+    steps->child = steps->child->next;
+    return true;
+}
+
+static int decode_list(struct walk *walk, const struct wire_type *type, struct node node, void *out)
 {
     struct wire_list list = {WIRE_EMPTY, 0};
-    struct json_text name, element;
-    struct json_iter iter;
-    if (json_type(node) != JSON_ARRAY)
+    struct json_text name;
+    struct node element;
+    if (!cJSON_IsArray(node.item))
         return node_error(walk, "a list", node);
-    size_t count = json_count(node);
+    size_t count = (size_t)cJSON_GetArraySize(node.item);
     list.items = count ? pool_alloc_array(walk->pool, count, type->element->size) : WIRE_EMPTY;
     if (!list.items)
         return out_of_memory(walk);
-    json_iter_init(&iter, node);
-    for (; json_iter_next(&iter, &name, &element); list.count++) {
+    struct steps steps = steps_of(node);
+    for (; steps_next(&steps, &name, &element); list.count++) {
         char index[24];
         size_t mark;
         snprintf(index, sizeof index, "[%zu]", list.count);
@@ -153,23 +182,22 @@ static void sort_map(struct wire_list *map, size_t entry_size)
     map->count = kept;
 }
 
-static int decode_map(struct walk *walk, const struct wire_type *type, struct json_text node,
-                      void *out)
+static int decode_map(struct walk *walk, const struct wire_type *type, struct node node, void *out)
 {
     struct wire_list map = {WIRE_EMPTY, 0};
-    struct json_text name, value;
-    struct json_iter iter;
+    struct json_text name;
+    struct node value;
     size_t entry_size = wire_map_entry_size(type);
-    if (json_type(node) != JSON_OBJECT)
+    if (!cJSON_IsObject(node.item))
         return node_error(walk, "an object", node);
-    size_t count = json_count(node);
+    size_t count = (size_t)cJSON_GetArraySize(node.item);
     map.items = count ? pool_alloc_array(walk->pool, count, entry_size) : WIRE_EMPTY;
     if (!map.items)
         return out_of_memory(walk);
-    json_iter_init(&iter, node);
-    for (; json_iter_next(&iter, &name, &value); map.count++) {
+    struct steps steps = steps_of(node);
+    for (; steps_next(&steps, &name, &value); map.count++) {
         u8 *entry = (u8 *)map.items + map.count * entry_size;
-        char *copy = json_string(name, walk->pool, NULL);
+        char *copy = pool_strdup(walk->pool, value.item->string);
         size_t mark;
         if (!copy)
             return out_of_memory(walk);
@@ -195,15 +223,15 @@ static const struct wire_field *find_field(const struct wire_type *type, struct 
     return NULL;
 }
 
-static int decode_struct(struct walk *walk, const struct wire_type *type, struct json_text node,
+static int decode_struct(struct walk *walk, const struct wire_type *type, struct node node,
                          void *out)
 {
-    struct json_text name, value;
-    struct json_iter iter;
-    if (json_type(node) != JSON_OBJECT)
+    struct json_text name;
+    struct node value;
+    if (!cJSON_IsObject(node.item))
         return node_error(walk, "an object", node);
-    json_iter_init(&iter, node);
-    while (json_iter_next(&iter, &name, &value)) {
+    struct steps steps = steps_of(node);
+    while (steps_next(&steps, &name, &value)) {
         const struct wire_field *field = find_field(type, name);
         size_t mark;
         if (!field)
@@ -217,7 +245,7 @@ static int decode_struct(struct walk *walk, const struct wire_type *type, struct
     return 0;
 }
 
-static int decode_optional(struct walk *walk, const struct wire_type *type, struct json_text node,
+static int decode_optional(struct walk *walk, const struct wire_type *type, struct node node,
                            void *out)
 {
     void *value;
@@ -230,17 +258,16 @@ static int decode_optional(struct walk *walk, const struct wire_type *type, stru
     return decode_node(walk, type->element, node, value);
 }
 
-static int decode_node(struct walk *walk, const struct wire_type *type, struct json_text node,
-                       void *out)
+static int decode_node(struct walk *walk, const struct wire_type *type, struct node node, void *out)
 {
     /* null is a zero value for the parts of a specification. */
-    if (json_type(node) == JSON_NULL) {
+    if (cJSON_IsNull(node.item)) {
         memset(out, 0, type->size);
         return 0;
     }
     switch (type->kind) {
     case WIRE_RAW:
-        memcpy(out, &node, sizeof node);
+        memcpy(out, &node.text, sizeof node.text);
         return 0;
     case WIRE_BOOL:
         return decode_bool(walk, node, out);
@@ -259,7 +286,7 @@ static int decode_node(struct walk *walk, const struct wire_type *type, struct j
     }
 }
 
-/* Go would replace broken bytes and lone surrogates, and then a path would be another one. */
+/* cJSON passes broken bytes on; Go would replace them, and then a path would be another one. */
 static bool is_utf8(struct json_text text)
 {
     const u8 *at = (const u8 *)text.bytes, *end = at + text.size;
@@ -273,41 +300,17 @@ static bool is_utf8(struct json_text text)
     return true;
 }
 
-/* The unit of an escape \uXXXX at AT, -1 if there is none. */
-static int escaped_unit(const char *at, const char *end)
-{
-    int unit = 0;
-    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
-        return -1;
-    for (int i = 2; i < 6; i++)
-        unit = unit << 4 | ((at[i] & 15) + (at[i] > '9' ? 9 : 0));
-    return unit;
-}
-
-static bool has_lone_surrogate(struct json_text text)
-{
-    const char *at = text.bytes, *end = at + text.size;
-    while (at < end && (at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
-        int unit = escaped_unit(at, end);
-        if (unit < 0xd800 || unit > 0xdfff) {
-            at += unit < 0 ? 2 : 6;
-            continue;
-        }
-        int second = escaped_unit(at + 6, end);
-        if (unit > 0xdbff || second < 0xdc00 || second > 0xdfff)
-            return true;
-        at += 12;
-    }
-    return false;
-}
-
 int tree_decode(const struct wire_type *type, struct json_text text, struct pool *pool, void *out,
                 const char *label, struct error *err)
 {
     struct walk walk = {.pool = pool, .err = err, .label = label};
     if (!is_utf8(text))
         return error_set(err, EINVAL, "%s: it is not UTF-8", label);
-    if (has_lone_surrogate(text))
-        return error_set(err, EINVAL, "%s: a string is not Unicode", label);
-    return decode_node(&walk, type, text, out);
+    cJSON *tree = cJSON_ParseWithLength(text.bytes, text.size);
+    if (!tree) /* the text is JSON: cJSON refuses lone surrogates and numbers of more than 63 digits
+                */
+        return error_set(err, EINVAL, "%s: a string is not Unicode or a number is too long", label);
+    int result = decode_node(&walk, type, (struct node){tree, text}, out);
+    cJSON_Delete(tree);
+    return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a JSON text to a struct by its wire table. Private to oci/. */
+/* From a JSON text to a struct by its wire table, through cJSON. Private to oci/. */
 #pragma once
 #include "wire/urpc/codec.h"
 
