@@ -16,6 +16,6 @@ sim: $(O)/picket-sim
 	$(O)/picket-sim sweep --every $(SWEEP_EVERY) $(SWEEP:%=sim/scenarios/%.yaml)
 	$(O)/picket-sim swarm --runs $(SWARM_RUNS) $(sort $(wildcard sim/scenarios/*.yaml))
 	python3 tests/sim_tools.py $(O)/picket-sim $(SWEEP:%=sim/scenarios/%.yaml)
-	$(O)/picket-sim run --methods spec/rpc.yaml --checkpoint-everywhere --platform $(SIM_PLATFORMS) $(sort $(wildcard sim/scenarios/*.yaml))
 	$(O)/picket-sim run --no-twin --checkpoint-every 1 --platform script $(sort $(wildcard sim/scenarios/*.yaml))
 	$(O)/picket-sim run --no-twin --checkpoint-every 1 --platform ptrace $(sort $(wildcard sim/scenarios/*.yaml))
+	$(O)/picket-sim run --methods spec/rpc.yaml --checkpoint-everywhere --platform $(SIM_PLATFORMS) $(sort $(wildcard sim/scenarios/*.yaml))

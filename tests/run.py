@@ -39,6 +39,7 @@ STAGES = [
     ("simulator", 600, make("sim")),
     ("conformance on ptrace", 1500, ["conformance/run", "--platform", "ptrace", "--jobs", "2",
                                      "--matrix", "build/conformance/matrix.html"]),
+    ("conformance in the simulator, moved", 400, ["python3", "tests/sim_native.py", "build/picket-sim"]),
     ("checkpoint and restore", 300, ["python3", "tests/checkpoint/test.py", "build/picket"]),
     ("kvm in an emulated machine", 600, ["tests/vm/suite", "--seconds", "240", "--budget", "340"]),
 ]
