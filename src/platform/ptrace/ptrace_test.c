@@ -356,7 +356,7 @@ static void test_a_flight_brings_all_registers(void)
         struct regs *regs = &guest.context.regs, before;
         edit_for_flight(&guest);
         guest_code(&guest, CODE_ADDRESS, (struct bytes){code_call, sizeof code_call});
-    guest.context.regs.rip = CODE_ADDRESS;
+        guest.context.regs.rip = CODE_ADDRESS;
         u64 *words = (u64 *)regs;
         for (u32 i = 0; i < 15; i++)
             words[i] = round * 0x0123456789abcdefu + i;
