@@ -85,6 +85,10 @@ SLEEPS static i64 block_on(struct task *task, struct futex_waiter *waiter, u64 d
             fiber_prepare(&task->fiber);
     }
     futex_waiter_remove(table, waiter);
+    /* A pause has the call made again, which would wait where nobody wakes it any more, or miss a
+     * wake-up that came in between: it returns for nothing, as futex(2) says it may. */
+    if (err == -ERESTARTSYS && waiter->is_moved && kernel_is_paused_for(task->kernel, task))
+        return 0;
     return waiter->is_chosen ? 0 : err;
 }
 
@@ -220,6 +224,7 @@ static u32 move_waiters(struct futex_table *table, const struct futex_key *from,
             continue;
         list_remove(&waiter->link);
         waiter->key = *to;
+        waiter->is_moved = true;
         list_add_tail(&moved, &waiter->link);
         moved_count++;
     }

@@ -21,6 +21,7 @@ struct futex_waiter {
     u32 owner; /* PI: tid of the holder, as the waiter's namespace has it */
     bool is_shared;
     bool is_pi;
+    bool is_moved;  /* requeued: it waits elsewhere than its call says */
     bool is_chosen; /* a waker took it out: the call succeeds whatever else happens */
 };
 

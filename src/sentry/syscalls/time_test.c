@@ -139,6 +139,35 @@ static void test_a_paused_wait_goes_on(void)
     world_end(&world);
 }
 
+static void test_a_paused_wait_that_was_moved_returns(void)
+{
+    struct test_program p = {0};
+    u32 thread = program_thread(&p, 0);
+    program_sleep(&p, 20, 1);
+    SYS(&p, NR_FUTEX, WORD, LINUX_FUTEX_CMP_REQUEUE, 0, 1, WORD2, 0);
+    program_sleep(&p, 20, 10);
+    SYS(&p, NR_EXIT_GROUP, 0);
+    program_patch(&p, thread);
+    SYS(&p, NR_FUTEX, WORD, LINUX_FUTEX_WAIT, 0, 0, 0, 0);
+    SYS(&p, NR_EXIT, 0);
+    world_begin(&world);
+    world_start(&world, &p);
+    world_run(&world, 4);
+    TRACE(&world, 2, "");
+    world.kernel->pause_count++; /* as kernel_pause, without an actor */
+    struct task *task;
+    list_for_each (task, &world.kernel->tasks, kernel_link)
+        if (!task->is_kernel)
+            task_interrupt(task);
+    world_run(&world, 1);
+    CU_ASSERT_EQUAL(kernel_resume(world.kernel), 0);
+    world_run(&world, 1);
+    TRACE(&world, 2, "futex=0 exit(0)"); /* nobody woke it, but nobody could any more */
+    world_run(&world, 20);
+    TRACE(&world, 1, "clone=2 nanosleep=0 futex=1 nanosleep=0 exit(0)");
+    world_end(&world);
+}
+
 /* ---- timers --------------------------------------------------------------------------------- */
 
 static void test_an_interval_timer_fires_and_counts(void)
@@ -242,6 +271,7 @@ void time_suite(void)
     CU_ADD_TEST(suite, test_a_lock_is_handed_over);
     CU_ADD_TEST(suite, test_a_dead_owner_gives_the_lock_marked);
     CU_ADD_TEST(suite, test_a_paused_wait_goes_on);
+    CU_ADD_TEST(suite, test_a_paused_wait_that_was_moved_returns);
     CU_ADD_TEST(suite, test_an_interval_timer_fires_and_counts);
     CU_ADD_TEST(suite, test_a_posix_timer_overruns_while_blocked);
     CU_ADD_TEST(suite, test_sleeps_until_and_for);
