@@ -16,7 +16,7 @@
 
 #define NS_AN_INSTRUCTION 2
 #define TIMER_STEP 8 /* instructions: the timer of the machine counts 16 ns */
-#define TRIES_MAX 120u
+#define TRIES_MAX 600u
 #define TRIES_OF_A_COURSE 12u
 #define DELAY_NS 300000 /* of the first try */
 #define DELAY_MIN_NS 1000
