@@ -114,6 +114,17 @@ static void test_a_dead_owner_gives_the_lock_marked(void)
     world_end(&world);
 }
 
+/* As kernel_pause, without an actor. */
+static void pause_all(void)
+{
+    struct task *task;
+    world.kernel->pause_count++;
+    list_for_each (task, &world.kernel->tasks, kernel_link)
+        if (!task->is_kernel)
+            task_interrupt(task);
+    world_run(&world, 1);
+}
+
 static void test_a_paused_wait_goes_on(void)
 {
     struct test_program p = {0};
@@ -123,12 +134,7 @@ static void test_a_paused_wait_goes_on(void)
     world_begin(&world);
     world_start(&world, &p);
     world_run(&world, 4);
-    world.kernel->pause_count++; /* as kernel_pause, without an actor */
-    struct task *task;
-    list_for_each (task, &world.kernel->tasks, kernel_link)
-        if (!task->is_kernel)
-            task_interrupt(task);
-    world_run(&world, 1);
+    pause_all();
     CU_ASSERT_EQUAL(futex_waiter_count(world.kernel->futexes), 0);
     CU_ASSERT_EQUAL(kernel_resume(world.kernel), 0);
     world_run(&world, 4);
@@ -154,12 +160,7 @@ static void test_a_paused_wait_that_was_moved_returns(void)
     world_start(&world, &p);
     world_run(&world, 4);
     TRACE(&world, 2, "");
-    world.kernel->pause_count++; /* as kernel_pause, without an actor */
-    struct task *task;
-    list_for_each (task, &world.kernel->tasks, kernel_link)
-        if (!task->is_kernel)
-            task_interrupt(task);
-    world_run(&world, 1);
+    pause_all();
     CU_ASSERT_EQUAL(kernel_resume(world.kernel), 0);
     world_run(&world, 1);
     TRACE(&world, 2, "futex=0 exit(0)"); /* nobody woke it, but nobody could any more */
