@@ -21,7 +21,7 @@ bench: $(O)/picket $(O)/picket-sim $(O)/test/controller
 fuzz:
 	for name in $(FUZZ_NAMES); do $(MAKE) fuzz-$$name || exit 1; done
 
-# Unit tests and scenarios with counters; the page lies in build/coverage/html/index.html.
+# Unit tests, scenarios and conformance cases (as the simulator's programs) with counters; the page lies in build/coverage/html/index.html.
 COVERAGE_O := build/coverage
 COVERAGE_MAKE = $(MAKE) O=$(COVERAGE_O) CFLAGS='-O0 -g --coverage -DHAS_COVERAGE' CCACHE=
 coverage:
@@ -29,6 +29,8 @@ coverage:
 	$(COVERAGE_MAKE) $(COVERAGE_O)/picket-sim
 	-$(COVERAGE_O)/picket-sim explore --steps 5000 --out $(COVERAGE_O)/explored.yaml
 	-$(COVERAGE_O)/picket-sim run --platform script $(sort $(wildcard sim/scenarios/*.yaml)) | tail -1
+	$(MAKE) -s -C conformance
+	-python3 tests/sim_native.py $(COVERAGE_O)/picket-sim --all | tail -1
 	lcov --quiet --capture --directory $(COVERAGE_O)/src --base-directory . --no-external --output-file $(COVERAGE_O)/all.info
 	lcov --quiet --remove $(COVERAGE_O)/all.info '*_test.c' --output-file $(COVERAGE_O)/picket.info
 	genhtml --quiet --output-directory $(COVERAGE_O)/html $(COVERAGE_O)/picket.info

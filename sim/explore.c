@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/coverage.h"
 #include "platform/machine_keep.h"
 #include "wire/urpc/pool.h"
 #include "sim/scenario.h"
@@ -141,6 +142,7 @@ static NORETURN void play_many(const struct explore_spec *spec,
         progress->steps += options->length;
         progress->seed++;
     }
+    coverage_write();
     _exit(0);
 }
 

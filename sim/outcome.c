@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/coverage.h"
+
 #define WALL_SECONDS 60u
 #define WRITE_FAILED_EXIT 77
 
@@ -58,6 +60,7 @@ static NORETURN void child(const char *file, struct fy_document *document,
         write_all(message, text, (size_t)size);
     }
     write_all(trace, buf_bytes(records), records->size);
+    coverage_write();
     _exit(result ? 1 : 0);
 }
 

@@ -26,6 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/coverage.h"
+
 /* glibc's sys/mount.h and linux/mount.h do not go together. */
 int mount(const char *source, const char *target, const char *type, unsigned long flags,
           const void *data);
@@ -49,20 +51,9 @@ static int fds_attach(int tree)
                         MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* Behind the new root the files of a coverage build's counters are out of reach. What was counted
- * is written now, once and for all: nothing is tried, and nobody complains, at the process's end.
- */
-static void write_counters(void)
-{
-#ifdef HAS_COVERAGE
-    extern void __gcov_dump(void);
-    __gcov_dump();
-#endif
-}
-
 int jail_root(bool has_fds, struct error *err)
 {
-    write_counters();
+    coverage_write(); /* behind the new root its files are out of reach, and nobody complains */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return error_errno(err, "cannot make mounts private");
     int tree = has_fds ? fds_clone() : -1;
