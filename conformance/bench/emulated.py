@@ -24,6 +24,8 @@ EXITS_MAX = {"getpid": 1, "clock_gettime": 0, "read_zero_1b": 1, "stat": 1, "ope
              "pwrite_4k": 1, "epoll_wait_rdy": 1, "mmap_munmap": 2, "anon_fault": 1 / 32, "signal_raise": 2,
              "pipe_pingpong": 4, "unix_pingpong": 4, "futex_pingpong": 4, "cpu_1k_xorshift": 0}
 EXITS_SLACK = 0.02  # timers, and pages that a longer run touches for the first time
+# Where kvm may take more than ptrace, by paging: at most so many times as much, and why.
+KNOWN = {(0, "anon_fault"): (1.25, "the host fills its shadow of eight pages an exit, and ptrace a run of 256 at once")}
 UNITS = {"anon_fault": 256}  # operations in one turn, as ops.c has them
 OP_NAMES = ("getpid clock_gettime read_zero_1b stat open_close create_unlink pread_4k pwrite_4k epoll_wait_rdy"
             " mmap_munmap anon_fault signal_raise pipe_pingpong unix_pingpong futex_pingpong thread_create fork_wait"
@@ -60,7 +62,7 @@ def read_figures(text):
     return instructions, exits
 
 
-def print_table(names, instructions, exits):
+def print_table(names, instructions, exits, npt):
     """What is worse than it may be, a line each."""
     print("instructions for one operation; exits of the virtual machine on kvm, of them those of the stub")
     print(f"{'operation':16} {'native':>10} {'ptrace':>10} {'kvm':>10} {'kvm/ptrace':>10} {'exits':>8} {'stub':>8}")
@@ -72,7 +74,12 @@ def print_table(names, instructions, exits):
         if row[1] and row[2]:
             ratio = f"{row[2] / row[1]:.2f}"
             # What neither platform has a part in is equal but for noise.
-            worse += [f"{name}: kvm takes more instructions than ptrace"] if row[2] > 1.02 * row[1] else []
+            bound, reason = KNOWN.get((npt, name), (1.02, ""))
+            if row[2] > bound * row[1]:
+                worse.append(f"{name}: kvm takes more instructions than ptrace")
+            elif row[2] > 1.02 * row[1]:
+                ratio += "*"
+                print(f"* {name}: {reason}")
         counts = [f"{value:.2f}" for value in exits.get(name, ())] or ["-", "-"]
         if name in exits and exits[name][1] > EXITS_MAX.get(name, 1e9) + EXITS_SLACK:
             worse.append(f"{name}: {counts[1]} exits, {EXITS_MAX[name]:.2f} at most")
@@ -95,7 +102,7 @@ def main():
         print(f"SKIP  {reason}")
         return machine.STATUS_SKIP
     instructions, exits = read_figures(text)
-    worse = print_table(names, instructions, exits)
+    worse = print_table(names, instructions, exits, args.npt)
     for line in text.splitlines():
         if not line.startswith("@@ "):
             print("output: " + line)
