@@ -46,6 +46,7 @@ struct tally {
     u32 passed, failed, skipped, bad;
     int status; /* of the first failure */
     const char *file;
+    struct run_counts *counts; /* of the moved runs; shared memory */
     struct report report;
 };
 
@@ -198,6 +199,7 @@ static void play_moved(struct tally *tally, const char *file, struct fy_document
                                       .has_seed = options->has_seed,
                                       .seed = options->seed,
                                       .is_verbose = options->is_verbose,
+                                      .counts = tally->counts,
                                       .checkpoint_everywhere = true,
                                       .checkpoint_every = every};
     char moved[64];
@@ -409,6 +411,12 @@ int main(int argc, char **argv)
     }
     if (options.methods_path && !methods_load(options.methods_path))
         return STATUS_BAD;
+    tally.counts = mmap(NULL, sizeof *tally.counts, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (tally.counts == MAP_FAILED) {
+        perror("picket-sim: no shared memory");
+        return STATUS_FAILED;
+    }
     for (int i = optind + 1; i < argc; i++)
         play_file(&tally, argv[i], &options, trace);
     if (trace && fclose(trace)) {
@@ -423,6 +431,8 @@ int main(int argc, char **argv)
         tally.failed++;
         tally.status = tally.status ? tally.status : STATUS_FAILED;
     }
+    if (options.checkpoint_everywhere || options.checkpoint_every)
+        printf("%llu checkpoints inserted\n", (unsigned long long)tally.counts->image_count);
     printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed + tally.bad,
            tally.skipped);
     bool is_nothing = tally.passed + tally.failed == 0 && tally.skipped;

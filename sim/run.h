@@ -76,7 +76,6 @@ struct run {
     u64 begin_ns, syscall_count;
     struct marks marks; /* of all sandboxes that have ended */
     u32 left_waiting;   /* calls that ended with their sandbox, unanswered */
-    u32 image_count;    /* inserted checkpoints */
     /* The call that a step waits for; NULL: none. A wait is made again in the next sandbox. */
     struct held_call *held;
     struct {

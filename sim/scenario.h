@@ -5,9 +5,10 @@
 #include "sim/program.h"
 #include "sim/trace.h"
 
-/* How often a run passed the points of a sweep. */
-struct sweep_counts {
-    u64 host_calls, allocations;
+/* What a run counts for who started it. */
+struct run_counts {
+    u64 host_calls, allocations; /* how often it passed the points of a sweep */
+    u64 image_count;             /* inserted checkpoints; grows */
 };
 
 struct run_config {
@@ -21,8 +22,8 @@ struct run_config {
      * is that everything ends and nothing is left. NULL: none. */
     const char *sweep_at; /* a point of sim.h */
     u64 sweep_nth, sweep_times;
-    struct sweep_counts *counts; /* shared with the run's process; NULL: nobody asks */
-    bool checkpoint_everywhere;  /* one and a restore between any two steps, unseen */
+    struct run_counts *counts;  /* shared with the run's process; NULL: nobody asks */
+    bool checkpoint_everywhere; /* one and a restore between any two steps, unseen */
     u64 checkpoint_every; /* … and after every so many system calls, at boundaries; 0: none */
 };
 

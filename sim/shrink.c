@@ -179,7 +179,7 @@ int shrink_main(int argc, char **argv)
     if (optind + 1 != argc)
         return usage();
     struct sim_error err;
-    struct sweep_counts counts = {0};
+    struct run_counts counts = {0};
     shrinking.file = argv[optind];
     shrinking.document = document_read(shrinking.file);
     if (!shrinking.document || scenario_check(shrinking.file, shrinking.document, &err))

@@ -25,7 +25,7 @@ struct swarm {
     u32 played, failed;
 };
 
-struct run_config swarm_draw(u64 seed, const struct sweep_counts *counts)
+struct run_config swarm_draw(u64 seed, const struct run_counts *counts)
 {
     /* Classes of calls that sandboxes make, besides all and allocations. */
     static const char *const points[] = {
@@ -49,10 +49,10 @@ struct run_config swarm_draw(u64 seed, const struct sweep_counts *counts)
     return config;
 }
 
-bool swarm_count(const char *file, struct fy_document *document, struct sweep_counts *counts)
+bool swarm_count(const char *file, struct fy_document *document, struct run_counts *counts)
 {
-    struct sweep_counts *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
-                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct run_counts *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return false;
     const struct run_config clean = {.platform = "script", .fill_byte = 0x5a, .counts = shared};
@@ -79,7 +79,7 @@ static void tell(const char *file, u64 seed, const struct run_config *config,
 
 static void play_seeds(struct swarm *swarm, const char *file, struct fy_document *document)
 {
-    struct sweep_counts counts;
+    struct run_counts counts;
     u32 failed = 0;
     if (!swarm_count(file, document, &counts)) {
         printf("FAIL %s: it does not pass without a fault\n", file);

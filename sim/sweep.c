@@ -19,7 +19,7 @@
 struct sweep {
     u64 every;
     u32 runs, failed;
-    struct sweep_counts *counts; /* shared memory */
+    struct run_counts *counts; /* shared memory */
 };
 
 static void tell(struct sweep *sweep, const char *file, const struct run_config *config,

@@ -189,7 +189,8 @@ static int move(struct run *run, struct fy_node *node, u32 pause_count)
     u64 spent = host_monotonic_ns(run->host) - begin;
     run->trace.shift_ns += spent;
     sim_clock_jump(run->host, -(i64)spent);
-    run->image_count++;
+    if (run->config->counts)
+        run->config->counts->image_count++;
     return result;
 }
 

@@ -17,7 +17,8 @@ import tempfile
 FAMILIES = ["aio", "dev", "efault", "elf", "eventfd", "fault", "fd", "fpu", "inotify", "interrupted", "mountfd", "mqueue",
             "netmore", "pipe", "pty", "rw", "sysfs", "sysvipc", "thread", "tmpfs"]
 BUILT = os.path.join("build", "conformance", "syscalls")
-UNMOVED = ["epoll", "futex", "wait"]  # they see in /proc/PID/stat that a sleep was begun again, or when
+# Not moved: an epoll's ready files lose their order, a requeued wait returns early, and one takes too long.
+UNMOVED = ["epoll", "futex", "wait"]
 SPINNING = ["badcode", "badframe", "clock", "hostile", "pthread", "signal"]  # until a time that does not come
 
 SCENARIO = """scenario: native-{name}
@@ -49,6 +50,10 @@ def play(sim, folder, name, every):
     done = subprocess.run(words, capture_output=True, text=True, check=False, errors="replace")
     found = re.search(r"^(\d+) passed, (\d+) failed, (\d+) skipped", done.stdout, re.M)
     counts = tuple(int(n) for n in found.groups()) if found else (0, 1, 0)
+    inserted = re.search(r"^(\d+) checkpoints inserted$", done.stdout, re.M)
+    if every and (not inserted or int(inserted[1]) <= 2):  # so many come between the steps
+        counts = (counts[0], counts[1] + 1, counts[2])
+        done.stdout += f"FAIL {name}: nothing was moved\n"
     return counts, done.stdout + done.stderr
 
 

@@ -4,6 +4,7 @@
 rules, and a scenario that fails is shrunk to one that fails alike. One line a check, and their sum."""
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,13 @@ def judge_events(events):
     return f"never ended: {open_calls}" if open_calls else None
 
 
+def inserted(program, words, scenarios):
+    """How many checkpoints a run that passes has inserted; 0 of one that does not."""
+    done = subprocess.run([program, "run", "--no-twin", *words, *scenarios], capture_output=True, text=True, check=False)
+    found = re.search(r"^(\d+) checkpoints inserted$", done.stdout, re.M)
+    return int(found[1]) if found and done.returncode == 0 else 0
+
+
 def main():
     program, scenarios = sys.argv[1], sys.argv[2:]
     with tempfile.TemporaryDirectory(prefix="picket-sim.") as folder:
@@ -87,6 +95,9 @@ def main():
         check("pause" not in text and "exit_group" not in text and "start" in text, "nothing more than that is left")
         done = subprocess.run([program, "shrink", scenarios[0]], capture_output=True, text=True, check=False)
         check(done.returncode == 1 and "does not fail" in done.stdout, "what passes is not shrunk")
+    between_steps, between_calls = (inserted(program, words, scenarios) for words in
+                                    (["--checkpoint-everywhere"], ["--checkpoint-every", "1"]))
+    check(0 < between_steps < between_calls, f"moved {between_steps} times between steps, {between_calls} with calls")
     print(f"{counts[0]} passed, {counts[1]} failed, 0 skipped")
     return counts[1] > 0
 
